@@ -1,0 +1,47 @@
+# Everything a developer types. Each target does its own set-up, which costs nothing once done (scripts/setup).
+#
+#   make test ARGS="tests/unit -k retry"     PYTHON=/usr/bin/python3.12 make run     make bench QUICK=1 JSON=out.json
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock format clean setup setup-dev setup-bench
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## set up and start Millrace: API, engine and worker in one process, SQLite in ~/.millrace
+	@exec $(BIN)/millrace up $(ARGS)
+
+test: setup-dev ## set up and run the tests; ARGS goes to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev ## format, lint, types, import rules; changes nothing
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup $(if $(QUICK),,setup-bench) ## measure; QUICK=1 without the peers, JSON=FILE writes the figures
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+lock: setup ## renew the lock files from pyproject.toml; UPGRADE=1 takes newer versions
+	@UPGRADE=$(UPGRADE) scripts/lock
+
+format: setup-dev ## format the code and fix what the linter can fix
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+clean: ## remove what set-up, tests and checks made; your data in ~/.millrace stays
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* dist
+
+setup:
+	@PYTHON="$(PYTHON)" scripts/setup run
+
+setup-dev:
+	@PYTHON="$(PYTHON)" scripts/setup dev
+
+setup-bench: setup
+	@PYTHON="$(PYTHON)" scripts/setup bench

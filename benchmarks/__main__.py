@@ -1,0 +1,56 @@
+"""`python -m benchmarks [--quick] [--json FILE]`: measure, print tables, write the figures. `make bench` calls it.
+
+`--quick` measures Millrace alone and ends within 45 s. Without it also idle processor time, growth and the peers.
+Two measurements never run at the same time.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.embedded import embedded_figures
+from benchmarks.processes import end_in_order_when_told
+from benchmarks.side_by_side import peer_reports
+from benchmarks.table import embedded_table, peers_table, settings_lines
+from benchmarks.workloads import Samples, medians, ranges
+
+BUSY = 0.5
+"""Load of the machine beyond which the figures say more about other programs than about this one."""
+
+
+def main() -> None:
+    options = arguments()
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        print(f"the machine is busy (load {load:.2f}): expect worse figures than it can give", file=sys.stderr)
+    figures = embedded_figures(quick=options.quick)
+    if not options.quick:
+        now, then = figures["throughput_at_1m_tasks_s"], figures["throughput_at_0_tasks_s"]
+        figures["growth_ratio"] = Samples((now.median / then.median,))
+    print(embedded_table(figures))
+    result: dict[str, Any] = {
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": load},
+        "embedded": {**medians(figures), "ranges": ranges(figures)},
+    }
+    if not options.quick:
+        reports = peer_reports()
+        result["peers"] = reports
+        print(f"\n{peers_table(figures, reports)}\n\n{settings_lines(reports)}")
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure Millrace, and peers beside it.")
+    parser.add_argument("--quick", action="store_true", help="Millrace alone, within 45 s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    end_in_order_when_told()
+    main()

@@ -1,0 +1,45 @@
+"""All figures of Millrace itself: one process, SQLite with `synchronous=FULL`, default settings.
+
+One measurement at a time: the parts run one after the other and nothing is left running between them.
+"""
+
+import os
+from pathlib import Path
+
+import uvloop
+
+from benchmarks.engine import workload_figures
+from benchmarks.growth import growth_figures
+from benchmarks.processes import scratch
+from benchmarks.raw_sqlite import commit_figures
+from benchmarks.server import http_figures, life_figures
+from benchmarks.workloads import Effort, Figures
+
+QUICK = Effort(repeats=5)
+FULL = Effort(repeats=9)
+
+
+def embedded_figures(*, quick: bool) -> Figures:
+    """Quick leaves out what takes long: idle processor time and growth."""
+    forget_settings()
+    effort = QUICK if quick else FULL
+    with scratch() as folder:
+        figures = commit_figures(folder, effort)
+        figures |= uvloop.run(workload_figures(made(folder / "engine"), effort))
+        figures |= life_figures(folder, starts=effort.repeats, with_cpu=not quick)
+        figures |= http_figures(folder, effort)
+        if not quick:
+            figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))
+    return figures
+
+
+def forget_settings() -> None:
+    """Default settings are measured, whatever the caller's shell has set for its own installation."""
+    for name in list(os.environ):
+        if name.startswith("MILLRACE_") or name in {"DATABASE_URL", "LOG_LEVEL"}:
+            del os.environ[name]
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

@@ -1,0 +1,88 @@
+"""Throughput at 0 and at 1,000,000 finished runs. The past is planted by SQL while Millrace is not running.
+
+Each planted run has the rows that a real run of one task leaves: the run, its task run, its attempt and five
+records, one second after the run before it. They belong to the workflow that is measured afterwards, so that its
+indexes are as deep as they would be.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.engine import create_all, settings_in, throughput_figures
+from benchmarks.workloads import Effort, Figures
+from millrace.bootstrap import running
+
+RUNS = 1_000_000
+CHUNK = 50_000
+"""Runs in one transaction."""
+
+NUMBERS = """
+create temp table planted as
+with recursive numbers (n) as (select :first union all select n + 1 from numbers where n < :last)
+select n, (:began_ms + n * 1000) * 1000 as at,
+       printf('%08x-%04x-7000-8000-%012x', (:began_ms + n * 1000) >> 16, (:began_ms + n * 1000) & 65535, n) as id
+from numbers
+"""
+
+ROWS = (
+    """insert into runs (id, workflow_id, version_id, status, phase, outcome, revision, last_seq, trigger_type,
+                         root_run_id, created_at, started_at, finished_at)
+       select id, :workflow, :version, 'completed', 'main', 'completed', 2, 5, 'manual', id, at, at, at + 900
+       from planted order by id""",
+    """insert into task_runs (run_id, path, type, status, attempt, output, revision, ready_at, started_at, finished_at)
+       select id, 't0', 'noop', 'completed', 1, 'null', 2, at, at, at + 800 from planted order by id""",
+    """insert into attempts (run_id, path, number, token, status, queue, incarnation_id, available_at, started_at,
+                             finished_at)
+       select id, 't0', 1, id, 'completed', 'default', id, at, at, at + 800 from planted order by id""",
+    """insert into records (run_id, seq, type, path, data, at)
+       select id, seq, type, path, data, at + later
+       from planted cross join (
+           select 1 as seq, 'run.created' as type, null as path, '{"trigger":"manual"}' as data, 0 as later
+           union all select 2, 'run.started', null, null, 0
+           union all select 3, 'task.started', 't0', '{"attempt":1,"worker":"018bcfe5-6800-7000-8000-000000000000"}', 0
+           union all select 4, 'task.completed', 't0', '{"attempt":1}', 800
+           union all select 5, 'run.completed', null, null, 900)
+       order by id, seq""",
+)
+
+BEGAN_MS = 1_700_000_000_000
+"""When the first planted run was; a million seconds later is still in the past."""
+
+
+def plant(database: Path, workflow: str, version: str, runs: int = RUNS) -> None:
+    """Add finished runs to a database that nobody has open."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("pragma synchronous = off")
+        for first in range(0, runs, CHUNK):
+            span = {"first": first, "last": min(first + CHUNK, runs) - 1, "began_ms": BEGAN_MS}
+            connection.execute("begin")
+            connection.execute(NUMBERS, span)
+            for statement in ROWS:
+                connection.execute(statement, {"workflow": workflow, "version": version})
+            connection.execute("drop table planted")
+            connection.execute("commit")
+        connection.execute("pragma wal_checkpoint(truncate)")
+
+
+def measured_workflow(database: Path) -> tuple[str, str]:
+    with closing(sqlite3.connect(database)) as connection:
+        row: tuple[str, str] = connection.execute(
+            "select w.id, v.id from workflows w join workflow_versions v on v.workflow_id = w.id"
+            " where w.name = 'bench-sequence'"
+        ).fetchone()
+        return row
+
+
+async def growth_figures(home: Path, effort: Effort) -> Figures:
+    settings = settings_in(home)
+    async with running(settings) as runtime:
+        await create_all(runtime)
+        empty = await throughput_figures(runtime, effort)
+    plant(settings.database_path, *measured_workflow(settings.database_path))
+    async with running(settings) as runtime:
+        full = await throughput_figures(runtime, effort)
+    return {
+        "throughput_at_0_tasks_s": empty["throughput_tasks_s"],
+        "throughput_at_1m_tasks_s": full["throughput_tasks_s"],
+    }

@@ -1,0 +1,114 @@
+"""The figures as tables for people: ours against bar and aim, and the peers side by side with the ratio."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.side_by_side import PEERS, Report
+from benchmarks.workloads import Figures
+
+CHAIN_FACTOR = 3
+"""Chain-40 also passes when it takes at most this many times the 41 raw commits of the same benchmark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure should be. `higher` tells which side of it is the good one."""
+
+    bar: float
+    aim: float | None = None
+    higher: bool = False
+
+    def met(self, value: float, limit: float) -> bool:
+        return value >= limit if self.higher else value <= limit
+
+
+TARGETS = {
+    "chain40_ms": Target(25, 15),
+    "throughput_tasks_s": Target(6_000, 10_000, higher=True),
+    "fanout500_ms": Target(60, 35),
+    "start_ms": Target(1.5, 1),
+    "start_http_ms": Target(5, 3),
+    "idle_rss_mb": Target(130, 100),
+    "ready_first_s": Target(2.5),
+    "ready_s": Target(1.5),
+    "idle_cpu_percent": Target(1),
+    "growth_ratio": Target(0.8, higher=True),
+}
+COMPARED = ("chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms")
+
+
+def embedded_table(figures: Figures) -> str:
+    rows = [("", "median", "min", "max", "n", "bar", "aim", "")]
+    for name, samples in figures.items():
+        target = target_of(name, figures)
+        rows.append((
+            name, number(samples.median), number(min(samples.values)), number(max(samples.values)),
+            str(len(samples.values)), sided(target, target.bar if target else None),
+            sided(target, target.aim if target else None), verdict(samples.median, target),
+        ))  # fmt: skip
+    return columns(rows)
+
+
+def peers_table(figures: Figures, reports: dict[str, Report]) -> str:
+    """The four workloads, one column a system; in brackets how many times better Millrace is."""
+    measured = [peer for peer in PEERS if "error" not in reports[peer.key]]
+    rows = [("", "Millrace", *(peer.title for peer in measured))]
+    for name in COMPARED:
+        ours = figures[name].median
+        cells = (f"{number(theirs)} ({ratio(name, ours, theirs):.1f}x)" for theirs in
+                 (float(reports[peer.key][name]) for peer in measured))  # fmt: skip
+        rows.append((name, number(ours), *cells))
+    return columns(rows)
+
+
+def settings_lines(reports: dict[str, Report]) -> str:
+    """Every system's durability settings and remarks; for one that was not measured, why."""
+    lines = ["Millrace: SQLite, journal_mode=WAL, synchronous=FULL"]
+    for peer in PEERS:
+        report = reports[peer.key]
+        if "error" in report:
+            lines.append(f"{peer.title}: not measured: {report['error']}")
+        else:
+            lines.append("; ".join((f"{peer.title}: {report['durability']}", *report["notes"])))
+    return "\n".join(lines)
+
+
+def target_of(name: str, figures: Figures) -> Target | None:
+    """The target, which for chain-40 depends on what the disk does."""
+    target = TARGETS.get(name)
+    if name == "chain40_ms" and target is not None:
+        return Target(max(target.bar, CHAIN_FACTOR * figures["commit41_ms"].median), target.aim)
+    return target
+
+
+def verdict(value: float, target: Target | None) -> str:
+    if target is None:
+        return ""
+    if target.aim is not None and target.met(value, target.aim):
+        return "aim met"
+    return "bar met" if target.met(value, target.bar) else "BELOW BAR"
+
+
+def ratio(name: str, ours: float, theirs: float) -> float:
+    return ours / theirs if TARGETS[name].higher else theirs / ours
+
+
+def sided(target: Target | None, limit: float | None) -> str:
+    if target is None or limit is None:
+        return ""
+    return f"{'>=' if target.higher else '<='} {number(limit)}"
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.4g}"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Text in columns: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in rows
+    )

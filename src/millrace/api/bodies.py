@@ -1,0 +1,92 @@
+"""Request bodies and answers: JSON or YAML in, JSON out.
+
+Bodies are read here and not by the framework, so that both formats, all errors and all limits are the same everywhere,
+and so that large answers go out as they are stored.
+"""
+
+import json
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request, Response
+from pydantic import BaseModel, ValidationError
+
+from millrace.api.problems import faults_of
+from millrace.app.cursors import Page
+from millrace.core.errors import Fault, InvalidRequest, Unreadable
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition import read_yaml
+
+YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
+JSON_TYPE = "application/json"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+async def document(request: Request) -> JsonValue:
+    """The body as JSON values. Raises `Unreadable` when it is neither JSON nor YAML, and `TooLarge`."""
+    body = await request.body()
+    media_type = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
+    if media_type in YAML_TYPES:
+        return read_yaml(_text(body))
+    if media_type == JSON_TYPE or media_type.endswith("+json"):
+        return _json(_text(body))
+    raise Unreadable(
+        "unsupported_media_type",
+        f"the body is {media_type or 'of no type'}; send Content-Type: {JSON_TYPE} or application/yaml",
+    )
+
+
+async def checked(request: Request, model: type[ModelT]) -> ModelT:
+    """The body as `model`; no body is the same as an empty mapping."""
+    given = await document(request) if await request.body() else {}
+    if given is None:
+        given = {}
+    if not isinstance(given, dict):
+        fault = Fault("", "type", "the body is not a mapping", 'send {"key": value, …}')
+        raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults = faults_of(error.errors(include_url=False, include_input=False))
+        raise InvalidRequest("invalid_request", "the request is not valid", faults=faults) from None
+
+
+def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(content), status, headers, JSON_TYPE)
+
+
+def page_answer(page: Page[Any]) -> Response:
+    return answer({"items": page.items, "next_cursor": page.next_cursor})
+
+
+def request_body(schema: JsonObject, example: JsonValue, *, required: bool = True) -> dict[str, Any]:
+    """The OpenAPI description of a body that `document` or `checked` reads."""
+    described = {"schema": schema, "example": example}
+    return {"requestBody": {"required": required, "content": {JSON_TYPE: described, "application/yaml": described}}}
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable("unreadable", f"the body is not UTF-8 text; byte {error.start} is wrong") from None
+
+
+def _json(text: str) -> JsonValue:
+    """Read by the standard library: orjson turns integers beyond 64 bits into floats without a word."""
+    try:
+        value: JsonValue = json.loads(text, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise Unreadable(
+            "unreadable", f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except RecursionError:
+        raise Unreadable("unreadable", "the body is nested too deeply") from None
+    except ValueError as error:
+        raise Unreadable("unreadable", f"the body is not JSON: {error}") from None
+    return value
+
+
+def _no_constant(name: str) -> JsonValue:
+    raise ValueError(f"{name} is not a JSON number")

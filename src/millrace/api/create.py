@@ -1,0 +1,35 @@
+"""The application: routers, errors, headers, limits. All of `/api/v1` asks for credentials by construction."""
+
+from importlib.metadata import version
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from millrace.api import openapi, problems
+from millrace.api.deps import authenticated
+from millrace.api.middleware import BodyLimit, SecurityHeaders
+from millrace.api.routes import open as open_routes
+from millrace.api.routes import runs, system, workflows
+from millrace.app.container import Container
+
+
+def create_app(container: Container) -> FastAPI:
+    app = FastAPI(
+        title="Millrace",
+        version=version("millrace"),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.container = container
+    api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)])
+    for part in (workflows, runs, system):
+        api.include_router(part.router)
+    app.include_router(api)
+    app.include_router(open_routes.router)
+    problems.install(app)
+    openapi.describe(app, container.runners)
+    # The last one added is the outermost: also a refused body gets the headers.
+    app.add_middleware(BodyLimit, limit=container.settings.max_body_bytes)
+    app.add_middleware(SecurityHeaders)
+    return app

@@ -1,0 +1,77 @@
+"""What holds for every response and request whatever the route: security headers, and a limit on the body's size.
+
+Plain ASGI, since wrapping each response object would cost more than most requests do.
+"""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from millrace.api import problems
+from millrace.core.errors import TooLarge
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+NOT_STORED = (b"cache-control", b"no-store")
+
+
+class SecurityHeaders:
+    """Adds the headers; a response that brings its own content policy or caching keeps it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                present = {name for name, _ in headers}
+                headers.extend(SECURITY_HEADERS)
+                headers.extend(header for header in (NO_CONTENT, NOT_STORED) if header[0] not in present)
+                message["headers"] = headers
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class BodyLimit:
+    """Refuses bodies above `limit` bytes: by their declared length at once, else as soon as they have grown so long."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdigit() and int(declared) > self._limit:
+            await problems.of_error(self._refusal())(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise self._refusal()
+            return message
+
+        await self._app(scope, receive_limited, send)
+
+    def _refusal(self) -> TooLarge:
+        return TooLarge(
+            "too_large",
+            f"the body is larger than {self._limit} bytes; the setting MILLRACE_MAX_BODY_BYTES says how much",
+        )

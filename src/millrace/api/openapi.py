@@ -1,0 +1,69 @@
+"""The OpenAPI document: what the framework finds, and what it cannot know — the schema of definitions, the errors."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from millrace.api.schemas.system import Problem
+from millrace.definition import definition_json_schema
+from millrace.ports.runner import RunnerRegistry
+
+DESCRIPTION = """Send an API key in the header `X-API-Key`. Bodies are JSON or YAML. Lists answer
+`{"items", "next_cursor"}`; pass `next_cursor` on as `cursor`. Errors are problem documents (RFC 9457) with a stable
+`code` and, for faulty requests, `faults` that say where, what is wrong and what would be right."""
+
+COMPONENTS = "#/components/schemas/"
+
+
+def describe(app: FastAPI, runners: RunnerRegistry) -> None:
+    """Make `app.openapi()` answer the whole document; made at the first request for it."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, runners)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI, runners: RunnerRegistry) -> dict[str, Any]:
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        separate_input_output_schemas=False,
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas.update(_definition(runners))
+    schemas["Problem"] = {**Problem.model_json_schema(ref_template=COMPONENTS + "{model}")}
+    schemas.update(schemas["Problem"].pop("$defs", {}))
+    problem = {
+        "description": "A problem document",
+        "content": {"application/problem+json": {"schema": {"$ref": f"{COMPONENTS}Problem"}}},
+    }
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            responses = operation["responses"]
+            responses.pop("422", None)
+            if path.startswith("/api/"):
+                responses["default"] = problem
+    return document
+
+
+def _definition(runners: RunnerRegistry) -> dict[str, Any]:
+    """The schema of definitions with its parts as components of their own."""
+    schema = _relocated(definition_json_schema(runners.types()))
+    parts = schema.pop("$defs", {})
+    schema.pop("$schema", None)
+    return {**parts, "Definition": schema}
+
+
+def _relocated(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: item.replace("#/$defs/", COMPONENTS) if key == "$ref" and isinstance(item, str) else _relocated(item)
+            for key, item in value.items()
+        }
+    return [_relocated(item) for item in value] if isinstance(value, list) else value

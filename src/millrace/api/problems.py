@@ -1,0 +1,142 @@
+"""Every error as a problem document (RFC 9457), mapped here once: `{type, title, status, detail, code, faults}`.
+
+`code` is stable and for programs, `detail` for people, `faults` name each field. Nothing that leaves here holds a value
+a caller may have meant to keep secret, nor a stack trace.
+"""
+
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from millrace.core.errors import (
+    Conflict,
+    Fault,
+    Forbidden,
+    InvalidRequest,
+    MillraceError,
+    NotFound,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    Unreadable,
+)
+from millrace.ports.store import StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: tuple[tuple[type[MillraceError], int], ...] = (
+    (Unreadable, 400),
+    (TooLarge, 413),
+    (InvalidRequest, 422),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotFound, 404),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+"""The first class that fits gives the status, so the more special ones come first."""
+
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+def problem(
+    status: int, code: str, detail: str, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None
+) -> Response:
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "faults": [
+            {"path": fault.path, "code": fault.code, "message": fault.message, "remedy": fault.remedy}
+            for fault in faults
+        ],
+    }
+    # A key or a message may hold a lone surrogate that a caller sent; it must not turn the answer into a 500.
+    try:
+        body = orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        body = orjson.dumps(_cleaned(document))
+    return Response(body, status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem document."""
+    app.add_exception_handler(MillraceError, _millrace_error)
+    app.add_exception_handler(StoreUnavailable, _store_unavailable)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _defect)
+
+
+def of_error(error: MillraceError) -> Response:
+    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    headers = {401: {"WWW-Authenticate": "ApiKey"}, 503: RETRY_AFTER}.get(status)
+    return problem(status, error.code, error.message, error.faults, headers)
+
+
+async def _millrace_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MillraceError), "registered for this class"  # noqa: S101
+    return of_error(error)
+
+
+async def _store_unavailable(_: Request, error: Exception) -> Response:
+    logger.error("a request failed because the store is unavailable: %s", error)
+    return problem(503, "store_unavailable", "the database is not available; try again later", headers=RETRY_AFTER)
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError), "registered for this class"  # noqa: S101
+    return problem(422, "invalid_request", "the request is not valid", faults_of(error.errors()))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for this class"  # noqa: S101
+    status = error.status_code
+    detail = {
+        404: f"there is nothing at {request.url.path}",
+        405: f"{request.method} is not possible at {request.url.path}",
+    }.get(status, str(error.detail))
+    return problem(status, HTTP_CODES.get(status, "http_error"), detail, headers=dict(error.headers or {}))
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(500, "internal_error", "this is a defect of Millrace; its log says more")
+
+
+def faults_of(errors: Sequence[Any]) -> list[Fault]:
+    """pydantic's errors as faults, without the values that were given."""
+    return [Fault(_place(error["loc"]), str(error["type"]), str(error["msg"]), _remedy(error)) for error in errors]
+
+
+def _place(location: Sequence[int | str]) -> str:
+    place = ""
+    for part in location:
+        place += f"[{part}]" if isinstance(part, int) else f"{'.' if place else ''}{part}"
+    return place
+
+
+def _remedy(error: Any) -> str:
+    return "remove it, or correct its name" if error["type"] == "extra_forbidden" else ""
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items()}
+    return value

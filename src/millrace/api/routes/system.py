@@ -1,0 +1,65 @@
+"""Routes about the installation: task types, the definition's schema, workers, doctor, settings."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from millrace.api.bodies import answer
+from millrace.api.deps import Containers, requires
+from millrace.api.schemas.system import DoctorReport, SettingPage, TaskTypePage, WorkerPage
+from millrace.auth.permissions import Permission
+from millrace.config import settings_table
+from millrace.definition import definition_json_schema
+
+router = APIRouter(tags=["system"])
+
+READ = [requires(Permission.WORKFLOW_READ)]
+
+
+@router.get("/task-types", dependencies=READ, responses={200: {"model": TaskTypePage}})
+async def list_task_types(container: Containers) -> Response:
+    """The task types of this installation and what their `config` takes."""
+    items = [
+        {"type": name, "summary": runner.summary, "config_schema": runner.config_model.model_json_schema()}
+        for name, runner in sorted(container.runners.types().items())
+    ]
+    return answer({"items": items, "next_cursor": None})
+
+
+@router.get("/definition-schema", dependencies=READ)
+async def get_definition_schema(container: Containers) -> Response:
+    """JSON Schema of definitions, for editors."""
+    return answer(definition_json_schema(container.runners.types()))
+
+
+@router.get("/workers", dependencies=[requires(Permission.WORKER_READ)], responses={200: {"model": WorkerPage}})
+async def list_workers(
+    container: Containers,
+    live: Annotated[bool, Query(description="Only those that live.")] = True,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Response:
+    """The workers of this installation, newest first."""
+    return answer(await container.worker_queries.list(live_only=live, limit=limit))
+
+
+@router.get("/doctor", dependencies=[requires(Permission.DOCTOR_READ)], responses={200: {"model": DoctorReport}})
+async def run_doctor(container: Containers) -> Response:
+    """Check the database for anything that cannot be."""
+    return answer(await container.doctor())
+
+
+@router.get("/settings", dependencies=[requires(Permission.SETTINGS_READ)], responses={200: {"model": SettingPage}})
+async def list_settings(container: Containers) -> Response:
+    """The settings in effect, passwords masked."""
+    values = container.settings.redacted()
+    items = [
+        {
+            "name": row.field,
+            "variables": row.names,
+            "value": values[row.field],
+            "default": row.default,
+            "description": row.description,
+        }
+        for row in settings_table()
+    ]
+    return answer({"items": items, "next_cursor": None})

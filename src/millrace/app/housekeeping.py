@@ -1,0 +1,39 @@
+"""Small work that is done in batches, away from requests."""
+
+from millrace.app.runs.repository import delete_expired_keys
+from millrace.auth.authentication import Authenticator
+from millrace.engine.service import Service
+from millrace.ports.clock import Clock
+from millrace.ports.database import Database
+
+KEYS_AT_ONCE = 500
+
+
+class KeyUseWriter(Service):
+    """Writes when API keys were last used, once a minute."""
+
+    interval = 60.0
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        super().__init__()
+        self._authenticator = authenticator
+
+    async def run_once(self) -> float | None:
+        await self._authenticator.write_uses()
+        return None
+
+
+class ExpiredKeys(Service):
+    """Deletes start keys whose time is over, a batch at a time."""
+
+    interval = 600.0
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__()
+        self._database = database
+        self._clock = clock
+
+    async def run_once(self) -> float | None:
+        now = self._clock.now()
+        deleted = await self._database.write(lambda connection: delete_expired_keys(connection, now, KEYS_AT_ONCE))
+        return 1.0 if deleted == KEYS_AT_ONCE else None

@@ -1,0 +1,50 @@
+"""Versions ready for use: definition and plan, compiled once from what is stored. Meets `ports.plans.Plans`.
+
+A version never changes, so what is cached here is never stale; the cache only bounds memory.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import orjson
+
+from millrace.app.workflows import repository
+from millrace.core.plan import Plan
+from millrace.definition import Definition, compile_plan, stored_definition
+from millrace.ports.database import Database
+
+MAX_CACHED = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledVersion:
+    id: str
+    workflow_id: str
+    number: int
+    definition: Definition
+    plan: Plan
+
+
+class StoredPlans:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._cache: OrderedDict[str, CompiledVersion] = OrderedDict()
+
+    async def plan(self, version_id: str) -> Plan:
+        return (await self.version(version_id)).plan
+
+    async def version(self, version_id: str) -> CompiledVersion:
+        """The version with this id. Raises `LookupError` if there is none."""
+        known = self._cache.get(version_id)
+        if known is not None:
+            self._cache.move_to_end(version_id)
+            return known
+        row = await self._database.read(lambda connection: repository.version_by_id(connection, version_id))
+        if row is None:
+            raise LookupError(f"there is no version {version_id}")
+        definition = stored_definition(orjson.loads(row.definition))
+        compiled = CompiledVersion(row.id, row.workflow_id, row.number, definition, compile_plan(definition))
+        self._cache[version_id] = compiled
+        if len(self._cache) > MAX_CACHED:
+            self._cache.popitem(last=False)
+        return compiled

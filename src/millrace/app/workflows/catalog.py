@@ -1,0 +1,75 @@
+"""Which workflow a path means, and which version a start of it takes: from memory, and never stale after a commit.
+
+Every change of a workflow goes through `commands`, which calls `forget` after its commit and before it answers. A read
+that was under way meanwhile is told apart by the generation and not remembered.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from millrace.app.workflows import repository
+from millrace.app.workflows.repository import VersionRow, WorkflowRow
+from millrace.core.errors import NotFound
+from millrace.ports.database import Database
+
+MAX_CACHED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    workflow: WorkflowRow
+    version_id: str
+    """The version that a start without `version` takes: the deployed one, else the newest."""
+
+
+class Catalog:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._entries: dict[str, CatalogEntry] = {}
+        self._generation = 0
+
+    async def resolve(self, reference: str) -> CatalogEntry:
+        """The workflow with this id, else this exact name, else this slug. Raises `NotFound`."""
+        entry = self._entries.get(reference)
+        if entry is not None:
+            return entry
+        generation = self._generation
+        entry = await self._database.read(lambda connection: _find(connection, reference))
+        if entry is None:
+            raise unknown_workflow(reference)
+        if generation == self._generation:
+            if len(self._entries) >= MAX_CACHED:
+                self._entries.clear()
+            self._entries[reference] = entry
+        return entry
+
+    async def version(self, workflow: WorkflowRow, number: int) -> VersionRow:
+        """A chosen version of a workflow. Raises `NotFound`."""
+        row = await self._database.read(
+            lambda connection: repository.version_by_number(connection, workflow.id, number)
+        )
+        if row is None:
+            raise NotFound(
+                "version_not_found",
+                f"workflow {workflow.name!r} has no version {number}; the newest is {workflow.newest_version}",
+            )
+        return row
+
+    def forget(self) -> None:
+        """A change of some workflow was committed."""
+        self._generation += 1
+        self._entries.clear()
+
+
+def unknown_workflow(reference: str) -> NotFound:
+    return NotFound("workflow_not_found", f"there is no workflow with the id, name or slug {reference!r}")
+
+
+def _find(connection: Connection, reference: str) -> CatalogEntry | None:
+    row = repository.find_workflow(connection, reference)
+    if row is None:
+        return None
+    number = row.newest_version if row.deployed_version is None else row.deployed_version
+    version = repository.version_by_number(connection, row.id, number)
+    return None if version is None else CatalogEntry(row, version.id)

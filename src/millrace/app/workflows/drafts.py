@@ -1,0 +1,79 @@
+"""A definition on its way into a version: read, merged with what is there, checked. Pure apart from the task types."""
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import orjson
+
+from millrace.core.errors import Fault, InvalidRequest
+from millrace.core.values import InvalidValue, JsonObject, check_value
+from millrace.definition import InvalidDefinition, content_hash, validate
+from millrace.ports.runner import RunnerRegistry
+
+
+class Described(TypedDict):
+    """The columns of a workflow that its definition describes."""
+
+    name: str
+    description: str | None
+    category: str | None
+    labels: str
+    metadata: str
+    owner: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A valid definition that is not saved yet."""
+
+    canonical: JsonObject
+    content_hash: str
+    warnings: list[str]
+
+    @property
+    def tag(self) -> str | None:
+        return _text(self.canonical, "version_tag")
+
+    @property
+    def stored(self) -> str:
+        return orjson.dumps(self.canonical).decode()
+
+    def described(self) -> Described:
+        return Described(
+            name=str(self.canonical["name"]),
+            description=_text(self.canonical, "description"),
+            category=_text(self.canonical, "category"),
+            labels=orjson.dumps(self.canonical.get("labels") or {}).decode(),
+            metadata=orjson.dumps(self.canonical.get("metadata") or {}).decode(),
+            owner=_text(self.canonical, "owner"),
+        )
+
+
+class Drafts:
+    """Checks definitions against the task types of this installation."""
+
+    def __init__(self, runners: RunnerRegistry) -> None:
+        self._runners = runners
+
+    def checked(self, raw: JsonObject) -> Draft:
+        """Validate a definition of any accepted shape. Raises `InvalidRequest` with every fault at once."""
+        try:
+            check_value(raw)
+            validated = validate(raw, task_types=self._runners.types())
+        except InvalidValue as error:
+            fault = Fault(error.path, "value", error.reason)
+            raise InvalidRequest("invalid_definition", "the definition cannot be stored", faults=[fault]) from None
+        except InvalidDefinition as error:
+            count = len(error.faults)
+            message = f"the definition has {count} fault{'s' if count > 1 else ''}"
+            raise InvalidRequest("invalid_definition", message, faults=error.faults) from None
+        return Draft(validated.canonical, content_hash(validated.canonical), list(validated.warnings))
+
+    def merged(self, current: JsonObject, given: JsonObject) -> JsonObject:
+        """`current` with the top-level fields of `given` in place of its own; null takes a field out."""
+        return {key: value for key, value in {**current, **given}.items() if value is not None}
+
+
+def _text(definition: JsonObject, key: str) -> str | None:
+    value = definition.get(key)
+    return value if isinstance(value, str) else None

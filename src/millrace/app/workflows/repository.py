@@ -1,0 +1,175 @@
+"""The rows of workflows and versions. SQL only: `commands` decides what a change means, `views` what is shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Select, case, exists, func, insert, literal_column, or_, select, update
+from sqlalchemy.engine import Row
+
+from millrace.core.values import Instant
+from millrace.storage.tables import workflow_versions, workflows
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRow:
+    id: str
+    name: str
+    slug: str
+    description: str | None
+    category: str | None
+    labels: str
+    metadata: str
+    owner: str | None
+    status: str
+    newest_version: int
+    deployed_version: int | None
+    created_by: str | None
+    updated_by: str | None
+    created_at: Instant
+    updated_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    id: str
+    workflow_id: str
+    number: int
+    tag: str | None
+    definition: str
+    content_hash: str
+    author: str | None
+    comment: str | None
+    created_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowFilter:
+    """What a list of workflows may be narrowed to; `None` does not narrow."""
+
+    status: Sequence[str] = ()
+    category: str | None = None
+    owner: str | None = None
+    name: str | None = None
+    """Part of the name, in any case of letters."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+_WORKFLOW = [workflows.c[name] for name in WorkflowRow.__dataclass_fields__]
+_VERSION = [workflow_versions.c[name] for name in VersionRow.__dataclass_fields__]
+
+
+def find_workflow(connection: Connection, reference: str) -> WorkflowRow | None:
+    """The workflow with this id, else with exactly this name, else with this slug."""
+    precedence = case((workflows.c.id == reference, 0), (workflows.c.name == reference, 1), else_=2)
+    query = (
+        select(*_WORKFLOW)
+        .where(or_(workflows.c.id == reference, workflows.c.name == reference, workflows.c.slug == reference))
+        .where(workflows.c.deleted_at.is_(None))
+        .order_by(precedence)
+        .limit(1)
+    )
+    return _workflow(connection.execute(query).first())
+
+
+def list_workflows(
+    connection: Connection, narrow: WorkflowFilter, *, after: str | None, limit: int
+) -> Sequence[WorkflowRow]:
+    """Workflows by name, those after the name `after`."""
+    query = select(*_WORKFLOW).where(workflows.c.deleted_at.is_(None)).order_by(workflows.c.name).limit(limit)
+    if after is not None:
+        query = query.where(workflows.c.name > after)
+    return [WorkflowRow(*row) for row in connection.execute(_narrowed(query, narrow))]
+
+
+def _narrowed(query: Select[Any], narrow: WorkflowFilter) -> Select[Any]:
+    if narrow.status:
+        query = query.where(workflows.c.status.in_(narrow.status))
+    if narrow.category is not None:
+        query = query.where(workflows.c.category == narrow.category)
+    if narrow.owner is not None:
+        query = query.where(workflows.c.owner == narrow.owner)
+    if narrow.name is not None:
+        query = query.where(workflows.c.name.icontains(narrow.name, autoescape=True))
+    return query.where(*(has_label(key, value) for key, value in narrow.labels.items()))
+
+
+def has_label(key: str, value: str) -> Any:
+    """Whether a workflow has the label; key and value are bound, so they may hold anything."""
+    labels = func.json_each(workflows.c.labels).table_valued("key", "value", name="label")
+    return exists(select(literal_column("1")).select_from(labels).where(labels.c.key == key, labels.c.value == value))
+
+
+def name_taken(connection: Connection, name: str, *, but: str | None = None) -> bool:
+    query = select(workflows.c.id).where(workflows.c.name == name, workflows.c.deleted_at.is_(None))
+    found = connection.execute(query).scalar()
+    return found is not None and found != but
+
+
+def free_slug(connection: Connection, wanted: str, *, but: str | None = None) -> str:
+    """`wanted`, or with the first free number behind it."""
+    query = select(workflows.c.slug).where(workflows.c.deleted_at.is_(None), workflows.c.slug.startswith(wanted))
+    taken = set(connection.execute(query if but is None else query.where(workflows.c.id != but)).scalars())
+    slug, number = wanted, 2
+    while slug in taken:
+        slug, number = f"{wanted[:240]}-{number}", number + 1
+    return slug
+
+
+def add_workflow(connection: Connection, row: WorkflowRow) -> None:
+    connection.execute(insert(workflows).values({name: getattr(row, name) for name in row.__dataclass_fields__}))
+
+
+def save_workflow(connection: Connection, row: WorkflowRow) -> None:
+    values = {name: getattr(row, name) for name in row.__dataclass_fields__ if name != "id"}
+    connection.execute(update(workflows).where(workflows.c.id == row.id).values(values))
+
+
+def mark_deleted(connection: Connection, workflow_id: str, *, by: str, now: Instant) -> None:
+    query = update(workflows).where(workflows.c.id == workflow_id)
+    connection.execute(query.values(deleted_at=now, updated_at=now, updated_by=by))
+
+
+def add_version(connection: Connection, row: VersionRow) -> None:
+    values = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    connection.execute(insert(workflow_versions).values(values))
+
+
+def set_tag(connection: Connection, version_id: str, tag: str | None) -> None:
+    connection.execute(update(workflow_versions).where(workflow_versions.c.id == version_id).values(tag=tag))
+
+
+def tag_taken(connection: Connection, workflow_id: str, tag: str, *, but: str | None = None) -> bool:
+    query = select(workflow_versions.c.id).where(
+        workflow_versions.c.workflow_id == workflow_id, workflow_versions.c.tag == tag
+    )
+    found = connection.execute(query).scalar()
+    return found is not None and found != but
+
+
+def version_by_number(connection: Connection, workflow_id: str, number: int) -> VersionRow | None:
+    query = select(*_VERSION).where(
+        workflow_versions.c.workflow_id == workflow_id, workflow_versions.c.number == number
+    )
+    return _version(connection.execute(query).first())
+
+
+def version_by_id(connection: Connection, version_id: str) -> VersionRow | None:
+    return _version(connection.execute(select(*_VERSION).where(workflow_versions.c.id == version_id)).first())
+
+
+def list_versions(connection: Connection, workflow_id: str, *, before: int | None, limit: int) -> Sequence[VersionRow]:
+    """Versions of a workflow, newest first."""
+    query = select(*_VERSION).where(workflow_versions.c.workflow_id == workflow_id)
+    if before is not None:
+        query = query.where(workflow_versions.c.number < before)
+    query = query.order_by(workflow_versions.c.number.desc()).limit(limit)
+    return [VersionRow(*row) for row in connection.execute(query)]
+
+
+def _workflow(row: Row[Any] | None) -> WorkflowRow | None:
+    return None if row is None else WorkflowRow(**row._mapping)
+
+
+def _version(row: Row[Any] | None) -> VersionRow | None:
+    return None if row is None else VersionRow(**row._mapping)

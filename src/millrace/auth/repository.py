@@ -1,0 +1,67 @@
+"""The rows of users and API keys. SQL only; what it means is decided by the callers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from millrace.auth.keys import NewKey
+from millrace.auth.permissions import Role
+from millrace.core.values import Instant
+from millrace.storage.tables import api_keys, users
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key together with the user it belongs to."""
+
+    key_id: str
+    user_id: str
+    user_name: str
+    role: str
+    expires_at: Instant | None
+    revoked_at: Instant | None
+    disabled_at: Instant | None
+
+
+def has_users(connection: Connection) -> bool:
+    return connection.execute(select(users.c.id).limit(1)).first() is not None
+
+
+def add_user(connection: Connection, *, user_id: str, email: str, name: str, role: Role, now: Instant) -> None:
+    connection.execute(insert(users).values(id=user_id, email=email, name=name, role=role.value, created_at=now))
+
+
+def add_key(connection: Connection, *, key_id: str, user_id: str, name: str, key: NewKey, now: Instant) -> None:
+    row = {"id": key_id, "user_id": user_id, "name": name, "prefix": key.prefix, "key_hash": key.key_hash}
+    connection.execute(insert(api_keys).values(**row, created_at=now))
+
+
+def find_key(connection: Connection, key_hash: str) -> KeyRow | None:
+    query = (
+        select(
+            api_keys.c.id,
+            users.c.id,
+            users.c.name,
+            users.c.role,
+            api_keys.c.expires_at,
+            api_keys.c.revoked_at,
+            users.c.disabled_at,
+        )
+        .join(users, users.c.id == api_keys.c.user_id)
+        .where(api_keys.c.key_hash == key_hash)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else KeyRow(*row)
+
+
+def revoke_key(connection: Connection, key_id: str, now: Instant) -> bool:
+    """Whether there was such a key that was not revoked yet."""
+    query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=now)
+    return connection.execute(query).rowcount > 0
+
+
+def note_use(connection: Connection, used: Mapping[str, Instant]) -> None:
+    """Write when keys (by id) were last used."""
+    query = update(api_keys).where(api_keys.c.id == bindparam("key")).values(last_used_at=bindparam("used_at"))
+    connection.execute(query, [{"key": key, "used_at": at} for key, at in used.items()])

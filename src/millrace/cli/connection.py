@@ -1,0 +1,151 @@
+"""How the command line reaches the server: finds it, signs in, and turns its problem documents into words.
+
+The server is found by `--server`, `MILLRACE_URL`, the note of a running server in `$MILLRACE_HOME/server.json`,
+or the host and port of the settings, in this order. The key is `MILLRACE_API_KEY` or the file `$MILLRACE_HOME/api-key`.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import typer
+
+from millrace.core.values import JsonValue
+
+if TYPE_CHECKING:
+    import httpx2
+
+EXIT_FAILED = 1
+"""A run failed, a check found something."""
+EXIT_USAGE = 2
+"""The command or what it was given is not right; the server said no."""
+EXIT_CANCELLED = 3
+"""The run was cancelled."""
+EXIT_UNREACHABLE = 4
+"""No server answers."""
+
+
+class CommandError(Exception):
+    """Ends the command with a message on stderr and an exit status."""
+
+    def __init__(self, message: str, status: int = EXIT_USAGE) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ProblemError(CommandError):
+    """The server refused a request; `problem` is its problem document."""
+
+    def __init__(self, http_status: int, problem: dict[str, Any]) -> None:
+        super().__init__(problem_text(problem))
+        self.http_status = http_status
+        self.problem = problem
+
+
+def home() -> Path:
+    return Path(os.environ.get("MILLRACE_HOME", "~/.millrace")).expanduser()
+
+
+def server_url(given: str | None) -> str:
+    if given or (given := os.environ.get("MILLRACE_URL")):
+        return given.rstrip("/")
+    try:
+        note = json.loads((home() / "server.json").read_text())
+        return str(note["url"])
+    except (OSError, ValueError, KeyError):
+        host, port = os.environ.get("MILLRACE_HOST", "127.0.0.1"), os.environ.get("MILLRACE_PORT", "8000")
+        return f"http://{host}:{port}"
+
+
+def api_key() -> str:
+    key = os.environ.get("MILLRACE_API_KEY")
+    if key:
+        return key
+    place = home() / "api-key"
+    try:
+        return place.read_text().strip()
+    except OSError:
+        raise CommandError(
+            f"no API key: set MILLRACE_API_KEY, or start the server once; it writes the first key to {place}"
+        ) from None
+
+
+class Connection:
+    """A signed-in HTTP connection to one server. Paths are relative to `/api/v1`."""
+
+    def __init__(self, url: str | None = None) -> None:
+        import httpx2
+
+        self.url = server_url(url)
+        self._client: httpx2.Client = httpx2.Client(
+            base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key()}, timeout=60, trust_env=False
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        return self._send("GET", path, params={key: value for key, value in query.items() if value is not None})
+
+    def pages(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **query, cursor=cursor, limit=200)
+            yield from page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
+    def post(self, path: str, body: JsonValue = None, *, headers: dict[str, str] | None = None) -> Any:
+        return self._send("POST", path, json={} if body is None else body, headers=headers)
+
+    def send_text(self, method: str, path: str, text: bytes, media_type: str) -> Any:
+        return self._send(method, path, content=text, headers={"Content-Type": media_type})
+
+    def _send(self, method: str, path: str, **request: Any) -> Any:
+        import httpx2
+
+        try:
+            response = self._client.request(method, path, **request)
+        except httpx2.ReadTimeout:
+            raise CommandError(f"{self.url} took too long to answer; it may still be at work", EXIT_FAILED) from None
+        except httpx2.HTTPError as error:
+            message = f"no Millrace server answers at {self.url} ({error}); start one with `millrace up`"
+            raise CommandError(message, EXIT_UNREACHABLE) from None
+        if response.is_success:
+            return response.json() if response.content else None
+        raise ProblemError(response.status_code, _problem(response))
+
+
+def _problem(response: "httpx2.Response") -> dict[str, Any]:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    if isinstance(problem, dict):
+        return problem
+    return {"title": f"HTTP {response.status_code}", "detail": response.text[:500]}
+
+
+def problem_text(problem: dict[str, Any]) -> str:
+    """A problem document for people: the detail, then each fault with its place and its remedy."""
+    lines = [str(problem.get("detail") or problem.get("title") or "the server refused the request")]
+    for fault in problem.get("faults", []):
+        remedy = f" — {fault['remedy']}" if fault.get("remedy") else ""
+        lines.append(f"  {fault['path'] or '(whole)'}: {fault['message']}{remedy}")
+    return "\n".join(lines)
+
+
+def end_with(error: CommandError) -> typer.Exit:
+    """Print the error on stderr; raise what this answers."""
+    typer.echo(f"error: {error}", err=True)
+    return typer.Exit(error.status)

@@ -1,0 +1,240 @@
+"""All settings of an installation, in one frozen object: read from the environment once, checked, described.
+
+Every setting is a field of `Settings`; its description is what the documentation and `settings_table` show. Nothing
+else in Millrace reads a setting from the environment. It protects two rules: what is unsafe is never the default, and
+a value that may hold a secret is never printed, not even in an error about it.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AliasChoices, AliasPath, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from millrace.core.values import JsonObject
+
+PREFIX = "MILLRACE_"
+
+FOREIGN_NAMES = frozenset({"MILLRACE_ATTEMPT", "MILLRACE_URL", "MILLRACE_API_KEY"})
+"""Names that others read: child processes of tasks, and the command line."""
+
+FOREIGN_PREFIXES = ("MILLRACE_SECRET_", "MILLRACE_TEST_")
+
+SQLITE = "sqlite:///"
+
+Names: TypeAlias = Annotated[tuple[str, ...], NoDecode]
+Folders: TypeAlias = Annotated[tuple[Path, ...], NoDecode]
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the message names each variable and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One line of the table of settings."""
+
+    field: str
+    names: tuple[str, ...]
+    """Environment variables, the first that is set wins."""
+    default: str
+    description: str
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    home: Path = Field(
+        default=Path("~/.millrace"),
+        validate_default=True,
+        description="Folder of this installation: database, first API key, note of the running server.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address the API listens on. Anything but loopback lets other machines connect: "
+        "they still need an API key, but keys travel in clear text unless a proxy adds TLS.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0 takes a free one.")
+    database_url: str = Field(
+        default_factory=lambda data: f"{SQLITE}{data['home'] / 'millrace.db'}",
+        validation_alias=AliasChoices("MILLRACE_DATABASE_URL", "DATABASE_URL"),
+        description="Where the data is: sqlite:///PATH. The default is millrace.db in the home folder.",
+    )
+    sqlite_synchronous: Literal["full", "normal", "off"] = Field(
+        default="full",
+        description="full: a commit survives a power cut. normal: the last commits may be lost with the power, so work "
+        "that was acknowledged may be forgotten or repeated. off: the database may be damaged by it.",
+    )
+    http_allowed_targets: Names = Field(
+        default=(),
+        description="Private networks and hosts that tasks may reach by HTTP or as databases, comma-separated: "
+        "127.0.0.1, 10.0.0.0/8, db.internal. Public addresses need no entry.",
+    )
+    sqlite_allowed_dirs: Folders = Field(
+        default_factory=lambda data: (data["home"], Path.cwd(), Path(tempfile.gettempdir())),
+        description="Folders in which database tasks may open SQLite files, comma-separated. "
+        "The default is the home folder, the working directory and the temporary directory.",
+    )
+    worker_slots: int = Field(default=256, ge=1, le=10_000, description="Task attempts that run at the same time.")
+    shell_enabled: bool = Field(default=True, description="Whether shell tasks may run at all.")
+    shell_allowed_dirs: Folders = Field(
+        default=(), description="Folders that shell tasks may work in, comma-separated; empty allows any folder."
+    )
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="Folder with one file per secret, the file's name being the secret's. "
+        "MILLRACE_SECRET_<NAME> defines one in the environment and wins.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        validation_alias=AliasChoices("MILLRACE_LOG_LEVEL", "LOG_LEVEL"),
+        description="The least severe of Millrace's own log lines that is written.",
+    )
+    max_body_bytes: int = Field(
+        default=1_048_576, ge=1024, le=1_073_741_824, description="Largest request body the API takes, in bytes."
+    )
+    stop_seconds: int = Field(
+        default=10, ge=0, le=3600, description="How long running tasks may go on after a request to stop."
+    )
+    apply_examples: bool = Field(default=True, description="Whether the first start creates the example workflows.")
+    examples_dir: Path | None = Field(
+        default=None, description="Folder of the example workflows; without it those that come with Millrace."
+    )
+
+    @field_validator("http_allowed_targets", "sqlite_allowed_dirs", "shell_allowed_dirs", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", "sqlite_synchronous", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("home", "secrets_dir", "examples_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("sqlite_allowed_dirs", "shell_allowed_dirs")
+    @classmethod
+    def _all_absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(path.expanduser().absolute() for path in paths))
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: str) -> str:
+        scheme = url.partition(":")[0]
+        if scheme.startswith("postgres"):
+            raise ValueError("PostgreSQL comes with a later release; write sqlite:///PATH")
+        if not url.startswith(SQLITE) or url == SQLITE or ":memory:" in url or "?" in url:
+            raise ValueError("write sqlite:///PATH, for example sqlite:////var/lib/millrace/millrace.db")
+        return url
+
+    @property
+    def database_path(self) -> Path:
+        return Path(self.database_url.removeprefix(SQLITE)).expanduser().absolute()
+
+    @property
+    def loopback_only(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def redacted(self) -> JsonObject:
+        """All settings as JSON for people; nothing in it is secret."""
+        shown: JsonObject = self.model_dump(mode="json")
+        shown["database_url"] = without_password(self.database_url)
+        return shown
+
+    def __repr_args__(self) -> Any:
+        return self.redacted().items()
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `SettingsError`, which names the variable and never repeats its value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [fault for fault in error.errors(include_input=False) if fault["type"] != "default_factory_not_called"]
+        lines = [_fault_line(fault["loc"], fault["msg"]) for fault in faults]
+        raise SettingsError("\n".join(lines)) from None
+
+
+def setting_warnings(settings: Settings, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """What the operator should know: names nobody reads (with the name that was probably meant), an open address."""
+    known = {name for row in settings_table() for name in row.names}
+    warnings = []
+    for name in sorted(environment):
+        if not name.startswith(PREFIX) or name in known or name in FOREIGN_NAMES or name.startswith(FOREIGN_PREFIXES):
+            continue
+        meant = get_close_matches(name, known, n=1, cutoff=0.75)
+        hint = f"; did you mean {meant[0]}?" if meant else ""
+        warnings.append(f"{name} is not a setting of Millrace and has no effect{hint}")
+    if not settings.loopback_only:
+        warnings.append(
+            f"MILLRACE_HOST={settings.host} lets other machines connect; "
+            "put a proxy with TLS in front, for API keys travel in clear text"
+        )
+    if settings.sqlite_synchronous != "full":
+        warnings.append(
+            f"MILLRACE_SQLITE_SYNCHRONOUS={settings.sqlite_synchronous}: a power cut can undo acknowledged work"
+        )
+    return warnings
+
+
+def settings_table() -> tuple[SettingRow, ...]:
+    """Every setting with its variables, default and meaning, in the order of the class."""
+    return tuple(
+        SettingRow(name, _names_of(name), _default_of(name, field.default), field.description or "")
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def without_password(url: str) -> str:
+    """The URL with its password, if it has one, replaced by `***`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    netloc = re.sub(r":[^@]*@", ":***@", parts.netloc)
+    return urlunsplit(parts._replace(netloc=netloc))
+
+
+def _names_of(field: str) -> tuple[str, ...]:
+    alias = Settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return tuple(str(choice) for choice in alias.choices if not isinstance(choice, AliasPath))
+    return (f"{PREFIX}{field.upper()}",)
+
+
+def _default_of(field: str, default: object) -> str:
+    match field:
+        case "database_url":
+            return "sqlite:///$MILLRACE_HOME/millrace.db"
+        case "sqlite_allowed_dirs":
+            return "$MILLRACE_HOME, working directory, temporary directory"
+        case _ if default is None or default == ():
+            return ""
+        case _:
+            return str(default)
+
+
+def _fault_line(location: tuple[int | str, ...], message: str) -> str:
+    first = str(location[0]) if location else ""
+    name = first if first.isupper() else f"{PREFIX}{first.upper()}"
+    return f"{name}: {message.removeprefix('Value error, ')}"

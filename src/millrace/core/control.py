@@ -1,0 +1,95 @@
+"""What people and clocks ask of a whole run: admission, cancel, pause, resume, time limits."""
+
+from millrace.core.attempts import again
+from millrace.core.draft import Draft
+from millrace.core.effects import WithdrawAttempt
+from millrace.core.events import CancelRequested, PauseRequested, ResumeRequested, TimerFired, Verdict
+from millrace.core.phases import PHASE_TIMER, end_phases, enter, finish_run, limit_of, wind_up
+from millrace.core.plan import Phase
+from millrace.core.run import WindUp
+from millrace.core.states import RunStatus, TaskStatus
+from millrace.core.values import JsonObject
+
+
+def admit(draft: Draft) -> Verdict:
+    """Start the main part. A run that was paused before its admission collects its first tasks for `resume`."""
+    if draft.started_at is not None or draft.finished:
+        return Verdict.ALREADY_APPLIED
+    if draft.status is RunStatus.PENDING:
+        draft.set_status(RunStatus.RUNNING)
+    draft.started_at = draft.now
+    draft.record("run.started")
+    enter(draft, Phase.MAIN)
+    end_phases(draft)
+    return Verdict.APPLIED
+
+
+def cancel(draft: Draft, event: CancelRequested) -> Verdict:
+    """The first cancel ends the main part or `on_failure` and lets `finally` run; the second ends `finally` too.
+
+    A `finally` that was paused goes on: what is being ended must not wait to be resumed.
+    """
+    if draft.finished:
+        return Verdict.REFUSED
+    draft.cancels += 1
+    draft.record("run.cancel_requested", data=_who(event.by, event.reason))
+    if draft.started_at is None:
+        draft.outcome = RunStatus.CANCELLED
+        for task in draft.unfinished_tasks():
+            draft.finish(task, TaskStatus.CANCELLED)
+        finish_run(draft)
+        return Verdict.APPLIED
+    draft.set_status(RunStatus.CANCELLING)
+    if draft.wind_up is None and (draft.phase is not Phase.FINALLY or draft.cancels > 1):
+        wind_up(draft, WindUp.CANCEL)
+    else:
+        _start_held(draft)
+    return Verdict.APPLIED
+
+
+def pause(draft: Draft, event: PauseRequested) -> Verdict:
+    """Start nothing more and take back what no worker has claimed. What runs, runs on, and its outcome counts."""
+    if draft.status is RunStatus.PAUSED:
+        return Verdict.ALREADY_APPLIED
+    if draft.finished or draft.status is RunStatus.CANCELLING:
+        return Verdict.REFUSED
+    draft.set_status(RunStatus.PAUSED)
+    draft.record("run.paused", data=_who(event.by))
+    for task in draft.unfinished_tasks():
+        if task.live and task.status is TaskStatus.READY:
+            draft.effects.append(WithdrawAttempt(task.path, task.attempt))
+    return Verdict.APPLIED
+
+
+def resume(draft: Draft, event: ResumeRequested) -> Verdict:
+    """Go on: every ready task without an attempt gets one, not before its delay is over."""
+    if draft.status is not RunStatus.PAUSED:
+        return Verdict.REFUSED if draft.finished else Verdict.ALREADY_APPLIED
+    draft.set_status(RunStatus.PENDING if draft.started_at is None else RunStatus.RUNNING)
+    draft.record("run.resumed", data=_who(event.by))
+    _start_held(draft)
+    return Verdict.APPLIED
+
+
+def time_out(draft: Draft, event: TimerFired) -> Verdict:
+    """The limit of the current phase passed. A timer of another phase, or of one that is ending already, is stale."""
+    if draft.started_at is None or limit_of(draft, draft.phase) is None:
+        return Verdict.REFUSED
+    if draft.finished or PHASE_TIMER[draft.phase] is not event.kind or draft.wind_up is not None:
+        return Verdict.ALREADY_APPLIED
+    if draft.status is RunStatus.PAUSED:
+        draft.set_status(RunStatus.RUNNING)
+    draft.record("run.timed_out", data={"phase": draft.phase.value})
+    wind_up(draft, WindUp.TIMEOUT)
+    return Verdict.APPLIED
+
+
+def _start_held(draft: Draft) -> None:
+    """Give every ready task that the pause left without an attempt its next one."""
+    for task in draft.unfinished_tasks():
+        if task.status is TaskStatus.READY and not task.live:
+            again(draft, task, at=max(draft.now, task.available_at or 0))
+
+
+def _who(by: str | None, reason: str | None = None) -> JsonObject:
+    return {key: value for key, value in (("by", by), ("reason", reason)) if value is not None}

@@ -1,0 +1,112 @@
+"""Facts that happened to a run: the only input of the core after a run's start.
+
+Every event has an identity (a task's path and attempt number, a timer's key, the run itself), so that applying
+it twice is answered `ALREADY_APPLIED` and changes nothing. Payloads (outputs) are carried, never looked at.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from millrace.core.failures import Failure
+from millrace.core.values import JsonValue
+
+
+class Verdict(StrEnum):
+    """The core's answer to one event. Only `APPLIED` changed anything."""
+
+    APPLIED = "applied"
+    ALREADY_APPLIED = "already_applied"
+    REFUSED = "refused"
+
+
+class TimerKind(StrEnum):
+    """What a timer of a run limits. A timer of another phase than the run's current one is stale and ignored."""
+
+    RUN_TIMEOUT = "run_timeout"
+    ON_FAILURE_TIMEOUT = "on_failure_timeout"
+    FINALLY_TIMEOUT = "finally_timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The run got its place under its workflow's concurrency limit and may start."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCompleted:
+    path: str
+    number: int
+    output: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """The attempt ended without success: a failure, a timeout, a stop on request (`cancelled`, `worker_stopped`)."""
+
+    path: str
+    number: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLost:
+    """The worker that ran the attempt is dead; nobody will report for it."""
+
+    path: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptWithdrawn:
+    """The attempt was taken back before any worker claimed it."""
+
+    path: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """The answer to `effects.Evaluate` of the same fold: a value, or the failure to have one.
+
+    `path` is the task whose `if` was asked for, or `None` for the run's output.
+    """
+
+    path: str | None
+    value: JsonValue = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    by: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseRequested:
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRequested:
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    kind: TimerKind
+
+
+Event: TypeAlias = (
+    Admitted
+    | AttemptCompleted
+    | AttemptFailed
+    | AttemptLost
+    | AttemptWithdrawn
+    | Evaluated
+    | CancelRequested
+    | PauseRequested
+    | ResumeRequested
+    | TimerFired
+)

@@ -1,0 +1,90 @@
+"""The plan: a definition compiled to what the core needs to decide, and nothing else.
+
+`definition.compile` makes it once per version; it never changes afterwards, so a run can be folded on
+any machine, at any later time, with the same result. The core reads the fields of `TaskPlan` up to
+`config`; `config` is carried for the worker and is opaque here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from millrace.core.failures import FailureKind
+from millrace.core.values import SECOND, Duration, JsonValue
+
+
+class Phase(StrEnum):
+    """The parts of a run, in the order they may run. `on_failure` and `finally` are its handlers."""
+
+    MAIN = "main"
+    ON_FAILURE = "on_failure"
+    FINALLY = "finally"
+
+
+class JoinRule(StrEnum):
+    """When a task runs, given how its predecessors ended. See `readiness` for the exact table."""
+
+    ALL_SUCCESS = "all_success"
+    ALL_DONE = "all_done"
+    ONE_SUCCESS = "one_success"
+    ONE_FAILED = "one_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPlan:
+    """When a failed attempt is followed by another. `max_attempts` counts the first; 1 means no retry."""
+
+    max_attempts: int = 1
+    delay: Duration = SECOND
+    multiplier: float = 2.0
+    max_delay: Duration = 60 * SECOND
+    jitter: float = 0.0
+    """Share of the delay (0 to 1) by which it may be shortened or lengthened."""
+    on: frozenset[FailureKind] | None = None
+    """Failure kinds that are retried; `None` means `RETRIED_BY_DEFAULT`."""
+    on_crash: bool = True
+    """False forbids a second start after the worker was lost: the task then runs at most once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """One task of a plan. `needs` and `dependents` name tasks of the same phase and mirror each other."""
+
+    id: str
+    type: str
+    phase: Phase
+    needs: tuple[str, ...] = ()
+    dependents: tuple[str, ...] = ()
+    join: JoinRule = JoinRule.ALL_SUCCESS
+    condition: str | None = None
+    """The CEL source of `if`, without braces; `None` runs always."""
+    retry: RetryPlan = RetryPlan()
+    timeout: Duration | None = None
+    """Limit of one attempt, from its claim."""
+    total_timeout: Duration | None = None
+    """Limit of the task over all attempts and delays, from when it first became ready."""
+    allow_failure: bool = False
+    queue: str = "default"
+    config: JsonValue = None
+    templated: bool = False
+    """True when `config` holds expressions, so that the worker must render it for each attempt."""
+    secrets: frozenset[str] = frozenset()
+    """Names of the secrets that `config` refers to."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A whole definition, compiled. `tasks` is in listed order over all phases. Two plans are equal if they are one."""
+
+    tasks: Mapping[str, TaskPlan]
+    phases: Mapping[Phase, tuple[str, ...]]
+    """Task ids of each phase, in listed order; a phase without tasks is an empty tuple or absent."""
+    output: JsonValue = None
+    """The output mapping, templates included; `None` when the run has no output."""
+    timeout: Duration | None = None
+    handler_timeout: Duration = 600 * SECOND
+    """Limit of each handler phase (`on_failure`, `finally`)."""
+    max_concurrent_runs: int | None = None
+
+    def tasks_of(self, phase: Phase) -> tuple[str, ...]:
+        return self.phases.get(phase, ())

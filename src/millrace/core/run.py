@@ -1,0 +1,136 @@
+"""A run as the core sees it: statuses and counts, never payloads. Immutable; a fold makes the next one.
+
+Persisted are the fields of `TaskRun` and of `RunState` down to `finished_at`. `tallies` and `unfinished` follow
+from them and the plan, and are counted anew by `restored` when a run is loaded.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from millrace.core.failures import Failure
+from millrace.core.plan import Phase, Plan
+from millrace.core.readiness import NO_PREDECESSORS, Ending, Tally
+from millrace.core.states import FINISHED_TASK, RunStatus, TaskStatus
+from millrace.core.table import Table
+from millrace.core.values import Instant
+
+
+class SkipReason(StrEnum):
+    CONDITION = "condition"
+    """Its own `if` did not hold."""
+    JOIN = "join"
+    """Its join rule could not be met any more."""
+    PHASE = "phase"
+    """Its phase never began: nothing failed, or the run was cancelled."""
+
+
+class WindUp(StrEnum):
+    """Why the current phase is being ended before its time: no task starts any more, live attempts are stopped."""
+
+    CANCEL = "cancel"
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRun:
+    """One task in one run."""
+
+    path: str
+    status: TaskStatus = TaskStatus.PENDING
+    attempt: int = 0
+    """Number of its latest attempt, lost and withdrawn ones included; 0 before the first."""
+    live: bool = False
+    """That attempt is scheduled or running, as far as the core was told."""
+    failures: int = 0
+    """Own failures, timeouts included; counts against `max_attempts`."""
+    crashes: int = 0
+    """Attempts whose worker was lost."""
+    ready_at: Instant | None = None
+    available_at: Instant | None = None
+    """When the next attempt may start, while the task is ready."""
+    skip: SkipReason | None = None
+    failure: Failure | None = None
+    finished_at: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    id: str
+    status: RunStatus
+    phase: Phase
+    tasks: Table[TaskRun]
+    outcome: RunStatus | None = None
+    """Decided when the main part ends: completed, failed or cancelled. Only a failed `finally` changes it."""
+    failure: Failure | None = None
+    wind_up: WindUp | None = None
+    cancels: int = 0
+    """Cancel requests so far: the first skips `on_failure`, the second skips `finally` too."""
+    started_at: Instant | None = None
+    """When the run was admitted."""
+    finished_at: Instant | None = None
+    tallies: Table[Tally] = field(default_factory=lambda: Table({}))
+    """How the predecessors of pending tasks ended; of other tasks it is not kept up."""
+    unfinished: int = 0
+    """Tasks of the current phase that have not finished."""
+
+
+def ending_of(task: TaskRun, *, allow_failure: bool) -> Ending | None:
+    """How a task ended, as its dependents see it; `None` while it has not."""
+    match task.status:
+        case TaskStatus.COMPLETED:
+            return Ending.SUCCEEDED
+        case TaskStatus.FAILED:
+            return Ending.SUCCEEDED if allow_failure else Ending.FAILED
+        case TaskStatus.SKIPPED:
+            return Ending.SKIPPED_BY_IF if task.skip is SkipReason.CONDITION else Ending.SKIPPED_BY_JOIN
+        case TaskStatus.CANCELLED:
+            return Ending.CANCELLED
+        case _:
+            return None
+
+
+def created(plan: Plan, run_id: str) -> RunState:
+    """A run that was accepted and waits for its admission."""
+    blank = _blank(plan)
+    return RunState(
+        id=run_id,
+        status=blank.status,
+        phase=blank.phase,
+        tasks=blank.tasks,
+        tallies=blank.tallies,
+        unfinished=blank.unfinished,
+    )
+
+
+@lru_cache(maxsize=256)
+def _blank(plan: Plan) -> RunState:
+    """What all new runs of a plan have in common; shared, since tables never change."""
+    return restored(plan, RunState("", RunStatus.PENDING, Phase.MAIN, Table({})), map(TaskRun, plan.tasks))
+
+
+def restored(plan: Plan, header: RunState, tasks: Iterable[TaskRun]) -> RunState:
+    """`header` with `tasks` and with what follows from them: tallies, and the count of unfinished tasks."""
+    table = {task.path: task for task in tasks}
+    tallies = {
+        task.id: Tally.of(ending_of(table[need], allow_failure=plan.tasks[need].allow_failure) for need in task.needs)
+        if task.needs
+        else NO_PREDECESSORS
+        for task in plan.tasks.values()
+    }
+    unfinished = sum(table[path].status not in FINISHED_TASK for path in plan.tasks_of(header.phase))
+    return RunState(
+        id=header.id,
+        status=header.status,
+        phase=header.phase,
+        tasks=Table(table),
+        outcome=header.outcome,
+        failure=header.failure,
+        wind_up=header.wind_up,
+        cancels=header.cancels,
+        started_at=header.started_at,
+        finished_at=header.finished_at,
+        tallies=Table(tallies),
+        unfinished=unfinished,
+    )

@@ -1,0 +1,32 @@
+"""Definitions: what users write, checked and normalised once, at the edge.
+
+reading     YAML to values
+shapes      the accepted shapes to the canonical one
+model       the canonical shape, field by field        structure   its faults in words
+validation  everything else that can be wrong, found at once
+stored      the result                                 compiling   -> core.plan
+"""
+
+from millrace.definition.compiling import compile_plan
+from millrace.definition.faults import InvalidDefinition
+from millrace.definition.hashing import content_hash
+from millrace.definition.inputs import validate_input
+from millrace.definition.json_schema import definition_json_schema
+from millrace.definition.names import slugify
+from millrace.definition.reading import read_yaml
+from millrace.definition.stored import Definition, stored_definition
+from millrace.definition.validation import Validated, validate
+
+__all__ = [
+    "Definition",
+    "InvalidDefinition",
+    "Validated",
+    "compile_plan",
+    "content_hash",
+    "definition_json_schema",
+    "read_yaml",
+    "slugify",
+    "stored_definition",
+    "validate",
+    "validate_input",
+]

@@ -1,0 +1,89 @@
+"""The config of a task against the model of its type, as far as that can be told before expressions have values.
+
+A fault is told only if no value of an expression could mend it; what is not told here is found when the attempt is run.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.expressions.templates import has_expressions
+from millrace.definition.faults import FaultList
+from millrace.definition.structure import EXPECTED, add_fault
+from millrace.ports.runner import AnyRunner
+
+Place: TypeAlias = tuple[int | str, ...]
+
+OF_FIELDS = frozenset({"missing", "extra_forbidden"})
+"""Errors about which fields there are: the values of fields change nothing about them."""
+
+
+def check_config(config: JsonObject, runner: AnyRunner, path: str, faults: FaultList) -> None:
+    """Faults of everything that no expression can mend."""
+    try:
+        runner.config_model.model_validate(config)
+    except ValidationError as error:
+        for place, found in _one_a_place(config, error.errors(include_url=False)).items():
+            if not _may_change(config, place, found):
+                add_fault(faults, found[0], model=runner.config_model, base=path, place=place, others=found[1:])
+
+
+def _one_a_place(config: JsonObject, errors: Iterable[ErrorDetails]) -> Mapping[Place, list[ErrorDetails]]:
+    """The errors by place. Of a union every member reports; those that got further into the value are meant."""
+    by_place: dict[Place, list[ErrorDetails]] = {}
+    for error in errors:
+        by_place.setdefault(_place(config, error), []).append(error)
+    inner = {place[:end] for place in by_place for end in range(len(place))}
+    return {place: found for place, found in by_place.items() if place not in inner}
+
+
+def _place(config: JsonObject, error: ErrorDetails) -> Place:
+    """The location in what the user wrote: pydantic's own also names the members of unions."""
+    place: list[int | str] = []
+    value: JsonValue = config
+    for key in error["loc"]:
+        if isinstance(value, dict) and key in value:
+            value = value[str(key)]
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        else:
+            continue
+        place.append(key)
+    return (*place, error["loc"][-1]) if error["type"] == "missing" else tuple(place)
+
+
+def _may_change(config: JsonObject, place: Place, errors: list[ErrorDetails]) -> bool:
+    """Whether what is wrong at `place` could be right once its expressions have values."""
+    kind = errors[0]["type"]
+    if kind in OF_FIELDS:
+        return _is_guess(config, errors[0]) and has_expressions(_value_at(config, place[:-1]))
+    value = _value_at(config, place)
+    if kind in EXPECTED and not isinstance(value, str):
+        return False
+    return has_expressions(value)
+
+
+def _is_guess(config: JsonObject, error: ErrorDetails) -> bool:
+    """Whether the error is that of a union's member which may not be the one that was meant."""
+    value: JsonValue = config
+    for key in error["loc"][:-1]:
+        if isinstance(value, dict) and key in value:
+            value = value[str(key)]
+        elif isinstance(value, list) and isinstance(key, int) and key < len(value):
+            value = value[key]
+        elif not isinstance(value, dict) or key not in value.values():
+            return True
+    return False
+
+
+def _value_at(config: JsonObject, place: Place) -> JsonValue:
+    value: JsonValue = config
+    for key in place:
+        if isinstance(value, dict):
+            value = value[str(key)]
+        elif isinstance(value, list) and isinstance(key, int):
+            value = value[key]
+    return value

@@ -1,0 +1,123 @@
+"""Collecting faults: everything wrong with a definition is found before anything is said."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
+from itertools import islice
+
+from millrace.core.errors import Fault
+from millrace.core.values import MAX_DEPTH, JsonValue
+
+MOST_FAULTS = 200
+"""Faults told at once; a definition with more has one cause, and 200 show it."""
+
+
+LONGEST_MESSAGE = 500
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+LONGEST_KEY = 100
+"""Characters of a key that a path shows."""
+
+LONGEST_COMPARED = 100
+MOST_COMPARED = 200
+"""Names that a misspelt one is compared with: comparing is slow, and a definition may have 10,000."""
+
+
+class InvalidDefinition(Exception):
+    """The definition cannot be accepted; `faults` says all that is wrong with it, in the order of the text."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__(f"{len(faults)} faults: {faults[0].path}: {faults[0].message}" if faults else "no faults")
+        self.faults = tuple(faults)
+
+
+class FaultList:
+    """Faults, each told once. They are added by canonical path; `place` says where that is in the user's own text."""
+
+    def __init__(self) -> None:
+        self._found: dict[Fault, None] = {}
+        self.place: Callable[[str], str] = lambda path: path
+
+    def add(self, path: str, code: str, message: str, remedy: str) -> None:
+        if not self.full:
+            self._found.setdefault(Fault(self.place(path), code, _shortened(message), _shortened(remedy)))
+
+    @property
+    def full(self) -> bool:
+        """Whether looking for more is in vain."""
+        return len(self._found) >= MOST_FAULTS
+
+    @property
+    def found(self) -> tuple[Fault, ...]:
+        return tuple(self._found)
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant."""
+    wanted = name[:LONGEST_COMPARED]
+    near = (one for one in known if abs(len(one) - len(wanted)) <= 2 + len(wanted) // 3)
+    close = get_close_matches(wanted, list(islice(near, MOST_COMPARED)), n=1, cutoff=0.6)
+    return close[0] if close else None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?`, or nothing."""
+    close = closest(name, known)
+    return "" if close is None else f"; did you mean {close!r}?"
+
+
+def at(path: str, key: str | int) -> str:
+    """The path of a part: `tasks[2].config`."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    if _PLAIN_KEY.fullmatch(key) is None or len(key) > LONGEST_KEY:
+        return f"{path}[{key[:LONGEST_KEY]!r}]"
+    return f"{path}.{key}" if path else key
+
+
+def in_order(faults: Iterable[Fault], raw: JsonValue) -> list[Fault]:
+    """The faults in the order of the text; what is missing stands with the part that it is missing from."""
+    ranks = {path: rank for rank, path in enumerate(_paths(raw, "", 0))}
+
+    def rank(fault: Fault) -> int:
+        path = fault.path
+        while path not in ranks:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return ranks[path]
+
+    return sorted(faults, key=rank)
+
+
+def _paths(value: JsonValue, path: str, depth: int) -> Iterator[str]:
+    yield path
+    parts: Iterable[tuple[str | int, JsonValue]] = ()
+    if isinstance(value, dict):
+        parts = value.items()
+    elif isinstance(value, list):
+        parts = enumerate(value)
+    for key, part in parts if depth <= MAX_DEPTH else ():
+        yield from _paths(part, at(path, key), depth + 1)
+
+
+def kind_of(value: object) -> str:
+    """What a JSON value is, in the words of a message."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "a mapping"
+    return type(value).__name__

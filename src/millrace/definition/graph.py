@@ -1,0 +1,133 @@
+"""The order of tasks: who goes before whom within one list, and whether that can be done at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from millrace.definition.faults import FaultList, at, meant
+from millrace.definition.model import Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskList:
+    """One list of tasks (`tasks`, `on_failure`, `finally`) with the needs of each, by id."""
+
+    name: str
+    tasks: Sequence[Task]
+    needs: Mapping[str, tuple[str, ...]]
+
+
+def needs_of(tasks: Sequence[tuple[str, Sequence[str] | None]]) -> dict[str, tuple[str, ...]]:
+    """Who goes before each task: what `depends_on` says, or else the task listed before."""
+    needs: dict[str, tuple[str, ...]] = {}
+    before: tuple[str, ...] = ()
+    for task_id, depends_on in tasks:
+        needs[task_id] = before if depends_on is None else tuple(depends_on)
+        before = (task_id,)
+    return needs
+
+
+def check_dependencies(name: str, tasks: Sequence[Task], elsewhere: Mapping[str, str], faults: FaultList) -> None:
+    """Every name in `depends_on` is another task of the same list. `elsewhere`: ids of all tasks and their lists."""
+    own = [task.id for task in tasks if task.id is not None]
+    known = frozenset(own)
+    for position, task in enumerate(tasks):
+        if faults.full:
+            return
+        path = f"{name}[{position}].depends_on"
+        seen: set[str] = set()
+        for number, need in enumerate(task.depends_on or ()):
+            place = at(path, number)
+            if need == task.id:
+                faults.add(place, "cycle", f"{need} depends on itself", "take it out")
+            elif need in seen:
+                faults.add(place, "duplicate", f"{need} is named twice", "take one of them out")
+            elif need not in known and need in elsewhere:
+                message = f"{need} is a task of `{elsewhere[need]}`, and dependencies stay within one list"
+                faults.add(place, "other_list", message, f"name tasks of `{name}`, or move the task")
+            elif need not in known:
+                hint = meant(need, own)
+                faults.add(place, "unknown_task", f"there is no task {need!r}{hint}", "name a task of the same list")
+            seen.add(need)
+
+
+def check_cycles(tasks: TaskList, faults: FaultList) -> bool:
+    """Tell each cycle once, as the way around it; whether there is any."""
+    positions = {task.id: position for position, task in enumerate(tasks.tasks)}
+    cycles = _cycles(tasks.needs)
+    for cycle in cycles:
+        first = min(cycle, key=lambda task_id: positions[task_id])
+        start = cycle.index(first)
+        around = [*cycle[start:], *cycle[:start], first]
+        shown = around if len(around) <= 12 else [*around[:6], "…", *around[-5:]]
+        faults.add(
+            f"{tasks.name}[{positions[first]}].depends_on", "cycle",
+            f"these tasks wait for each other: {' → '.join(shown)} (each depends on the next)",
+            "take one of these dependencies out",
+        )  # fmt: skip
+    return bool(cycles)
+
+
+def _cycles(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """One cycle for each knot of tasks that can never start, found without recursion."""
+    finished: set[str] = set()
+    cycles: list[list[str]] = []
+    for root in needs:
+        trail: list[str] = []
+        on_trail: set[str] = set()
+        waiting = [(root, iter(needs[root]))] if root not in finished else []
+        if waiting:
+            trail.append(root)
+            on_trail.add(root)
+        while waiting:
+            task_id, remaining = waiting[-1]
+            need = next((one for one in remaining if one in needs and one not in finished), None)
+            if need is None:
+                waiting.pop()
+                trail.pop()
+                on_trail.discard(task_id)
+                finished.add(task_id)
+            elif need in on_trail:
+                cycles.append(trail[trail.index(need) :])
+                finished.add(need)
+            else:
+                waiting.append((need, iter(needs[need])))
+                trail.append(need)
+                on_trail.add(need)
+    return cycles
+
+
+class Ancestors:
+    """Which tasks have finished before a task starts. Sets as bits of integers: 10,000 tasks take a few megabytes."""
+
+    def __init__(self, needs: Mapping[str, Sequence[str]], unsure: Iterable[str]) -> None:
+        """`unsure`: tasks of which it is not known what goes before them; anything may have finished before these."""
+        self._bit = {task_id: 1 << number for number, task_id in enumerate(needs)}
+        self._before: dict[str, int] = {}
+        for task_id in _in_order(needs):
+            before = 0
+            for need in needs[task_id]:
+                before |= self._bit[need] | self._before[need]
+            self._before[task_id] = before
+        self._unsure = 0
+        for task_id in unsure:
+            self._unsure |= self._bit[task_id]
+
+    def has(self, task_id: str, ancestor: str) -> bool:
+        before = self._before[task_id]
+        return bool(before & self._bit.get(ancestor, 0) or (before | self._bit[task_id]) & self._unsure)
+
+
+def _in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
+    """The tasks, each after those it needs. The graph has no cycle."""
+    left = {task_id: len(before) for task_id, before in needs.items()}
+    dependents: dict[str, list[str]] = {task_id: [] for task_id in needs}
+    for task_id, before in needs.items():
+        for need in before:
+            dependents[need].append(task_id)
+    ordered = [task_id for task_id, count in left.items() if count == 0]
+    for task_id in ordered:
+        for dependent in dependents[task_id]:
+            left[dependent] -= 1
+            if left[dependent] == 0:
+                ordered.append(dependent)
+    return ordered

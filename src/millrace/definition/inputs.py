@@ -1,0 +1,119 @@
+"""The input of a run against the definition's JSON Schema, with faults in our own words, and its defaults filled in."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from millrace.core.errors import Fault, InvalidRequest
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.faults import MOST_FAULTS, FaultList, at, meant
+from millrace.definition.stored import Definition
+
+DEEPEST_DEFAULTS = 16
+REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
+DATA = frozenset({"const", "enum", "default", "examples"})
+"""Keywords whose values are data: what looks like a reference in them is none."""
+
+
+def check_schema(schema: JsonObject, path: str, faults: FaultList) -> None:
+    """Check that `schema` is one that runs can be checked against. Nothing is ever fetched for it."""
+    outside = _reference_to_outside(schema, path)
+    if outside is not None:
+        faults.add(
+            outside, "outside_reference", "a schema refers to its own parts only", "write #/$defs/NAME and put it there"
+        )
+        return
+    try:
+        _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        for key in getattr(error, "instance_path", ()):
+            path = at(path, key)
+        reason = str(error).split("\n", 1)[0][:300]
+        faults.add(path, "schema", f"this is not valid JSON Schema: {reason}", "see json-schema.org, draft 2020-12")
+
+
+def validate_input(definition: Definition, given: JsonObject) -> JsonObject:
+    """The input with defaults filled in. Raises `InvalidRequest` `invalid_input` with every fault."""
+    schema = definition.input_schema
+    if schema is None:
+        return given
+    filled = _filled(given, schema, 0)
+    assert isinstance(filled, dict), "an object keeps its kind"  # noqa: S101
+    validator = _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
+    found = (fault for error in validator.iter_errors(filled) for fault in _faults(error, schema))
+    faults = list(islice(found, MOST_FAULTS))
+    if faults:
+        raise InvalidRequest("invalid_input", "the input does not fit the workflow's schema", faults=faults)
+    return filled
+
+
+@lru_cache(maxsize=512)
+def _validator(schema: bytes) -> Any:
+    return jsonschema_rs.validator_for(orjson.loads(schema), validate_formats=True, retriever=_fetch_nothing)
+
+
+def _fetch_nothing(uri: str) -> Any:
+    raise LookupError(f"{uri[:100]} is not a part of this schema, and nothing is fetched")
+
+
+def _reference_to_outside(value: JsonValue, path: str) -> str | None:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key in REFERENCES and isinstance(part, str) and not part.startswith("#"):
+                return at(path, key)
+            if key in DATA:
+                continue
+            found = _reference_to_outside(part, at(path, key))
+            if found is not None:
+                return found
+    elif isinstance(value, list):
+        for position, part in enumerate(value):
+            found = _reference_to_outside(part, at(path, position))
+            if found is not None:
+                return found
+    return None
+
+
+def _filled(value: JsonValue, schema: JsonValue, depth: int) -> JsonValue:
+    """`value` with the defaults of `properties`, at any depth that is reached by properties alone."""
+    if not isinstance(value, dict) or not isinstance(schema, dict) or depth > DEEPEST_DEFAULTS:
+        return value
+    properties = schema.get("properties")
+    if not isinstance(properties, dict):
+        return value
+    filled: JsonObject = dict(value)
+    for name, described in properties.items():
+        if name in filled:
+            filled[name] = _filled(filled[name], described, depth + 1)
+        elif isinstance(described, dict) and "default" in described:
+            filled[name] = described["default"]
+    return filled
+
+
+def _faults(error: Any, schema: JsonObject) -> Iterator[Fault]:
+    path = "input"
+    for key in error.instance_path:
+        path = at(path, key)
+    kind = error.kind
+    if kind.name == "required":
+        yield Fault(at(path, kind.property), "missing", f"{kind.property} is missing", "give it a value")
+    elif kind.name == "additionalProperties":
+        for name in kind.unexpected:
+            yield _unknown(path, name, schema if not error.instance_path else None)
+    else:
+        yield Fault(path, "value", str(error.message)[:500], f"the schema says {kind.name}: {_short(kind.value)}")
+
+
+def _unknown(path: str, name: str, schema: JsonObject | None) -> Fault:
+    properties = schema.get("properties") if schema is not None else None
+    known = sorted(properties) if isinstance(properties, dict) else []
+    remedy = f"the inputs are {', '.join(known)}" if known else "take it out"
+    return Fault(at(path, name), "unknown_field", f"there is no input {name!r}{meant(name, known)}", remedy)
+
+
+def _short(value: object) -> str:
+    return orjson.dumps(value, default=str).decode()[:200]

@@ -1,0 +1,60 @@
+"""The published JSON Schema of definitions, for editors and other tools: the model, and the config of each task type.
+
+Where a definition is used, an expression may stand for a value of any type; the schema allows a text with `{{` there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from millrace.core.values import JsonObject
+from millrace.definition.model import Canonical
+from millrace.ports.runner import AnyRunner
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+EXPRESSION = {"type": "string", "pattern": r"\{\{", "description": "An expression whose value is used."}
+
+
+def definition_json_schema(task_types: Mapping[str, AnyRunner]) -> JsonObject:
+    """JSON Schema (2020-12) of the canonical shape with the task types of this installation."""
+    schema = Canonical.model_json_schema(ref_template="#/$defs/{model}", mode="validation")
+    parts: dict[str, Any] = schema["$defs"]
+    task = parts["Task"]
+    task["properties"]["type"]["enum"] = sorted(task_types)
+    task["allOf"] = [_config_of(name, runner, parts) for name, runner in sorted(task_types.items())]
+    return {"$schema": DIALECT, **schema, "title": "Millrace workflow"}
+
+
+def _config_of(name: str, runner: AnyRunner, parts: dict[str, Any]) -> dict[str, Any]:
+    """What `config` must be for tasks of one type; its parts join the others under names of their own."""
+    prefix = f"{name.capitalize()}Config"
+    own = runner.config_model.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
+    for part, schema in own.pop("$defs", {}).items():
+        parts[f"{prefix}.{part}"] = _with_expressions(schema)
+    parts[prefix] = _with_expressions(own)
+    required = ["config"] if own.get("required") else []
+    return {
+        "if": {"properties": {"type": {"const": name}}},
+        "then": {"properties": {"config": {"$ref": f"#/$defs/{prefix}"}}, "required": required},
+    }
+
+
+def _with_expressions(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a mapping whose fields may be expressions."""
+    properties = schema.get("properties")
+    if properties is None:
+        return schema
+    return {**schema, "properties": {name: _or_expression(part) for name, part in properties.items()}}
+
+
+def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("type") == "string" and "enum" not in schema and "pattern" not in schema and "const" not in schema:
+        return schema
+    described: dict[str, Any] = {
+        key: schema[key] for key in ("title", "description", "default", "examples") if key in schema
+    }
+    # `discriminator` is OpenAPI's; JSON Schema finds the member of a union by trying.
+    inner = {key: value for key, value in schema.items() if key not in described and key != "discriminator"}
+    for keyword in ("items", "additionalProperties"):
+        if isinstance(inner.get(keyword), dict):
+            inner[keyword] = _or_expression(inner[keyword])
+    return {**described, "anyOf": [inner, EXPRESSION]} if inner else schema

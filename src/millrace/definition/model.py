@@ -1,0 +1,208 @@
+"""The canonical definition, as a model: which fields there are, what they take, and what they mean.
+
+Everything here is shown to users: descriptions and limits are those of the published JSON Schema. What only the whole
+definition can tell (names, graph, expressions, the config of a task type) is checked in `validation`.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from millrace.core.failures import FailureKind
+from millrace.core.plan import JoinRule
+from millrace.definition import durations
+from millrace.definition.names import LONGEST_TASK_ID, NO_TASK_ID, is_task_id, task_id_from
+
+MOST_TASKS = 10_000
+LONGEST_NAME = 255
+
+TriggerType: TypeAlias = Literal["cron", "interval", "once", "manual", "webhook", "event", "email", "github"]
+
+
+def _duration(value: object) -> str:
+    try:
+        return durations.duration_text(value)
+    except ValueError as error:
+        raise PydanticCustomError("duration", "{reason}", {"reason": str(error), "remedy": durations.REMEDY}) from None
+
+
+def _positive(text: str) -> str:
+    if durations.parse_duration(text) == 0:
+        raise PydanticCustomError(
+            "duration", "a limit of no time ends everything at once", {"remedy": durations.REMEDY}
+        )
+    return text
+
+
+def _task_id(text: str) -> str:
+    if not is_task_id(text):
+        raise PydanticCustomError(
+            "task_id",
+            "{id} is not a task id",
+            {
+                "id": repr(text[:60]),
+                "remedy": f"write for example {task_id_from(text)}: letters, digits and underscores, not beginning "
+                f"with a digit, at most {LONGEST_TASK_ID}, and none of {', '.join(sorted(NO_TASK_ID))}",
+            },
+        )
+    return text
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("name", "a name must not be blank", {"remedy": "write a name"})
+    return text
+
+
+def _condition(value: object) -> object:
+    if value is None or isinstance(value, bool | str):
+        return value
+    remedy = 'write an expression in braces, such as if: "{{ input.day != null }}"'
+    raise PydanticCustomError("condition", "a condition is text or true or false", {"remedy": remedy})
+
+
+_DURATION_SCHEMA = {
+    "type": ["string", "number"],
+    "description": "30s, 5m, 2h, 1d, 500ms, ISO 8601 (PT5M), or a number of seconds.",
+    "examples": ["30s"],
+}
+Delay: TypeAlias = Annotated[str, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
+Limit: TypeAlias = Annotated[
+    str, BeforeValidator(_duration), AfterValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)
+]
+TaskId: TypeAlias = Annotated[
+    str,
+    AfterValidator(_task_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+            "maxLength": LONGEST_TASK_ID,
+            "not": {"enum": sorted(NO_TASK_ID)},
+        }
+    ),
+]
+Condition: TypeAlias = Annotated[
+    Any, AfterValidator(_condition), WithJsonSchema({"type": ["string", "boolean"], "examples": ["{{ input.ok }}"]})
+]
+Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_name)]
+Kind: TypeAlias = Literal[
+    "error", "timeout", "worker_lost", "worker_stopped", "cancelled", "refused", "expression", "invalid_input",
+    "invalid_output",
+]  # fmt: skip
+Join: TypeAlias = Literal["all_success", "all_done", "one_success", "one_failed"]
+
+assert set(get_args(Kind)) == {kind.value for kind in FailureKind}  # noqa: S101 - a literal must be spelled out
+assert set(get_args(Join)) == {rule.value for rule in JoinRule}  # noqa: S101
+
+
+class Part(BaseModel):
+    """A mapping of a definition: unknown fields are faults, and nothing is converted silently."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, serialize_by_alias=True)
+
+
+class Retry(Part):
+    """When a failed attempt is followed by another."""
+
+    max_attempts: int = Field(default=1, ge=1, le=1000, description="How often the task is tried, the first included.")
+    delay: Delay = Field(default="1s", description="Before the second attempt.")
+    multiplier: float = Field(default=2, ge=1, le=100, description="Each further delay is so much longer.")
+    max_delay: Delay = Field(default="60s", description="No delay is longer.")
+    jitter: float = Field(default=0, ge=0, le=1, description="Share by which a delay is shortened or lengthened.")
+    on: list[Kind] | None = Field(
+        default=None, description="Only failures of these kinds are retried; without it error and timeout are."
+    )
+    on_crash: bool = Field(
+        default=True, description="false: not started again when its worker was lost, so it runs at most once."
+    )
+
+
+class Task(Part):
+    """One task: what is common to all types, and under `config` what its type takes."""
+
+    id: TaskId | None = Field(default=None, description="Unique in the whole definition; made from `name` if absent.")
+    name: Name | None = Field(default=None, description="For people.")
+    type: str = Field(min_length=1, max_length=64, description="A task type of this installation.", examples=["http"])
+    config: dict[str, Any] = Field(default_factory=dict, description="What the task type takes.")
+    depends_on: list[str] | None = Field(
+        default=None,
+        description="Ids of tasks of the same list that go before. Without it the task listed before goes before; "
+        "an empty list starts at once.",
+    )
+    join: Join = Field(default="all_success", description="How the tasks it depends on must have ended.")
+    if_: Condition = Field(default=None, alias="if", description="Skipped when this is false.")
+    retry: Retry | None = Field(default=None, description="Replaces `defaults.retry`, field by field.")
+    timeout: Limit | None = Field(default=None, description="Limit of one attempt.")
+    total_timeout: Limit | None = Field(default=None, description="Limit over all attempts and delays.")
+    allow_failure: bool = Field(default=False, description="Its failure counts as success.")
+
+
+class Trigger(Part):
+    """What starts runs. Stored; triggers do not fire yet."""
+
+    id: TaskId | None = Field(default=None, description="Made from the type if absent.")
+    type: TriggerType = Field(description="What kind of thing starts runs.")
+    enabled: bool = Field(default=True, description="false: starts nothing.")
+    if_: Condition = Field(default=None, alias="if", description="Starts no run when this is false.")
+    config: dict[str, Any] = Field(default_factory=dict, description="What the trigger type takes.")
+    input: dict[str, Any] = Field(default_factory=dict, description="The input of the runs it starts.")
+
+
+class Concurrency(Part):
+    limit: int = Field(ge=1, le=100_000, description="Runs of the workflow that may be under way at the same time.")
+    when_full: Literal["queue"] = Field(default="queue", description="What becomes of a further run: it waits.")
+
+
+class Defaults(Part):
+    """For every task that does not say otherwise."""
+
+    retry: Retry | None = Field(default=None, description="When a failed attempt is followed by another.")
+    timeout: Limit | None = Field(default=None, description="Limit of one attempt.")
+
+
+class Canonical(Part):
+    """A workflow."""
+
+    name: Name = Field(description="Any text; unique among the workflows that are not deleted.")
+    description: str | None = Field(default=None, max_length=10_000, description="For people.")
+    category: str | None = Field(default=None, max_length=255, description="To find workflows by.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Names and values to find workflows by.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Any JSON, for your own use.")
+    owner: str | None = Field(default=None, max_length=255, description="Who answers for the workflow.")
+    version_tag: str | None = Field(default=None, min_length=1, max_length=64, description="A name for the version.")
+    input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the input of a run.")
+    variables: dict[str, Any] = Field(default_factory=dict, description="Defaults that a run may override.")
+    concurrency: Concurrency | None = Field(default=None, description="How many runs may be under way at once.")
+    timeout: Limit | None = Field(default=None, description="Limit of the main part of a run.")
+    defaults: Defaults | None = Field(default=None, description="For every task that does not say otherwise.")
+    triggers: list[Trigger] = Field(default_factory=list, max_length=100, description="What starts runs.")
+    tasks: list[Task] = Field(
+        min_length=1, max_length=MOST_TASKS, description="What is done, one after another: at least one task."
+    )
+    on_failure: list[Task] = Field(default_factory=list, max_length=100, description="Run when the main part failed.")
+    finally_: list[Task] = Field(
+        default_factory=list, max_length=100, alias="finally", description="Run at the end, whatever happened."
+    )
+    output: Any = Field(default=None, description="The output of a run; its strings may hold expressions.")
+
+
+TASK_LISTS = {"tasks": "tasks", "on_failure": "on_failure", "finally": "finally_"}
+
+NESTED = frozenset({"tasks", "then", "else", "cases"})
+"""Where the tasks within a task stand."""
+
+NOT_YET: dict[str, frozenset[str]] = {
+    "Canonical": frozenset({"rate_limit", "priority", "queue", "retention", "redact"}),
+    "Task": frozenset({"queue_timeout", "queue", "priority", "on_rollback"}) | NESTED,
+    "Concurrency": frozenset({"key"}),
+}
+"""Fields of the definition language that this release does not know what to do with."""
+
+TYPES_NOT_YET = frozenset(
+    {
+        "condition", "switch", "parallel", "sequential", "foreach", "while", "sub_workflow", "sleep", "until",
+        "wait_for_event", "signal", "approval", "agent", "script", "email", "notify", "publish_event",
+    }
+)  # fmt: skip

@@ -1,0 +1,101 @@
+"""Reading a definition that may be malformed: as much of it as can be used to find further faults.
+
+Nothing here tells a fault. It protects the rule that a fault is told once: what a part leaves open because it is
+malformed is answered by `None` or "unsure", and is not judged again by those who ask.
+"""
+
+from collections.abc import Iterator, Sequence, Set
+from typing import Any
+
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.model import MOST_TASKS, NESTED, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
+
+
+def items(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def mappings(value: JsonValue) -> list[JsonObject]:
+    return [item for item in items(value) if isinstance(item, dict)]
+
+
+def mapping(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def tasks_of(raw: JsonObject, model: Canonical | None, name: str) -> Sequence[Task]:
+    """The tasks of a list: checked ones, or as much of each as can be used."""
+    if model is not None:
+        tasks: Sequence[Task] = getattr(model, TASK_LISTS[name])
+        return tasks
+    return [_task(task, f"{name}[{number}]") for number, task in enumerate(items(raw.get(name))[:MOST_TASKS])]
+
+
+def _task(task: JsonValue, place: str) -> Task:
+    """The id stays as written, also when it is no good, so that what refers to it is understood; so does `config`."""
+    fields: dict[str, Any] = mapping(task)
+    task_id, depends_on, condition = fields.get("id"), fields.get("depends_on"), fields.get("if")
+    return Task.model_construct(
+        id=task_id if isinstance(task_id, str) else place,
+        type=fields["type"] if isinstance(fields.get("type"), str) else "",
+        config=fields.get("config", {}),
+        depends_on=[need for need in depends_on if isinstance(need, str)] if isinstance(depends_on, list) else None,
+        if_=condition if isinstance(condition, str) else None,
+    )
+
+
+def unsure(task: JsonValue, known: Set[str]) -> bool:
+    """Whether it cannot be told what goes before a task, because its `depends_on` is faulty."""
+    if not isinstance(task, dict):
+        return True
+    depends_on = task.get("depends_on")
+    if depends_on is None:
+        return False
+    return not isinstance(depends_on, list) or not all(isinstance(need, str) and need in known for need in depends_on)
+
+
+def usable(task: Task, known: Set[str]) -> list[str] | None:
+    """The dependencies that could be met."""
+    if task.depends_on is None:
+        return None
+    return [need for need in dict.fromkeys(task.depends_on) if need in known and need != task.id]
+
+
+def declared(value: JsonValue) -> frozenset[str] | None:
+    """The keys of a mapping; `None` if it is none."""
+    return frozenset(value or {}) if value is None or isinstance(value, dict) else None
+
+
+def closed_inputs(schema: JsonValue) -> frozenset[str] | None:
+    """The names of a schema that allows no others."""
+    if not isinstance(schema, dict) or schema.get("additionalProperties") is not False:
+        return None
+    return None if "patternProperties" in schema else declared(schema.get("properties"))
+
+
+def without_nested(task: JsonValue) -> JsonValue:
+    """A task of a type that is not there yet, without the tasks in it: of these there is nothing to tell."""
+    if not isinstance(task, dict) or not _is_not_yet(task):
+        return task
+    return {key: value for key, value in task.items() if key not in NESTED}
+
+
+def nested_ids(raw: JsonObject) -> frozenset[str]:
+    """Ids in such tasks."""
+    tasks = (task for name in TASK_LISTS for task in mappings(raw.get(name)) if _is_not_yet(task))
+    return frozenset(found for task in tasks for key in NESTED for found in _ids(task.get(key)))
+
+
+def _is_not_yet(task: JsonObject) -> bool:
+    kind = task.get("type")
+    return isinstance(kind, str) and kind in TYPES_NOT_YET
+
+
+def _ids(value: JsonValue) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("id"), str):
+            yield str(value["id"])
+        for part in value.values():
+            yield from _ids(part)
+    for part in items(value):
+        yield from _ids(part)

@@ -1,0 +1,244 @@
+"""Validation: from what a user wrote to a canonical definition, or to everything that is wrong with it, at once.
+
+    shape → structure → names → graph → task types and their configs → expressions → input schema → canonical
+
+Later steps run on whatever the earlier ones could make sense of, so that one mistake does not hide the others.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
+from millrace.definition import configs, graph, inputs, references, rough
+from millrace.definition.expressions.faults import ExpressionFault
+from millrace.definition.expressions.templates import parse_template
+from millrace.definition.faults import FaultList, InvalidDefinition, at, in_order, kind_of, meant
+from millrace.definition.model import TASK_LISTS, TYPES_NOT_YET, Canonical, Task
+from millrace.definition.names import numbered, task_id_from
+from millrace.definition.shapes.accepted import to_canonical
+from millrace.definition.stored import Definition
+from millrace.definition.structure import read_structure
+from millrace.ports.runner import AnyRunner
+
+PLAIN_VALUES = "write values that JSON has: text, numbers of at most 64 bits, lists and mappings, not too deep"
+NOT_FIRING = "schedule stored, not firing yet"
+URL_PASSWORD = re.compile(r"://[^/?#\s:@{]*:[^/?#\s@{]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """A definition that is accepted: its canonical form, and what the author should know all the same."""
+
+    canonical: JsonObject
+    warnings: tuple[str, ...]
+    definition: Definition
+
+
+def validate(raw: JsonObject, *, task_types: Mapping[str, AnyRunner]) -> Validated:
+    """Check a definition of any accepted shape. Raises `InvalidDefinition` with every fault."""
+    faults = FaultList()
+    model = _read(raw, task_types, faults)
+    if faults or model is None:
+        raise InvalidDefinition(in_order(faults.found, raw))
+    canonical = _canonical(model)
+    return Validated(canonical, _warnings(model), Definition(canonical))
+
+
+def _read(raw: JsonObject, task_types: Mapping[str, AnyRunner], faults: FaultList) -> Canonical | None:
+    """The definition as a model, if it can be one, and all faults."""
+    if not isinstance(raw, dict):
+        faults.add("", "type", f"a workflow is a mapping, not {kind_of(raw)}", "write `name: …` and `tasks: …`")
+        return None
+    try:
+        check_value(raw)
+    except InvalidValue as error:
+        faults.add(error.path, "value", error.reason, PLAIN_VALUES)
+        return None
+    rewritten = to_canonical(raw, faults)
+    if rewritten is None:
+        return None
+    faults.place = rewritten.place
+    named = _with_ids(rewritten.raw)
+    model = read_structure(named, faults)
+    _check_whole(named, rough.nested_ids(rewritten.raw), model, task_types, faults)
+    return model
+
+
+def _check_whole(
+    raw: JsonObject,
+    unread: frozenset[str],
+    model: Canonical | None,
+    task_types: Mapping[str, AnyRunner],
+    faults: FaultList,
+) -> None:
+    """What only the whole definition can tell. Looks at the tasks that are well-formed, if not all are."""
+    lists = {name: rough.tasks_of(raw, model, name) for name in TASK_LISTS}
+    schema = raw.get("input")
+    if isinstance(schema, dict):
+        inputs.check_schema(schema, "input", faults)
+    names = references.Names(
+        variables=rough.declared(raw.get("variables")),
+        inputs=rough.closed_inputs(schema),
+        tasks=_check_ids(lists, faults),
+        unread=unread,
+    )
+    for name, tasks in lists.items():
+        ancestors = _check_order(name, tasks, rough.items(raw.get(name)), names.tasks, faults)
+        for position, task in enumerate(tasks):
+            _check_task(task, at(name, position), name, ancestors, names, task_types, faults)
+    references.check_value(raw.get("output"), references.Reader("output", None), names, faults)
+    _check_triggers(raw.get("triggers"), faults)
+
+
+def _check_order(
+    name: str, tasks: Sequence[Task], written: Sequence[JsonValue], ids: Mapping[str, str], faults: FaultList
+) -> graph.Ancestors | None:
+    """Who goes before whom in a list; `None` if that cannot be told."""
+    graph.check_dependencies(name, tasks, ids, faults)
+    known = frozenset(str(task.id) for task in tasks)
+    needs = graph.needs_of([(str(task.id), rough.usable(task, known)) for task in tasks])
+    # Where an id stands for two tasks, the graph is not the one that was meant.
+    if len(needs) < len(tasks) or graph.check_cycles(graph.TaskList(name, tasks, needs), faults):
+        return None
+    pairs = zip(tasks, written, strict=False)
+    return graph.Ancestors(needs, [str(task.id) for task, part in pairs if rough.unsure(part, known)])
+
+
+def _check_task(
+    task: Task,
+    path: str,
+    list_name: str,
+    ancestors: graph.Ancestors | None,
+    names: references.Names,
+    task_types: Mapping[str, AnyRunner],
+    faults: FaultList,
+) -> None:
+    runner = _runner_of(task, path, task_types, faults)
+    literal = runner.literal_fields if runner is not None else frozenset()
+    config = rough.mapping(task.config)
+    literals = {name for name in literal if isinstance(config.get(name), str)}
+    reader = references.Reader(at(path, "config"), list_name, task.id, ancestors, secrets=True)
+    templates = {key: value for key, value in config.items() if key not in literals}
+    references.check_value(templates, reader, names, faults)
+    references.check_literals(config, literals, reader.path, faults)
+    if runner is not None and isinstance(task.config, dict):
+        configs.check_config(config, runner, reader.path, faults)
+    if isinstance(task.if_, str):
+        condition = replace(reader, path=at(path, "if"), secrets=False)
+        if _is_one_expression(task.if_, condition.path, faults):
+            references.check_value(task.if_, condition, names, faults)
+
+
+def _runner_of(task: Task, path: str, task_types: Mapping[str, AnyRunner], faults: FaultList) -> AnyRunner | None:
+    runner = task_types.get(task.type)
+    if runner is not None or not task.type:
+        return runner
+    place = at(path, "type")
+    if task.type in TYPES_NOT_YET:
+        faults.add(place, "not_supported", f"the task type {task.type} is not supported yet", "use another for now")
+    else:
+        hint = meant(task.type, task_types)
+        remedy = f"the task types here are {', '.join(sorted(task_types))}"
+        faults.add(place, "unknown_type", f"there is no task type {task.type!r}{hint}", remedy)
+    return None
+
+
+def _is_one_expression(text: str, path: str, faults: FaultList) -> bool:
+    try:
+        whole = parse_template(text).whole
+    except ExpressionFault as fault:
+        faults.add(path, "expression", fault.message, fault.remedy)
+        return False
+    if whole is None:
+        faults.add(path, "condition", "a condition is one expression in braces and nothing else", 'write if: "{{ … }}"')
+    return whole is not None
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+
+def _with_ids(raw: JsonObject) -> JsonObject:
+    """`raw` with an id for every task and trigger that has none; what is malformed is left as it is."""
+    named = dict(raw)
+    tasks = _IdMaker(part for name in TASK_LISTS for part in rough.mappings(raw.get(name)))
+    triggers = _IdMaker(rough.mappings(raw.get("triggers")))
+    for name, maker, source in (*((name, tasks, "name") for name in TASK_LISTS), ("triggers", triggers, "type")):
+        if isinstance(raw.get(name), list):
+            named[name] = [maker.with_id(rough.without_nested(part), source) for part in rough.items(raw[name])]
+    return named
+
+
+class _IdMaker:
+    """Makes ids that no other of the same kind has."""
+
+    def __init__(self, parts: Iterable[JsonObject]) -> None:
+        self._taken = {str(part["id"]) for part in parts if part.get("id") is not None}
+        self._counts: dict[str, int] = {}
+
+    def with_id(self, part: JsonValue, source: str) -> JsonValue:
+        """`part`, with an id made from its field `source` if it has none."""
+        if not isinstance(part, dict) or part.get("id") is not None or not {"name", "type"} & part.keys():
+            return part
+        made = numbered(task_id_from(_text(part, source)), self._taken, self._counts)
+        return {"id": made, **{key: value for key, value in part.items() if key != "id"}}
+
+
+def _check_ids(lists: Mapping[str, Sequence[Task]], faults: FaultList) -> dict[str, str]:
+    """All ids and the list each stands in; an id that is used twice is a fault."""
+    seen: dict[str, tuple[str, int]] = {}
+    for name, tasks in lists.items():
+        for position, task in enumerate(tasks):
+            if task.id in seen:
+                other, number = seen[task.id]
+                message = f"the id {task.id} is also that of {faults.place(f'{other}[{number}]')}"
+                faults.add(f"{name}[{position}].id", "duplicate", message, "ids are unique in the whole definition")
+            elif task.id is not None:
+                seen[task.id] = (name, position)
+    return {task_id: name for task_id, (name, _) in seen.items()}
+
+
+def _check_triggers(triggers: JsonValue, faults: FaultList) -> None:
+    """Ids are unique and expressions well-formed; what these refer to is known when the trigger fires."""
+    seen: dict[str, int] = {}
+    for position, trigger in enumerate(rough.items(triggers)):
+        if not isinstance(trigger, dict):
+            continue
+        path = at("triggers", position)
+        trigger_id = trigger.get("id")
+        if isinstance(trigger_id, str) and seen.setdefault(trigger_id, position) != position:
+            message = f"the id {trigger_id} is also that of triggers[{seen[trigger_id]}]"
+            faults.add(at(path, "id"), "duplicate", message, "give each trigger an id of its own")
+        condition = trigger.get("if")
+        sound = not isinstance(condition, str) or _is_one_expression(condition, at(path, "if"), faults)
+        checked = ("if", "config", "input") if sound else ("config", "input")
+        references.check_syntax({key: trigger.get(key) for key in checked}, path, faults)
+
+
+def _text(part: JsonValue, key: str) -> str:
+    value = part.get(key) if isinstance(part, dict) else None
+    return value if isinstance(value, str) and value.strip() else "task"
+
+
+# --- the result -------------------------------------------------------------------------------------------------------
+
+
+def _canonical(model: Canonical) -> JsonObject:
+    """What was set, in the order of the model; a field that is null, or empty and need not be there, is left out."""
+    dumped: JsonObject = model.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    return {key: value for key, value in dumped.items() if value or key in ("tasks", "output")}
+
+
+def _warnings(model: Canonical) -> tuple[str, ...]:
+    firing = [NOT_FIRING] if any(trigger.type != "manual" for trigger in model.triggers) else []
+    return (*firing, *_passwords(model))
+
+
+def _passwords(model: Canonical) -> Iterator[str]:
+    """Whoever may read a workflow reads its definition; a password belongs into a secret."""
+    for name, attribute in TASK_LISTS.items():
+        for position, task in enumerate(getattr(model, attribute)):
+            for key, value in task.config.items():
+                if isinstance(value, str) and URL_PASSWORD.search(value):
+                    place = f"{name}[{position}].config.{key}"
+                    yield f"{place} holds a password, which every reader sees; write {{{{ secrets.NAME }}}} instead"

@@ -1,0 +1,141 @@
+"""A run at hand: its state as last committed, the mail that waits for it, and the one change in flight.
+
+A cell is a cache and a queue, never the truth: it may be dropped at any time and loaded again, and the mail it held
+comes again from where it came (the worker keeps its report, the inbox its row, the database its timers).
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from millrace.core.draft import Transition
+from millrace.core.events import (
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptLost,
+    Event,
+    TimerFired,
+    TimerKind,
+    Verdict,
+)
+from millrace.core.plan import Plan
+from millrace.core.run import RunState, restored
+from millrace.core.states import FINISHED_RUN
+from millrace.core.values import Instant, JsonValue
+from millrace.ports.store import LoadedRun, LogLine, NewRun, TaskPayload
+
+EndEvent = AttemptCompleted | AttemptFailed | AttemptLost
+
+
+@dataclass(slots=True)
+class Mail:
+    """An event on its way into a run, and what came with it."""
+
+    event: Event
+    token: str | None = None
+    """For the end of an attempt: the token its worker holds; `None` from those who speak for a dead worker."""
+    payload: TaskPayload | None = None
+    logs: tuple[LogLine, ...] = ()
+    inbox_id: str | None = None
+    verdict: Verdict | None = None
+
+    @property
+    def timer(self) -> TimerKind | None:
+        return self.event.kind if isinstance(self.event, TimerFired) else None
+
+    @property
+    def must_be_committed(self) -> bool:
+        """Whether there is something to write even if the event changes nothing: a row to delete, lines to keep."""
+        return self.inbox_id is not None or self.timer is not None or bool(self.logs)
+
+
+class Stage(Enum):
+    LOADING = auto()
+    IDLE = auto()
+    DECIDING = auto()
+    """Expressions of a fold are being evaluated."""
+    COMMITTING = auto()
+
+
+@dataclass(slots=True)
+class Proposal:
+    """A fold that is complete and waits for, or is in, a commit."""
+
+    transition: Transition
+    mail: list[Mail]
+    now: Instant
+    output: JsonValue = None
+
+
+@dataclass(slots=True)
+class Cell:
+    run_id: str
+    stage: Stage = Stage.LOADING
+    plan: Plan | None = None
+    run: RunState | None = None
+    new: NewRun | None = None
+    workflow_name: str = ""
+    version_number: int = 0
+    revision: int = 0
+    tokens: dict[tuple[str, int], str] = field(default_factory=dict)
+    outputs: dict[str, JsonValue] | None = None
+    """Outputs of completed tasks; `None` until somebody needs them."""
+    mailbox: list[Mail] = field(default_factory=list)
+    proposal: Proposal | None = None
+    seen: set[str] = field(default_factory=set)
+    """Inbox ids that are in the mailbox or a proposal, so that polling does not deliver them twice."""
+    at_work: int = 0
+    """Attempts of this run that the worker of this process has not reported yet."""
+    rejections: int = 0
+    loaded: "asyncio.Future[None] | None" = None
+    started: "asyncio.Future[Started] | None" = None
+    finished: "list[asyncio.Future[RunState]]" = field(default_factory=list)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.run is not None and self.run.status in FINISHED_RUN
+
+    @property
+    def disposable(self) -> bool:
+        """Nothing is known here that the database does not know, and nobody here waits for it."""
+        if self.stage is not Stage.IDLE or self.mailbox or self.started is not None:
+            return False
+        return self.is_finished or not (self.at_work or self.finished)
+
+    def take(self, loaded: LoadedRun, plan: Plan) -> None:
+        """Be the run as it is stored; the mail stays."""
+        self.plan = plan
+        self.run = restored(plan, loaded.header, loaded.tasks)
+        self.new = loaded.new
+        self.workflow_name = loaded.workflow_name
+        self.version_number = loaded.version_number
+        self.revision = loaded.revision
+        self.tokens = dict(loaded.tokens)
+        self.outputs = None
+        self.stage = Stage.IDLE
+
+    def tell_starter(self, answer: "Started | Exception") -> None:
+        """Answer whoever started the run, if anybody did and is still there to hear it."""
+        starter, self.started = self.started, None
+        if starter is None or starter.done():
+            return
+        if isinstance(answer, Exception):
+            starter.set_exception(answer)
+        else:
+            starter.set_result(answer)
+
+    def stale(self, mail: Mail) -> bool:
+        """Whether the mail reports for an attempt that is not the live one any more, by its token."""
+        event = mail.event
+        if mail.token is None or not isinstance(event, EndEvent):
+            return False
+        return self.tokens.get((event.path, event.number)) != mail.token
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The answer to a start: the run, and whether it is one that an earlier start with the same key made."""
+
+    run_id: str
+    existed: bool = False
+    same_request: bool = True

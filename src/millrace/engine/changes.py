@@ -1,0 +1,169 @@
+"""From a fold to rows: what the effects of a transition mean for the store. Plain translation, no decisions.
+
+The one choice made here is who gets a new attempt: `Placement` claims it for the worker of this process in the same
+commit when a slot is free and nothing older waits, and otherwise leaves it `scheduled`.
+"""
+
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from millrace.core.attempts import STOPPED
+from millrace.core.effects import (
+    AnnounceFinished,
+    ClearTimers,
+    ScheduleAttempt,
+    SetTimer,
+    StopAttempt,
+    WithdrawAttempt,
+)
+from millrace.core.events import AttemptCompleted, AttemptFailed, AttemptLost, CancelRequested, TimerKind, Verdict
+from millrace.core.run import RunState
+from millrace.core.states import AttemptStatus
+from millrace.core.values import Instant
+from millrace.engine.cell import Cell, Mail, Proposal
+from millrace.ports.ids import Ids
+from millrace.ports.store import ClaimedAttempt, EndedAttempt, NewAttempt, RunChange, TaskPayload, deadline
+from millrace.ports.worker import ClaimHost
+
+
+@dataclass(slots=True)
+class Placement:
+    """Hands out the worker's free slots while a batch is built."""
+
+    host: ClaimHost | None
+    inline: bool
+    """False when older attempts wait in the queue: those go first, so new ones must queue behind them."""
+    left_waiting: bool = False
+    """Whether an attempt that could start now was left in the queue."""
+
+    def claimant(self, effect: ScheduleAttempt, now: Instant) -> str | None:
+        if effect.available_at > now:
+            return None
+        host = self.host
+        if host is not None and self.inline and effect.queue in host.queues and host.reserve(1):
+            return host.incarnation_id
+        self.left_waiting = True
+        return None
+
+
+@dataclass(slots=True)
+class Rows:
+    """The effects of one transition, sorted by what they become."""
+
+    scheduled: list[NewAttempt] = field(default_factory=list)
+    withdraw: list[tuple[str, int]] = field(default_factory=list)
+    stopping: list[tuple[str, int]] = field(default_factory=list)
+    timers: list[tuple[TimerKind, Instant]] = field(default_factory=list)
+    clear_timers: bool = False
+    finished: bool = False
+
+
+def sort_effects(cell: Cell, proposal: Proposal, placement: Placement, ids: Ids) -> Rows:
+    rows = Rows()
+    priority = cell.new.priority if cell.new else 0
+    taken_back = {
+        (effect.path, effect.number)
+        for effect in proposal.transition.effects
+        if isinstance(effect, StopAttempt | WithdrawAttempt)
+    }
+    for effect in proposal.transition.effects:
+        match effect:
+            case ScheduleAttempt(path=path, number=number):
+                # An attempt that the same fold takes back must not be claimed: the withdrawal would miss it.
+                keep = (path, number) not in taken_back
+                rows.scheduled.append(
+                    NewAttempt(
+                        path=path,
+                        number=number,
+                        token=ids.new(),
+                        queue=effect.queue,
+                        priority=priority,
+                        available_at=effect.available_at,
+                        timeout=effect.timeout,
+                        expires_at=effect.expires_at,
+                        claimed_by=placement.claimant(effect, proposal.now) if keep else None,
+                    )
+                )
+            case WithdrawAttempt(path=path, number=number):
+                rows.withdraw.append((path, number))
+            case StopAttempt(path=path, number=number):
+                rows.withdraw.append((path, number))
+                rows.stopping.append((path, number))
+            case SetTimer(kind=kind, fire_at=fire_at):
+                rows.timers.append((kind, fire_at))
+            case ClearTimers():
+                rows.clear_timers = True
+            case AnnounceFinished():
+                rows.finished = True
+            case _:
+                assert_never(effect)
+    return rows
+
+
+def change_of(cell: Cell, proposal: Proposal, rows: Rows) -> RunChange:
+    """The one write of this fold."""
+    transition = proposal.transition
+    is_new = cell.revision == 0
+    applied = [mail for mail in proposal.mail if mail.verdict is Verdict.APPLIED]
+    assert cell.plan is not None, "a fold needs a plan"  # noqa: S101
+    return RunChange(
+        run=transition.run,
+        revision=cell.revision,
+        now=proposal.now,
+        new=cell.new if is_new else None,
+        tasks=tuple(transition.run.tasks.values()) if is_new else transition.tasks,
+        task_types={task.id: task.type for task in cell.plan.tasks.values()} if is_new else {},
+        payloads=_payloads(applied),
+        scheduled=rows.scheduled,
+        ended=[ended for mail in applied if (ended := _ended(mail)) is not None],
+        withdraw=rows.withdraw,
+        timers=rows.timers,
+        timers_done=[mail.timer for mail in proposal.mail if mail.timer is not None],
+        clear_timers=rows.clear_timers,
+        inbox_done=[mail.inbox_id for mail in proposal.mail if mail.inbox_id is not None],
+        records=transition.records,
+        output=proposal.output,
+        logs=[line for mail in proposal.mail for line in mail.logs],
+        cancelled_by=_canceller(applied),
+        header_changed=is_new or header_of(transition.run) != header_of(cell.run),
+    )
+
+
+def header_of(run: RunState | None) -> tuple[object, ...]:
+    """What of a run is written to its own row."""
+    if run is None:
+        return ()
+    return (
+        run.status, run.phase, run.outcome, run.failure, run.wind_up, run.cancels, run.started_at, run.finished_at
+    )  # fmt: skip
+
+
+def claimed_inline(run_id: str, attempt: NewAttempt, now: Instant) -> ClaimedAttempt:
+    """What the store writes for an attempt that is claimed in the commit that makes it."""
+    ends_at = deadline(now, attempt.timeout, attempt.expires_at)
+    return ClaimedAttempt(run_id, attempt.path, attempt.number, attempt.token, ends_at)
+
+
+def _payloads(applied: list[Mail]) -> dict[str, TaskPayload]:
+    return {
+        mail.event.path: mail.payload
+        for mail in applied
+        if mail.payload is not None and isinstance(mail.event, AttemptCompleted | AttemptFailed)
+    }
+
+
+def _ended(mail: Mail) -> EndedAttempt | None:
+    match mail.event:
+        case AttemptCompleted(path=path, number=number):
+            return EndedAttempt(path, number, mail.token, AttemptStatus.COMPLETED)
+        case AttemptFailed(path=path, number=number, failure=failure):
+            status = AttemptStatus.CANCELLED if failure.kind in STOPPED else AttemptStatus.FAILED
+            return EndedAttempt(path, number, mail.token, status, failure)
+        case AttemptLost(path=path, number=number):
+            return EndedAttempt(path, number, mail.token, AttemptStatus.LOST)
+        case _:
+            return None
+
+
+def _canceller(applied: list[Mail]) -> str | None:
+    return next((mail.event.by for mail in applied if isinstance(mail.event, CancelRequested)), None)

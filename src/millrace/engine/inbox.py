@@ -1,0 +1,84 @@
+"""The inbox: facts for a run from those who do not own it, as rows first and as events of the run afterwards."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from millrace.core.events import (
+    Admitted,
+    AttemptWithdrawn,
+    CancelRequested,
+    Event,
+    PauseRequested,
+    ResumeRequested,
+)
+from millrace.core.values import JsonObject
+from millrace.engine.service import Service
+from millrace.ports.store import InboxItem, Store
+
+if TYPE_CHECKING:
+    from millrace.engine.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+
+REMEMBERED = 10_000
+
+
+class Folded:
+    """Ids of inbox rows that commits of this process have deleted lately.
+
+    A poll that read the row just before its deletion, or a sender that is slow to hand it over, brings it once more.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._ids
+
+    def add(self, item_id: str) -> None:
+        self._ids[item_id] = None
+        if len(self._ids) > REMEMBERED:
+            del self._ids[next(iter(self._ids))]
+
+
+def event_of(item: InboxItem) -> Event | None:
+    """The event that an inbox row stands for; `None` for a kind that this release does not know."""
+    match item.kind:
+        case "admitted":
+            return Admitted()
+        case "cancel":
+            return CancelRequested(_text(item.data, "by"), _text(item.data, "reason"))
+        case "pause":
+            return PauseRequested(_text(item.data, "by"))
+        case "resume":
+            return ResumeRequested(_text(item.data, "by"))
+        case "attempt_withdrawn":
+            number = item.data["number"]
+            assert isinstance(number, int), "written by the store itself"  # noqa: S101
+            return AttemptWithdrawn(str(item.data["path"]), number)
+        case _:
+            logger.error("inbox item %s is of the unknown kind %r and stays where it is", item.id, item.kind)
+            return None
+
+
+def _text(data: JsonObject, key: str) -> str | None:
+    value = data.get(key)
+    return value if isinstance(value, str) else None
+
+
+class InboxReader(Service):
+    """Brings inbox rows to the engine. The sender's own process hands them over at once; this is the floor."""
+
+    interval = 1.0
+
+    def __init__(self, store: Store, engine: "Engine") -> None:
+        super().__init__()
+        self._store = store
+        self._engine = engine
+
+    async def run_once(self) -> float | None:
+        items = await self._store.read_inbox(BATCH)
+        self._engine.receive(items)
+        return None

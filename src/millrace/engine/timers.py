@@ -1,0 +1,43 @@
+"""Time: fires the timers that are due, and looks for attempts whose delay is over."""
+
+from typing import TYPE_CHECKING
+
+from millrace.core.values import SECOND, Instant
+from millrace.engine.service import Service
+from millrace.ports.clock import Clock
+from millrace.ports.store import Store
+
+if TYPE_CHECKING:
+    from millrace.engine.engine import Engine
+
+BATCH = 500
+
+
+class Timers(Service):
+    """One round brings every due timer to its run. Between rounds it sleeps until the next known one, 1 s at most.
+
+    A timer that was fired and not yet committed is fired again by the next round; the core calls that stale.
+    """
+
+    interval = 1.0
+
+    def __init__(self, store: Store, engine: "Engine", clock: Clock) -> None:
+        super().__init__()
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self._next: Instant | None = None
+
+    def expect(self, at: Instant) -> None:
+        if self._next is None or at < self._next:
+            self._next = at
+            self.wake()
+
+    async def run_once(self) -> float | None:
+        for run_id, kind in await self._store.due_timers(BATCH):
+            self._engine.fire(run_id, kind)
+        self._engine.look_for_work()
+        self._next = await self._store.next_wake()
+        if self._next is None:
+            return None
+        return max(0.0, (self._next - self._clock.now()) / SECOND)

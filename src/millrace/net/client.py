@@ -1,0 +1,222 @@
+"""The one HTTP client for everything that leaves Millrace. It connects only to addresses that the policy gave it.
+
+Connections are pooled. No proxy, no environment, no cookie is taken from anywhere. Redirects are followed here, so that
+each target passes the same checks and credentials stay with the origin they were meant for. The HTTP library is loaded
+at the first request: most installations are idle most of the time.
+"""
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from millrace.net.decoding import decoder_for
+from millrace.net.reasons import reason_of
+from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut
+from millrace.ports.network import Addresses, AddressRefused
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from millrace.net.transport import GuardedTransport
+
+DEFAULT_HEADERS = {"user-agent": "millrace", "accept": "*/*", "accept-encoding": "gzip, deflate"}
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+KEEP_METHOD = frozenset({307, 308})
+GOES_ALONG = frozenset(
+    {
+        *DEFAULT_HEADERS,
+        "accept-language",
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "range",
+    }
+)
+"""Headers that a redirect takes to another origin. Of all others nobody knows whether they hold a credential."""
+FRAMING = frozenset({"content-length", "transfer-encoding"})
+"""Headers that say where a request ends. What is sent decides that; said otherwise, the connection would be spoilt."""
+ABOUT_CONTENT = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
+HIGHEST_PORT = 65535
+MOST_CONNECTIONS = 100
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class Answer:
+    """Meets `ports.http.HttpAnswer`."""
+
+    def __init__(self, response: "httpx2.Response") -> None:
+        self._response = response
+        self.status = response.status_code
+        self.headers: Mapping[str, str] = dict(response.headers.items())
+        self.url = str(response.url)
+
+    async def body(self, limit: int) -> AsyncIterator[bytes]:
+        decoder = decoder_for(self.headers.get("content-encoding", ""))
+        length = 0
+        with _in_our_words(self.url):
+            async for raw in self._response.aiter_raw():
+                for part in decoder.parts(raw):
+                    length += len(part)
+                    if length > limit:
+                        raise HttpFailed(f"the answer of {_shown(self.url)} is longer than {limit} bytes")
+                    yield part
+            decoder.end()
+
+
+class GuardedHttpClient:
+    """Meets `ports.http.HttpClient`."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        self._transports: dict[bool, GuardedTransport] = {}
+        self._making = asyncio.Lock()
+
+    @asynccontextmanager
+    async def send(self, request: HttpRequest) -> AsyncIterator[HttpAnswer]:
+        transport = await self._transport(verify=request.verify_tls)
+        response = await _follow(transport, _first(request), request.max_redirects)
+        try:
+            yield Answer(response)
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        for transport in self._transports.values():
+            await transport.aclose()
+        self._transports.clear()
+
+    async def _transport(self, *, verify: bool) -> "GuardedTransport":
+        async with self._making:
+            if verify not in self._transports:
+                self._transports[verify] = await asyncio.to_thread(_new_transport, self._addresses, verify)
+            return self._transports[verify]
+
+
+def _new_transport(addresses: Addresses, verify: bool) -> "GuardedTransport":
+    from millrace.net.transport import GuardedTransport
+
+    context = ssl.create_default_context() if verify else _trusting_context()
+    return GuardedTransport(addresses, context, MOST_CONNECTIONS)
+
+
+def _trusting_context() -> ssl.SSLContext:
+    """For requests that say `verify_tls: false`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _first(request: HttpRequest) -> "httpx2.Request":
+    import httpx2
+
+    with _in_our_words(request.url):
+        limits = dict.fromkeys(("connect", "read", "write", "pool"), request.timeout)
+        return httpx2.Request(
+            request.method,
+            _checked_url(httpx2.URL(request.url)),
+            headers=_checked_headers(request.headers),
+            content=request.content,
+            extensions={"timeout": limits},
+        )
+
+
+async def _follow(transport: "GuardedTransport", request: "httpx2.Request", most: int) -> "httpx2.Response":
+    followed = 0
+    while True:
+        with _in_our_words(str(request.url)):
+            response = await transport.send(request)
+            location = response.headers.get("location")
+            if response.status_code not in REDIRECTS or not location or most == 0:
+                return response
+            await response.aclose()
+            if followed == most:
+                raise HttpFailed(f"{_shown(str(request.url))} redirects more than {most} times")
+            followed += 1
+            request = _redirected(request, response.status_code, location)
+
+
+def _checked_url(url: "httpx2.URL") -> "httpx2.URL":
+    if url.scheme not in ("http", "https") or not url.host:
+        raise HttpFailed(f"{_shown(str(url))} is not an address to send a request to; write http://… or https://…")
+    if url.userinfo:
+        raise HttpFailed(f"{_shown(str(url))} holds a user name or password; use `auth`, which keeps them out of logs")
+    if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
+        raise HttpFailed(f"{_shown(str(url))} has no such port; ports go from 1 to {HIGHEST_PORT}")
+    return url
+
+
+def _checked_headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    """Headers as they are sent. A value may be secret, so that no message repeats it."""
+    names = {name.lower() for name in given}
+    headers = [(name, value) for name, value in DEFAULT_HEADERS.items() if name not in names]
+    for name, value in given.items():
+        if not _NAME.fullmatch(name):
+            raise HttpFailed(f"{name[:100]!r} cannot be the name of a header")
+        if _CONTROL.search(value.strip(" \t")):
+            raise HttpFailed(
+                f"the header {name} holds a line break or another control character; "
+                "a secret that is read from a file often ends in one"
+            )
+        if name.lower() not in FRAMING:
+            headers.append((name, value.strip(" \t")))
+    return [(name.encode(), value.encode(errors="replace")) for name, value in headers]
+
+
+def _redirected(request: "httpx2.Request", status: int, location: str) -> "httpx2.Request":
+    """The request that a redirect asks for (RFC 9110, section 15.4)."""
+    import httpx2
+
+    target = _checked_url(request.url.join(location))
+    method, content = request.method, request.content
+    dropped: frozenset[str] = frozenset({"host"})
+    if (status == 303 and method != "HEAD") or (status not in KEEP_METHOD and method == "POST"):
+        method, content, dropped = "GET", b"", dropped | ABOUT_CONTENT
+    same = _origin(target) == _origin(request.url)
+    headers = [
+        (name, value)
+        for name, value in request.headers.raw
+        if name.decode().lower() not in dropped and (same or name.decode().lower() in GOES_ALONG)
+    ]
+    return httpx2.Request(method, target, headers=headers, content=content or None, extensions=dict(request.extensions))
+
+
+def _origin(url: "httpx2.URL") -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
+
+
+def _shown(url: str) -> str:
+    """A URL without what may be secret in it: user name, password, query."""
+    import httpx2
+
+    try:
+        return str(httpx2.URL(url).copy_with(userinfo=b"", query=None, fragment=None))
+    except httpx2.InvalidURL:
+        return "the URL"
+
+
+@contextmanager
+def _in_our_words(url: str) -> Iterator[None]:
+    """Turns what the libraries raise into `HttpFailed`; what is ours passes."""
+    import httpcore2
+    import httpx2
+
+    try:
+        yield
+    except (AddressRefused, HttpFailed):
+        raise
+    except httpcore2.PoolTimeout as error:
+        raise HttpTimedOut(f"{_shown(url)}: no connection became free in time; too many requests are open") from error
+    except (httpcore2.TimeoutException, httpx2.TimeoutException) as error:
+        raise HttpTimedOut(f"{_shown(url)} did not answer in time") from error
+    except httpx2.InvalidURL as error:
+        raise HttpFailed(f"the URL cannot be used: {error}") from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpx2.HTTPError, OSError) as error:
+        raise HttpFailed(f"{_shown(url)}: {reason_of(error)}") from error

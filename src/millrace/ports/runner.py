@@ -1,0 +1,143 @@
+"""The port for task types: what a plug-in implements, and what it is given.
+
+A runner knows one task type. It is found by entry point (group `millrace.runners`), is made once per worker,
+and its `run` is called once per attempt with a checked config. Built-in runners use exactly this interface.
+A failure of the user's work is a returned `Failed`, never an exception; an exception that escapes is recorded
+as kind `error` with its type and message.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.values import JsonObject, JsonValue
+from millrace.ports.http import HttpClient
+from millrace.ports.network import Addresses
+
+ConfigModel: TypeAlias = type[BaseModel]
+"""The model of a runner's config. (Inside a runner's class, `type` is the name of its task type.)"""
+
+LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The work ended well. `output` is JSON; the worker checks it and turns anything else into `invalid_output`."""
+
+    output: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The work ended badly. Whether it is tried again is the retry policy's decision, not the runner's."""
+
+    failure: Failure
+
+    @classmethod
+    def because(
+        cls, message: str, *, kind: FailureKind = FailureKind.ERROR, details: JsonObject | None = None
+    ) -> "Failed":
+        return cls(Failure(kind, message, details))
+
+
+Outcome: TypeAlias = Completed | Failed
+
+
+class LogSink(Protocol):
+    """Where a runner's log lines go. Lines are masked, numbered and stored behind it; order is kept."""
+
+    def __call__(self, text: str, *, level: LogLevel = "info", metadata: JsonObject | None = None) -> None:
+        """Take one line. Never blocks; beyond the rate limit lines are dropped and counted in a line of their own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerContext:
+    """What an attempt may use besides its config.
+
+    Cancellation and the attempt's time limit arrive as `asyncio.CancelledError` inside `run`: a runner cleans up
+    (ends its process group, closes its connection) and lets it pass. `environment` must be handed to every child
+    process: it carries `MILLRACE_ATTEMPT`, by which a later worker finds and ends orphans.
+    """
+
+    run_id: str
+    task_id: str
+    attempt: int
+    log: LogSink
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stopping: asyncio.Event | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerServices:
+    """What an installation lends to its runners: the guarded ways out of it, and its rules.
+
+    A runner class that needs them takes them as the only argument of its constructor; one that needs nothing has
+    a constructor without arguments.
+    """
+
+    http: HttpClient
+    addresses: Addresses
+    sqlite_allowed_dirs: tuple[Path, ...]
+    """Folders under which tasks may open SQLite files."""
+    own_database: Path | None
+    """Millrace's own database file, which no task may open, however it is named."""
+    shell_enabled: bool = True
+    shell_allowed_dirs: tuple[Path, ...] = ()
+    """Folders that shell tasks may work in; empty allows any."""
+
+
+ConfigT = TypeVar("ConfigT", bound=BaseModel, contravariant=True)
+
+
+class Runner(Protocol[ConfigT]):
+    """One task type. Class attributes describe it; the API and UI show `summary` and the schema of `config_model`."""
+
+    type: ClassVar[str]
+    summary: ClassVar[str]
+    config_model: ClassVar[ConfigModel]
+    instant: ClassVar[bool]
+    """True promises that `run` never suspends: the worker then needs no asyncio task for an attempt."""
+    literal_fields: ClassVar[frozenset[str]]
+    """Config fields whose text is never a template (`sql`, `command`, `source`): see SPEC, definition language."""
+
+    async def run(self, config: ConfigT, context: RunnerContext) -> Outcome:
+        """Do the work once. Must be cancellable at every await."""
+        ...
+
+    async def close(self) -> None:
+        """Release pooled connections; called once when the worker stops."""
+        ...
+
+
+AnyRunner: TypeAlias = Runner[Any]
+
+
+class RunnerRegistry(Protocol):
+    """The task types of this installation, by name."""
+
+    def get(self, task_type: str) -> AnyRunner | None: ...
+
+    def types(self) -> Mapping[str, AnyRunner]: ...
+
+
+__all__ = [
+    "AnyRunner",
+    "Completed",
+    "ConfigModel",
+    "ConfigT",
+    "Failed",
+    "Generic",
+    "LogLevel",
+    "LogSink",
+    "Outcome",
+    "Runner",
+    "RunnerContext",
+    "RunnerRegistry",
+    "RunnerServices",
+]

@@ -1,0 +1,343 @@
+"""The port of the engine's store: the rows of runs, and the promises that every database must keep about them.
+
+`tests/conformance` holds each adapter to the docstrings below. The promises that matter most:
+
+- **Atomic.** A `RunChange` is written whole or not at all. Many changes share one transaction, but none depends
+  on another: one that is refused does not hinder the rest.
+- **Gated.** A change is written only if the run's row still has the revision it was decided on (or, for a new
+  run, if its start key is free). Nothing else of a refused change is written.
+- **Fenced.** The end of an attempt is written only to the live attempt row with its token.
+- **Durable.** When `commit` returns, the changes it calls committed survive the death of the machine.
+- **Numbered.** Records get `seq` 1, 2, 3, … per run, in commit order and without gaps; the database counts.
+- **One clock.** Leases and `available_at` are written and compared with the store's own clock.
+
+A claim is a compare-and-set on the attempt (`scheduled` -> `running`) and bumps no revision.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from millrace.core.effects import Record
+from millrace.core.events import TimerKind
+from millrace.core.failures import Failure
+from millrace.core.run import RunState, TaskRun
+from millrace.core.states import AttemptStatus
+from millrace.core.values import Duration, Instant, JsonObject, JsonValue
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be reached or refuses all writes (disk full, read-only). The last call's end is unknown."""
+
+
+class IncarnationDead(Exception):
+    """The caller's incarnation was declared lost; it must stop all its attempts and register anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartKey:
+    """Makes a start happen once: unique by namespace (`caller`, `trigger`), scope (workflow or trigger id) and key."""
+
+    namespace: str
+    scope: str
+    key: str
+    request_hash: str
+    expires_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is known of a run before it starts, and never changes afterwards."""
+
+    id: str
+    workflow_id: str
+    version_id: str
+    created_at: Instant
+    trigger_type: str = "manual"
+    trigger_id: str | None = None
+    triggered_by: str | None = None
+    trigger: JsonObject = field(default_factory=dict)
+    input: JsonObject = field(default_factory=dict)
+    variables: JsonObject = field(default_factory=dict)
+    correlation_id: str | None = None
+    priority: int = 0
+    admission_key: str | None = None
+    """The limit the run is admitted under; `None` when its workflow has none."""
+    admission_limit: int | None = None
+    root_run_id: str | None = None
+    """The first run of its family; itself when `None`."""
+    parent_run_id: str | None = None
+    retry_of: str | None = None
+    causation_depth: int = 0
+    start_key: StartKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    path: str
+    number: int
+    token: str
+    queue: str
+    priority: int
+    available_at: Instant
+    timeout: Duration | None
+    expires_at: Instant | None
+    claimed_by: str | None = None
+    """The incarnation that claims it in this very commit (inline continuation); `None` leaves it `scheduled`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedAttempt:
+    """The end of a live attempt. `token` fences it; `None` only for ends that no worker reports (lost)."""
+
+    path: str
+    number: int
+    token: str | None
+    status: AttemptStatus
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPayload:
+    """What a worker hands in with an outcome: the rendered input (masked) and the output."""
+
+    input: JsonValue = None
+    output: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange:
+    """All that one fold writes about one run."""
+
+    run: RunState
+    revision: int
+    """The revision the fold was decided on; 0 for a new run. The row gets `revision + 1`."""
+    now: Instant
+    new: NewRun | None = None
+    tasks: Sequence[TaskRun] = ()
+    """For a new run all its tasks, else those that changed."""
+    task_types: Mapping[str, str] = field(default_factory=dict)
+    """For a new run: the type of each task by path."""
+    payloads: Mapping[str, TaskPayload] = field(default_factory=dict)
+    scheduled: Sequence[NewAttempt] = ()
+    ended: Sequence[EndedAttempt] = ()
+    withdraw: Sequence[tuple[str, int]] = ()
+    """Attempts (path, number) to take back if still `scheduled`; done last, after `ended` and `scheduled`. Each one
+    taken back leaves an inbox row `attempt_withdrawn` in the same transaction and is named in the answer."""
+    timers: Sequence[tuple[TimerKind, Instant]] = ()
+    timers_done: Sequence[TimerKind] = ()
+    clear_timers: bool = False
+    inbox_done: Sequence[str] = ()
+    records: Sequence[Record] = ()
+    output: JsonValue = None
+    """The run's output; written when the run completes."""
+    logs: Sequence["LogLine"] = ()
+    """The last log lines of attempts that ended; they become visible together with the outcome."""
+    cancelled_by: str | None = None
+    header_changed: bool = True
+    """False promises that of the run's own row only its counters change: the ordinary step of a running run."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequest:
+    """Claim up to `limit` available attempts of `queues`, highest priority first, then oldest."""
+
+    incarnation_id: str
+    queues: tuple[str, ...]
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedAttempt:
+    run_id: str
+    path: str
+    number: int
+    token: str
+    deadline_at: Instant | None
+    """When the attempt must have ended: the earlier of claim + timeout and its task's total limit."""
+
+
+def deadline(claimed_at: Instant, timeout: Duration | None, expires_at: Instant | None) -> Instant | None:
+    """When an attempt must have ended: its own limit from its claim, or its task's total limit, whichever is first."""
+    limits = (None if timeout is None else claimed_at + timeout, expires_at)
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A fact for a run, left by someone who does not own it. Kinds: `admitted`, `cancel`, `pause`, `resume`,
+    `attempt_withdrawn` (data: `path`, `number`)."""
+
+    id: str
+    run_id: str
+    kind: str
+    data: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    run_id: str
+    withdrawn: tuple[InboxItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """The run changed since it was loaded: load it again and decide anew."""
+
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyStarted:
+    """The start key is taken, by `existing_run_id`; `same_request` tells whether for the same request.
+
+    A new run whose own id is there already (its first commit was applied, the answer lost) is answered so too,
+    with itself as the existing run and `same_request` true.
+    """
+
+    run_id: str
+    existing_run_id: str
+    same_request: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The database refuses the data of this change (a defect, or a fenced token); it was tried alone."""
+
+    run_id: str
+    reason: str
+
+
+ChangeReply: TypeAlias = Committed | Conflict | AlreadyStarted | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class CommitReply:
+    """One reply per change, in their order, and the attempts claimed with them."""
+
+    changes: tuple[ChangeReply, ...]
+    claimed: tuple[ClaimedAttempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run as stored. `header.tasks` is empty; `tasks` holds the rows, `running` read as `ready`."""
+
+    new: NewRun
+    workflow_name: str
+    version_number: int
+    header: RunState
+    revision: int
+    tasks: tuple[TaskRun, ...]
+    tokens: Mapping[tuple[str, int], str]
+    """Tokens of live attempts by (path, number)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """One life of a worker process."""
+
+    id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    slots: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatReply:
+    """`running`: the attempts the database holds for this incarnation; `stop`: those of them to be ended."""
+
+    running: frozenset[tuple[str, str, int]]
+    stop: frozenset[tuple[str, str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class LostAttempt:
+    run_id: str
+    path: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    run_id: str
+    path: str | None
+    attempt: int | None
+    at: Instant
+    level: str
+    text: str
+    metadata: JsonObject | None = None
+
+
+class Store(Protocol):
+    async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
+        """Write `changes` in one transaction, then claim in the same one.
+
+        Raises `StoreUnavailable` when the outcome is unknown or nothing was written, `IncarnationDead` (and writes
+        nothing) when the claiming incarnation was declared lost.
+        """
+        ...
+
+    async def load(self, run_id: str) -> LoadedRun | None: ...
+
+    async def load_outputs(self, run_id: str) -> Mapping[str, JsonValue]:
+        """The outputs of the run's completed tasks, by path."""
+        ...
+
+    async def post(self, items: Sequence[InboxItem]) -> frozenset[str]:
+        """Leave facts in the inbox, durably; answer the ids of those whose run exists and has not finished."""
+        ...
+
+    async def read_inbox(self, limit: int) -> Sequence[InboxItem]:
+        """Facts that no commit has deleted yet, oldest first."""
+        ...
+
+    async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
+        """Timers (run id, kind) whose time has come by the store's clock, earliest first."""
+        ...
+
+    async def next_wake(self) -> Instant | None:
+        """The earliest future time at which a timer fires or a scheduled attempt becomes available."""
+        ...
+
+    async def admit(self, limit: int) -> Sequence[str]:
+        """Admit waiting runs whose limit has room, by (priority, age); leave each an inbox row `admitted`.
+
+        Occupancy is counted from live rows, never stored. Answers the ids of the runs admitted, `limit` at most.
+        """
+        ...
+
+    async def register(self, incarnation: Incarnation, lease: Duration, *, sole: bool) -> None:
+        """Write the incarnation's row. `sole`: declare every earlier incarnation lost at once (embedded mode)."""
+        ...
+
+    async def heartbeat(self, incarnation_id: str, lease: Duration) -> HeartbeatReply:
+        """Extend the lease. Raises `IncarnationDead` when it was declared lost before."""
+        ...
+
+    async def retire(self, incarnation_id: str) -> None:
+        """The incarnation has stopped in good order and runs nothing."""
+        ...
+
+    async def reap(self) -> Sequence[str]:
+        """Declare incarnations lost whose lease is over by the store's clock; answer their ids."""
+        ...
+
+    async def lost_attempts(self, limit: int) -> Sequence[LostAttempt]:
+        """Running attempts of incarnations that are lost or retired."""
+        ...
+
+    async def overdue_attempts(self, grace: Duration, limit: int) -> Sequence[LostAttempt]:
+        """Running attempts of live incarnations whose deadline passed more than `grace` ago by the store's clock."""
+        ...
+
+    async def live_incarnations(self) -> frozenset[str]: ...
+
+    async def installation_id(self) -> str: ...
+
+    async def append_logs(self, lines: Sequence[LogLine]) -> None:
+        """Store log lines in order; each run's lines are numbered by the database."""
+        ...
+
+    async def close(self) -> None: ...

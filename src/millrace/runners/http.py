@@ -1,0 +1,303 @@
+"""`http`: one request, and the answer as the task's output."""
+
+import asyncio
+import base64
+import codecs
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+
+from millrace.core.failures import FailureKind
+from millrace.core.values import JsonObject, JsonValue
+from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut
+from millrace.ports.network import AddressRefused
+from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.runners.http_auth import Auth, Authorizer
+
+MOST_REDIRECTS = 10
+LARGEST_ANSWER = 4 * 1024 * 1024
+LARGE = 256 * 1024
+"""Bytes from which an answer is read in a thread, so that its size holds up nothing else."""
+EXCERPT = 1000
+"""Characters of an unexpected answer that the failure shows."""
+SILENCE = 60.0
+"""Seconds without a byte from the other side before the request is given up; the task's `timeout` limits the whole."""
+
+UNAUTHORIZED = 401
+
+CHARSETS = (
+    "utf",
+    "ascii",
+    "iso8859",
+    "cp",
+    "koi8",
+    "mac",
+    "gb",
+    "big5",
+    "shift_jis",
+    "euc_",
+    "iso2022",
+    "tis",
+    "johab",
+)
+"""Codecs of text by the beginnings of their names. Python has others that take minutes over a few megabytes."""
+
+Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHOD_SCHEMA = {"type": "string", "enum": [word for name in get_args(Method) for word in (name, name.lower())]}
+BODY_SCHEMA = {"type": ["object", "array", "string", "null"], "examples": [{"json": {"day": "2026-01-01"}}]}
+
+
+class Body(BaseModel):
+    """The content of a request: exactly one of these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    json_: Any = Field(default=None, alias="json", description="Any value, sent as JSON.")
+    form: dict[str, Any] | None = Field(default=None, description="Fields, sent as a web form.")
+    text: str | None = Field(default=None, description="Text, sent as it is.")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "Body":
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give exactly one of json, form and text")
+        if "json_" not in self.model_fields_set and self.form is None and self.text is None:
+            raise ValueError("form and text cannot be null; leave `body` out to send none, or send null as json")
+        return self
+
+
+class HttpConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: str = Field(min_length=1, description="http:// or https:// address.", examples=["https://api.example.com/v1"])
+    method: Annotated[Method, WithJsonSchema(METHOD_SCHEMA)] = Field(default="GET", description="GET, POST, …")
+    headers: dict[str, Any] = Field(default_factory=dict, description="Headers of the request.")
+    query: dict[str, Any] = Field(default_factory=dict, description="Added to the address; a list repeats its name.")
+    body: Annotated[Body | None, WithJsonSchema(BODY_SCHEMA)] = Field(
+        default=None,
+        description="One of {json: …}, {form: {…}}, {text: …}; a value with such a key alone must be written as "
+        "{json: {text: …}}. A plain text is sent as text, a list or another mapping as JSON.",
+    )
+    auth: Auth | None = Field(default=None, description="How the request signs in.")
+    expected_status: list[int | str] = Field(
+        default=["200-299"],
+        min_length=1,
+        description="Statuses that are no failure: numbers, and ranges such as 200-299.",
+    )
+    response: Literal["auto", "json", "text", "base64"] = Field(
+        default="auto", description="What the body becomes; auto goes by its content type."
+    )
+    follow_redirects: bool = Field(default=True, description=f"Up to {MOST_REDIRECTS} redirects are followed.")
+    verify_tls: bool = Field(default=True, description="Whether the other side must prove who it is.")
+    max_bytes: int = Field(default=LARGEST_ANSWER, ge=1, le=LARGEST_ANSWER, description="A longer answer is a failure.")
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("body", mode="before")
+    @classmethod
+    def _plain_body(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {"text": value}
+        if isinstance(value, list) or (isinstance(value, dict) and not _names_a_form(value)):
+            return {"json": value}
+        return value
+
+    @field_validator("expected_status", mode="before")
+    @classmethod
+    def _one_status(cls, value: object) -> object:
+        return [value] if isinstance(value, int | str) else value
+
+    @field_validator("expected_status", mode="after")
+    @classmethod
+    def _statuses(cls, value: list[int | str]) -> list[int | str]:
+        for entry in value:
+            low, high = _range(entry)
+            if not 100 <= low <= high <= 599:
+                raise ValueError(f"{entry} is no status; write a number from 100 to 599 or a range such as 200-299")
+        return value
+
+    def expects(self, status: int) -> bool:
+        return any(low <= status <= high for low, high in map(_range, self.expected_status))
+
+
+class HttpRunner:
+    type: ClassVar[str] = "http"
+    summary: ClassVar[str] = "Sends an HTTP request."
+    config_model: ClassVar[ConfigModel] = HttpConfig
+    instant: ClassVar[bool] = False
+    literal_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, services: RunnerServices) -> None:
+        self._http = services.http
+        self._authorizer = Authorizer(services.http)
+
+    async def close(self) -> None:
+        """The client belongs to the installation."""
+
+    async def run(self, config: HttpConfig, context: RunnerContext) -> Outcome:
+        try:
+            answer, content = await self._answered(config, context)
+        except AddressRefused as error:
+            return Failed.because(str(error), kind=FailureKind.REFUSED)
+        except HttpTimedOut as error:
+            return Failed.because(str(error), kind=FailureKind.TIMEOUT)
+        except HttpFailed as error:
+            return Failed.because(str(error))
+        if len(content) > LARGE:
+            return await asyncio.to_thread(_outcome, config, answer, content)
+        return _outcome(config, answer, content)
+
+    async def _answered(self, config: HttpConfig, context: RunnerContext) -> tuple[HttpAnswer, bytes]:
+        answer, content = await self._asked(config, context)
+        if answer.status == UNAUTHORIZED and config.auth is not None and self._authorizer.forget(config.auth):
+            # The token was taken back before its time; nothing was done yet, so asking again does it once.
+            answer, content = await self._asked(config, context)
+        return answer, content
+
+    async def _asked(self, config: HttpConfig, context: RunnerContext) -> tuple[HttpAnswer, bytes]:
+        began = time.monotonic()
+        async with self._http.send(await self._request(config)) as answer:
+            content = b"".join([part async for part in answer.body(config.max_bytes)])
+        took = (time.monotonic() - began) * 1000
+        context.log(
+            f"{config.method} {_without_query(answer.url)}: {answer.status}, {len(content)} bytes, {took:.0f} ms"
+        )
+        return answer, content
+
+    async def _request(self, config: HttpConfig) -> HttpRequest:
+        headers = {name.lower(): _text(value) for name, value in config.headers.items() if value is not None}
+        content, content_type = _content(config.body)
+        if content_type is not None:
+            headers.setdefault("content-type", content_type)
+        query = dict(config.query)
+        if config.auth is not None:
+            await self._authorizer.apply(config.auth, headers, query, verify_tls=config.verify_tls)
+        return HttpRequest(
+            method=config.method,
+            url=_with_query(config.url, query),
+            headers=headers,
+            content=content,
+            timeout=SILENCE,
+            max_redirects=MOST_REDIRECTS if config.follow_redirects else 0,
+            verify_tls=config.verify_tls,
+        )
+
+
+def _outcome(config: HttpConfig, answer: HttpAnswer, content: bytes) -> Outcome:
+    headers: JsonObject = dict(answer.headers)
+    if not config.expects(answer.status):
+        excerpt = _excerpt(content)
+        return Failed.because(
+            f"the answer has the status {answer.status}, which is not expected: {excerpt[:300]}".rstrip(": "),
+            details={"status": answer.status, "headers": headers, "body": excerpt, **_advice(answer)},
+        )
+    try:
+        body = _body(config.response, answer.headers.get("content-type", ""), content)
+    except (ValueError, RecursionError) as error:
+        wanted = "json" if config.response == "auto" else config.response
+        details: JsonObject = {"status": answer.status, "headers": headers, "body": _excerpt(content)}
+        return Failed.because(f"the answer cannot be read as {wanted}: {error}", details=details)
+    return Completed({"status": answer.status, "headers": headers, "body": body})
+
+
+def _excerpt(content: bytes) -> str:
+    return content[: EXCERPT * 4].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")[:EXCERPT]
+
+
+def _advice(answer: HttpAnswer) -> JsonObject:
+    """When the other side says that it may be asked again."""
+    after = answer.headers.get("retry-after")
+    return {} if after is None else {"retry_after": after}
+
+
+def _body(wanted: str, content_type: str, content: bytes) -> JsonValue:
+    """The body as a value. Raises `ValueError` or `RecursionError` when it is not the JSON that it should be."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if wanted == "auto":
+        if not content:
+            return None
+        if media_type == "application/json" or media_type.endswith("+json"):
+            wanted = "json"
+        else:
+            wanted = "text" if _is_text(media_type) else "base64"
+    match wanted:
+        case "json":
+            value: JsonValue = json.loads(content) if content else None
+            return value
+        case "text":
+            text = content.decode(_charset(content_type), errors="replace")
+            return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        case _:
+            return base64.b64encode(content).decode()
+
+
+def _is_text(media_type: str) -> bool:
+    named = ("application/xml", "application/javascript", "application/x-www-form-urlencoded", "application/yaml", "")
+    return media_type.startswith("text/") or media_type in named or media_type.endswith("+xml")
+
+
+def _charset(content_type: str) -> str:
+    """The name of the codec for the text, UTF-8 if the answer names none that a text of the web is written in."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            with suppress(LookupError, ValueError):
+                codec = codecs.lookup(value.strip().strip('"')).name
+                return codec if codec.startswith(CHARSETS) else "utf-8"
+    return "utf-8"
+
+
+def _content(body: Body | None) -> tuple[bytes | None, str | None]:
+    if body is None:
+        return None, None
+    if body.text is not None:
+        return body.text.encode(), "text/plain; charset=utf-8"
+    if body.form is not None:
+        return urlencode(_pairs(body.form)).encode(), "application/x-www-form-urlencoded"
+    return json.dumps(body.json_, ensure_ascii=False).encode(), "application/json"
+
+
+def _with_query(url: str, query: Mapping[str, Any]) -> str:
+    added = urlencode(_pairs(query))
+    if not added:
+        return url
+    address = url.partition("#")[0]
+    _, mark, present = address.partition("?")
+    return f"{address}{'&' if present else '' if mark else '?'}{added}"
+
+
+def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        (name, _text(item))
+        for name, value in fields.items()
+        for item in (value if isinstance(value, list) else [value])
+        if item is not None
+    ]
+
+
+def _names_a_form(value: Mapping[str, Any]) -> bool:
+    return bool(value) and value.keys() <= {"json", "form", "text"}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _range(entry: int | str) -> tuple[int, int]:
+    """The bounds of `204` or `200-299`; of anything else bounds that nothing is between."""
+    low, _, high = str(entry).partition("-")
+    try:
+        return int(low), int(high or low)
+    except ValueError:
+        return 0, -1
+
+
+def _without_query(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))

@@ -1,0 +1,228 @@
+"""`millrace up`: the whole of Millrace in one process, and what a person sees of its start and its end.
+
+The database's lock comes first, so a second `up` says who holds it and touches nothing. SIGINT and SIGTERM stop in good
+order; a second one ends the running tasks at once.
+"""
+
+import asyncio
+import gc
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+import uvloop
+
+from millrace.api.create import create_app
+from millrace.app.examples import apply_examples
+from millrace.auth.first_admin import KEY_FILE, ensure_first_admin, is_first_start
+from millrace.bootstrap import Runtime, running
+from millrace.config import Settings, SettingsError, load_settings, setting_warnings
+from millrace.storage.database import DatabaseUnusable
+from millrace.storage.lock import DatabaseInUse
+from millrace.storage.schema import UnknownSchema
+from millrace.system import SystemClock, Uuid7Ids
+
+logger = logging.getLogger(__name__)
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+NOTE = "server.json"
+HTTP_STOP_SECONDS = 3
+"""How long requests under way may go on after a request to stop."""
+
+
+class CannotListen(Exception):
+    """The address is taken or not ours; the message names it and the settings."""
+
+
+class HomeUnusable(Exception):
+    """There is no folder to be had for this installation; the message names it and the setting."""
+
+
+class ApiServer(uvicorn.Server):
+    """Uvicorn without its own signal handling: who stops, and in which order, is decided here."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.answers = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.answers.set()
+
+
+def serve() -> int:
+    """Run until asked to stop; answers the exit status."""
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stderr
+    )
+    # The HTTP library logs whole addresses, in which there may be secrets.
+    for chatty in ("alembic", "uvicorn", "httpx2", "httpcore2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for warning in setting_warnings(settings):
+        logger.warning(warning)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings))
+    except (HomeUnusable, DatabaseInUse, DatabaseUnusable, UnknownSchema, CannotListen) as error:
+        print(error, file=sys.stderr)
+        return EXIT_FAILED
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    _make_home(settings.home)
+    async with running(settings) as runtime:
+        shown_key = await _first_start(runtime)
+        async with _api(runtime) as (api, url):
+            with _note(settings.home, url):
+                _say(settings, url, shown_key)
+                _leave_start_behind()
+                await _until_stopped(runtime, api)
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise HomeUnusable(
+            f"the folder {home} cannot be made: {error.strerror}; name another in MILLRACE_HOME"
+        ) from None
+
+
+# --- the API ----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _api(runtime: Runtime) -> AsyncIterator[tuple["asyncio.Task[None]", str]]:
+    """Serve HTTP while the block runs; gives the server's task and where it listens."""
+    settings = runtime.settings
+    listening = _listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        create_app(runtime.container),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=HTTP_STOP_SECONDS,
+    )
+    server = ApiServer(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]), name="api")
+    port = listening.getsockname()[1]
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    try:
+        await server.answers.wait()
+        yield task, f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        await asyncio.gather(task, return_exceptions=True)
+        listening.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as error:
+        raise CannotListen(
+            f"Millrace cannot listen on {host}:{port}: {error.strerror}. "
+            "Stop what listens there, or set MILLRACE_PORT (0 takes a free port) or MILLRACE_HOST"
+        ) from None
+    return listening
+
+
+# --- start ------------------------------------------------------------------------------------------------------------
+
+
+async def _first_start(runtime: Runtime) -> str | None:
+    """On the first start: the examples and an administrator, whose key this answers. The administrator comes last.
+
+    So a first start that is cut short is the first start once more.
+    """
+    settings, database = runtime.settings, runtime.database
+    if not await is_first_start(database):
+        return None
+    if settings.apply_examples:
+        await apply_examples(runtime.container.workflow_commands, settings.examples_dir)
+    return await ensure_first_admin(database, SystemClock(), Uuid7Ids(), settings.home)
+
+
+@contextmanager
+def _note(home: Path, url: str) -> Iterator[None]:
+    """`$MILLRACE_HOME/server.json`: where the command line finds this server."""
+    place = home / NOTE
+    fresh = home / f".{NOTE}.{os.getpid()}"
+    fresh.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    fresh.replace(place)
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _say(settings: Settings, url: str, shown_key: str | None) -> None:
+    lines = [f"Millrace is ready at {url}", f"  API docs   {url}/docs", f"  data       {settings.database_path}"]
+    if shown_key is not None:
+        lines += [
+            f"  API key    {shown_key}",
+            f"             shown this once; the command line reads it from {settings.home / KEY_FILE}",
+            "",
+            "Try, in another terminal:",
+            "  .venv/bin/millrace run fan-out -i name=Ada --follow",
+            "  .venv/bin/millrace runs",
+        ]
+    print("\n".join(lines), flush=True)
+
+
+def _leave_start_behind() -> None:
+    """What the start has made stays: the collector, which slept until now, need not look at it ever again."""
+    gc.freeze()
+    gc.enable()
+
+
+# --- stop -------------------------------------------------------------------------------------------------------------
+
+
+async def _until_stopped(runtime: Runtime, api: "asyncio.Task[None]") -> None:
+    """Return at the first signal. If something that must run ends by itself, raise what ended it."""
+    stopping = asyncio.create_task(_asked_to_stop(runtime), name="signals")
+    done, _ = await asyncio.wait({stopping, api, runtime.loops}, return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {stopping}:
+        await task
+        raise RuntimeError(f"the task {task.get_name()!r} ended although nobody asked it to")
+
+
+async def _asked_to_stop(runtime: Runtime) -> None:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+
+    def on_signal() -> None:
+        if asked.is_set():
+            logger.warning("asked to stop again: running tasks are ended now")
+            runtime.worker.end_all()
+        runtime.worker.stop_claiming()
+        asked.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    await asked.wait()
+    logger.info("stopping: no new work; running tasks have %d s", runtime.settings.stop_seconds)

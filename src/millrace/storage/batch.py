@@ -1,0 +1,256 @@
+"""One commit on SQLite: the job that the writer thread runs for the engine, in one transaction.
+
+    is the claiming incarnation alive? → gate each change → write the rows of those that passed → claim → commit
+
+A gate decides alone whether a change is written: the run's row at the expected revision, or a free start key. The
+rows of all changes that passed are written table by table, many at a time. If the database refuses any row, or an
+attempt's end is fenced off, the whole is rolled back and each change is written by itself, so that only the one with
+the bad row is rejected.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from millrace.core.events import TimerKind
+from millrace.core.values import Instant
+from millrace.ports.store import (
+    AlreadyStarted,
+    ChangeReply,
+    ClaimedAttempt,
+    ClaimRequest,
+    CommitReply,
+    Committed,
+    Conflict,
+    InboxItem,
+    IncarnationDead,
+    NewRun,
+    Rejected,
+    RunChange,
+    deadline,
+)
+from millrace.storage import mapping, statements
+from millrace.storage.mapping import Row
+
+BAD_DATA = (
+    sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What the driver raises for values it cannot store; `ProgrammingError` is its answer to a type it does not know."""
+
+
+class Fenced(ValueError):
+    """The end of an attempt was reported by someone who does not hold it."""
+
+
+class Accepted:
+    """A change whose gate it passed, with the numbers its records and logs end at."""
+
+    __slots__ = ("change", "last_log", "last_seq")
+
+    def __init__(self, change: RunChange, last_seq: int, last_log: int) -> None:
+        self.change = change
+        self.last_seq = last_seq
+        self.last_log = last_log
+
+
+def write_batch(raw: sqlite3.Connection, changes: Sequence[RunChange], claim: ClaimRequest | None) -> CommitReply:
+    """The whole commit; durable when it returns. Raises `IncarnationDead`, and sqlite3's operational errors."""
+    raw.execute("begin immediate")
+    _require_live(raw, changes, claim)
+    try:
+        replies = _write_together(raw, changes)
+    except BAD_DATA:
+        raw.execute("rollback")
+        raw.execute("begin immediate")
+        replies = [_write_alone(raw, change) for change in changes]
+    claimed = () if claim is None else _claim(raw, claim)
+    raw.execute("commit")
+    return CommitReply(tuple(replies), tuple(claimed))
+
+
+def _require_live(raw: sqlite3.Connection, changes: Sequence[RunChange], claim: ClaimRequest | None) -> None:
+    claimants = {attempt.claimed_by for change in changes for attempt in change.scheduled if attempt.claimed_by}
+    if claim is not None:
+        claimants.add(claim.incarnation_id)
+    for incarnation_id in claimants:
+        if raw.execute(statements.IS_LIVE, (incarnation_id,)).fetchone() is None:
+            raise IncarnationDead(incarnation_id)
+
+
+def _write_together(raw: sqlite3.Connection, changes: Sequence[RunChange]) -> list[ChangeReply]:
+    replies: list[ChangeReply] = []
+    accepted: list[Accepted] = []
+    for change in changes:
+        outcome = _gate(raw, change)
+        if isinstance(outcome, Accepted):
+            accepted.append(outcome)
+            replies.append(Committed(change.run.id))
+        else:
+            replies.append(outcome)
+    _write_rows(raw, accepted)
+    for position, change in enumerate(changes):
+        if change.withdraw and isinstance(replies[position], Committed):
+            replies[position] = Committed(change.run.id, _withdraw(raw, change))
+    return replies
+
+
+def _write_alone(raw: sqlite3.Connection, change: RunChange) -> ChangeReply:
+    raw.execute("savepoint one_change")
+    try:
+        reply = _write_together(raw, [change])[0]
+    except BAD_DATA as error:
+        raw.execute("rollback to one_change")
+        reply = Rejected(change.run.id, str(error))
+    raw.execute("release one_change")
+    return reply
+
+
+# --- gates ------------------------------------------------------------------------------------------------------------
+
+
+def _gate(raw: sqlite3.Connection, change: RunChange) -> Accepted | ChangeReply:
+    if change.new is not None:
+        return _gate_new(raw, change, change.new)
+    if change.header_changed:
+        row = raw.execute(statements.UPDATE_RUN, mapping.run_update_row(change)).fetchone()
+    else:
+        row = raw.execute(statements.ADVANCE_RUN, mapping.run_advance_row(change)).fetchone()
+    return Conflict(change.run.id) if row is None else Accepted(change, row[0], row[1])
+
+
+def _gate_new(raw: sqlite3.Connection, change: RunChange, new: NewRun) -> Accepted | ChangeReply:
+    itself = AlreadyStarted(new.id, new.id, same_request=True)
+    key = new.start_key
+    if key is not None:
+        # Asked first: the run's own key may have expired meanwhile, and may be another's by now.
+        if raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
+            return itself
+        values = (key.namespace, key.scope, key.key, key.request_hash, new.id, key.expires_at)
+        if raw.execute(statements.TAKE_START_KEY, values).fetchone() is None:
+            holder, request_hash = raw.execute(statements.START_KEY, values[:3]).fetchone()
+            return AlreadyStarted(new.id, holder, request_hash == key.request_hash)
+    if raw.execute(statements.INSERT_RUN, mapping.new_run_row(change, new)).rowcount == 0:
+        return itself
+    return Accepted(change, len(change.records), len(change.logs))
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _write_rows(raw: sqlite3.Connection, accepted: Sequence[Accepted]) -> None:
+    """Ends before new attempts, for a task run has at most one live attempt at any time."""
+    rows = _Rows()
+    for one in accepted:
+        rows.add(one)
+    _end_attempts(raw, rows.ended)
+    for statement, values in rows.plain():
+        if values:
+            raw.executemany(statement, values)
+
+
+def _end_attempts(raw: sqlite3.Connection, ended: list[Row]) -> None:
+    if not ended:
+        return
+    written = raw.executemany(statements.END_ATTEMPT, ended).rowcount
+    if written != len(ended):
+        raise Fenced(f"{len(ended) - written} of {len(ended)} attempts are not live, or held by another worker")
+
+
+class _Rows:
+    """The rows of a batch, by the statement that writes them."""
+
+    def __init__(self) -> None:
+        self.ended: list[Row] = []
+        self._new_tasks: list[Row] = []
+        self._tasks: list[Row] = []
+        self._attempts: list[Row] = []
+        self._records: list[Row] = []
+        self._logs: list[Row] = []
+        self._read: list[Row] = []
+        self._timers_done: list[Row] = []
+        self._cleared: list[Row] = []
+        self._timers: list[Row] = []
+
+    def add(self, accepted: Accepted) -> None:
+        change = accepted.change
+        run_id, now = change.run.id, change.now
+        claimed = {(new.path, new.number): new.claimed_by for new in change.scheduled if new.claimed_by is not None}
+        workers = {path: worker for (path, _), worker in claimed.items()}
+        if change.new is not None:
+            self._new_tasks += [mapping.new_task_row(change, task, workers.get(task.path)) for task in change.tasks]
+        else:
+            self._tasks += [mapping.task_update_row(change, task, workers.get(task.path)) for task in change.tasks]
+        self.ended += [mapping.ended_row(run_id, ended, now) for ended in change.ended]
+        self._attempts += [mapping.new_attempt_row(run_id, attempt, now) for attempt in change.scheduled]
+        self._records += mapping.record_rows(change, accepted.last_seq, claimed)
+        if change.logs:
+            first = accepted.last_log - len(change.logs) + 1
+            self._logs += [mapping.log_row(line, seq) for seq, line in enumerate(change.logs, first)]
+        self._read += [(item,) for item in change.inbox_done]
+        self._add_timers(change)
+
+    def _add_timers(self, change: RunChange) -> None:
+        run_id = change.run.id
+        self._timers_done += [(run_id, kind.value) for kind in change.timers_done]
+        if change.clear_timers:
+            self._cleared.append((run_id,))
+        else:
+            self._timers += [(run_id, kind.value, fire_at) for kind, fire_at in _latest(change.timers)]
+
+    def plain(self) -> Iterable[tuple[str, list[Row]]]:
+        return (
+            (statements.INSERT_TASK, self._new_tasks),
+            (statements.UPDATE_TASK, self._tasks),
+            (statements.INSERT_ATTEMPT, self._attempts),
+            (statements.INSERT_RECORD, self._records),
+            (statements.INSERT_LOG, self._logs),
+            (statements.DELETE_INBOX, self._read),
+            (statements.DELETE_TIMER, self._timers_done),
+            (statements.CLEAR_TIMERS, self._cleared),
+            (statements.SET_TIMER, self._timers),
+        )
+
+
+def _latest(timers: Sequence[tuple[TimerKind, Instant]]) -> Iterable[tuple[TimerKind, Instant]]:
+    return dict(timers).items() if timers else ()
+
+
+def _withdraw(raw: sqlite3.Connection, change: RunChange) -> tuple[InboxItem, ...]:
+    """Take back what no worker has claimed. The fact of it takes the attempt's token as its id: it happens once."""
+    withdrawn: list[InboxItem] = []
+    for path, number in change.withdraw:
+        row = raw.execute(statements.WITHDRAW, (change.now, change.run.id, path, number)).fetchone()
+        if row is not None:
+            withdrawn.append(InboxItem(row[0], change.run.id, "attempt_withdrawn", {"path": path, "number": number}))
+    raw.executemany(statements.INSERT_INBOX, [mapping.inbox_row(item, change.now) for item in withdrawn])
+    return tuple(withdrawn)
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def _claim(raw: sqlite3.Connection, claim: ClaimRequest) -> list[ClaimedAttempt]:
+    now: Instant = raw.execute("select now_us()").fetchone()[0]
+    queues = tuple(dict.fromkeys(claim.queues))
+    waiting = [row for queue in queues for row in raw.execute(statements.QUEUED, (queue, now, claim.limit)).fetchall()]
+    if len(queues) > 1:
+        waiting.sort(key=lambda row: (-row[6], row[7], row[0], row[1]))
+    chosen = [
+        ClaimedAttempt(run_id, path, number, token, deadline(now, timeout, expires_at))
+        for run_id, path, number, token, timeout, expires_at, *_ in waiting[: claim.limit]
+    ]
+    _write_claims(raw, claim.incarnation_id, chosen, now)
+    return chosen
+
+
+def _write_claims(raw: sqlite3.Connection, incarnation_id: str, chosen: Sequence[ClaimedAttempt], now: Instant) -> None:
+    raw.executemany(
+        statements.CLAIM, [(incarnation_id, now, one.deadline_at, one.run_id, one.path, one.number) for one in chosen]
+    )
+    raw.executemany(statements.CLAIM_TASK, [(incarnation_id, now, one.run_id, one.path) for one in chosen])
+    records: list[Row] = []
+    for one in chosen:
+        (seq,) = raw.execute(statements.NEXT_SEQ, (one.run_id,)).fetchone()
+        data = mapping.to_text({"attempt": one.number, "worker": incarnation_id})
+        records.append((one.run_id, seq, mapping.STARTED, one.path, data, now))
+    raw.executemany(statements.INSERT_RECORD, records)

@@ -1,0 +1,217 @@
+"""Between the core's values and rows. Everything that is JSON in the database is written and read here alone."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import orjson
+from sqlalchemy.engine import RowMapping
+
+from millrace.core.effects import Record
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.plan import Phase
+from millrace.core.run import RunState, SkipReason, TaskRun, WindUp
+from millrace.core.states import RunStatus, TaskStatus
+from millrace.core.table import Table
+from millrace.core.values import Instant, JsonObject, JsonValue
+from millrace.ports.store import EndedAttempt, InboxItem, LogLine, NewAttempt, NewRun, RunChange, TaskPayload, deadline
+
+Row: TypeAlias = tuple[Any, ...]
+
+NO_PAYLOAD = TaskPayload()
+
+STARTED = "task.started"
+"""The type of the record of a claim: written by the store, which alone knows who was first."""
+
+
+def to_text(value: JsonValue) -> str:
+    return orjson.dumps(value).decode()
+
+
+def to_text_or_null(value: JsonValue) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def from_text(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+# --- rows of a change, in the order of the columns in `statements` ----------------------------------------------------
+
+
+def new_run_row(change: RunChange, new: NewRun) -> Row:
+    run = change.run
+    return (
+        run.id, new.workflow_id, new.version_id, run.status.value, run.phase.value, _name(run.outcome),
+        _name(run.wind_up), run.cancels, 1, len(change.records), len(change.logs), new.trigger_type, new.trigger_id,
+        new.triggered_by, to_text(new.trigger), to_text(new.input), to_text(new.variables),
+        to_text_or_null(change.output), failure_text(run.failure), new.correlation_id, new.priority,
+        new.admission_key, new.admission_limit, new.root_run_id or run.id, new.parent_run_id, new.retry_of,
+        new.causation_depth, change.cancelled_by, _cancelled_at(change), new.created_at, run.started_at,
+        run.finished_at,
+    )  # fmt: skip
+
+
+def run_update_row(change: RunChange) -> Row:
+    run = change.run
+    return (
+        run.status.value, run.phase.value, _name(run.outcome), _name(run.wind_up), run.cancels,
+        failure_text(run.failure), run.started_at, run.finished_at, to_text_or_null(change.output),
+        change.cancelled_by, _cancelled_at(change), len(change.records), len(change.logs), run.id, change.revision,
+    )  # fmt: skip
+
+
+def run_advance_row(change: RunChange) -> Row:
+    return (len(change.records), len(change.logs), change.run.id, change.revision)
+
+
+def new_task_row(change: RunChange, task: TaskRun, worker: str | None) -> Row:
+    """`worker`: the incarnation that claims the task's attempt in this very commit."""
+    return (
+        change.run.id, task.path, change.task_types[task.path], _status(task, worker), task.attempt, task.live,
+        task.failures, task.crashes, _name(task.skip), failure_text(task.failure), worker, change.revision + 1,
+        task.ready_at, task.available_at, change.now if worker else None, task.finished_at,
+    )  # fmt: skip
+
+
+def task_update_row(change: RunChange, task: TaskRun, worker: str | None) -> Row:
+    payload = change.payloads.get(task.path, NO_PAYLOAD)
+    return (
+        _status(task, worker), task.attempt, task.live, task.failures, task.crashes, _name(task.skip),
+        failure_text(task.failure), worker, change.revision + 1, task.ready_at, task.available_at,
+        change.now if worker else None, task.finished_at, to_text_or_null(payload.input),
+        to_text_or_null(payload.output), change.run.id, task.path,
+    )  # fmt: skip
+
+
+def new_attempt_row(run_id: str, attempt: NewAttempt, now: Instant) -> Row:
+    claimed = attempt.claimed_by is not None
+    return (
+        run_id, attempt.path, attempt.number, attempt.token, "running" if claimed else "scheduled", attempt.queue,
+        attempt.priority, attempt.claimed_by, attempt.timeout, attempt.expires_at, attempt.available_at,
+        deadline(now, attempt.timeout, attempt.expires_at) if claimed else None, now if claimed else None,
+    )  # fmt: skip
+
+
+def ended_row(run_id: str, ended: EndedAttempt, now: Instant) -> Row:
+    status = ended.status.value
+    return (status, failure_text(ended.failure), now, run_id, ended.path, ended.number, ended.token)
+
+
+def record_rows(change: RunChange, last_seq: int, claimed: Mapping[tuple[str, int], str]) -> list[Row]:
+    """The change's records, numbered up to `last_seq`.
+
+    An attempt that is claimed in the commit that makes it is told as started, by whom, and not first as scheduled.
+    """
+    run_id = change.run.id
+    rows: list[Row] = []
+    for seq, record in enumerate(change.records, last_seq - len(change.records) + 1):
+        worker = _claimant(record, claimed) if claimed else None
+        if worker is None:
+            rows.append((run_id, seq, record.type, record.path, to_text_or_null(record.data), record.at))
+        else:
+            rows.append(
+                (run_id, seq, STARTED, record.path, to_text({**(record.data or {}), "worker": worker}), record.at)
+            )
+    return rows
+
+
+def log_row(line: LogLine, seq: int) -> Row:
+    metadata = to_text_or_null(line.metadata)
+    return (line.run_id, seq, line.path, line.attempt, line.level, line.text, metadata, line.at)
+
+
+def inbox_row(item: InboxItem, now: Instant) -> Row:
+    return (item.id, item.run_id, item.kind, to_text(item.data), now)
+
+
+def failure_text(failure: Failure | None) -> str | None:
+    return None if failure is None else to_text(failure.to_json())
+
+
+def _status(task: TaskRun, worker: str | None) -> str:
+    """The core reads a running task as ready; only a claim writes `running`."""
+    return task.status.value if worker is None else TaskStatus.RUNNING.value
+
+
+def _claimant(record: Record, claimed: Mapping[tuple[str, int], str]) -> str | None:
+    if record.type != "task.scheduled" or record.path is None or record.data is None:
+        return None
+    return claimed.get((record.path, record.data["attempt"]))  # type: ignore[arg-type]
+
+
+def _cancelled_at(change: RunChange) -> Instant | None:
+    return change.now if change.run.cancels else None
+
+
+def _name(value: RunStatus | WindUp | SkipReason | None) -> str | None:
+    return None if value is None else value.value
+
+
+# --- and back ---------------------------------------------------------------------------------------------------------
+
+
+def new_run(row: RowMapping) -> NewRun:
+    return NewRun(
+        id=row["id"],
+        workflow_id=row["workflow_id"],
+        version_id=row["version_id"],
+        created_at=row["created_at"],
+        trigger_type=row["trigger_type"],
+        trigger_id=row["trigger_id"],
+        triggered_by=row["triggered_by"],
+        trigger=from_text(row["trigger_data"]),
+        input=from_text(row["input"]),
+        variables=from_text(row["variables"]),
+        correlation_id=row["correlation_id"],
+        priority=row["priority"],
+        admission_key=row["admission_key"],
+        admission_limit=row["admission_limit"],
+        root_run_id=row["root_run_id"],
+        parent_run_id=row["parent_run_id"],
+        retry_of=row["retry_of"],
+        causation_depth=row["causation_depth"],
+    )
+
+
+def run_header(row: RowMapping) -> RunState:
+    return RunState(
+        id=row["id"],
+        status=RunStatus(row["status"]),
+        phase=Phase(row["phase"]),
+        tasks=Table({}),
+        outcome=None if row["outcome"] is None else RunStatus(row["outcome"]),
+        failure=failure(row["error"]),
+        wind_up=None if row["wind_up"] is None else WindUp(row["wind_up"]),
+        cancels=row["cancels"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def task_runs(rows: Sequence[RowMapping]) -> tuple[TaskRun, ...]:
+    return tuple(_task_run(row) for row in rows)
+
+
+def _task_run(row: RowMapping) -> TaskRun:
+    status = TaskStatus(row["status"])
+    return TaskRun(
+        path=row["path"],
+        status=TaskStatus.READY if status is TaskStatus.RUNNING else status,
+        attempt=row["attempt"],
+        live=bool(row["live"]),
+        failures=row["failures"],
+        crashes=row["crashes"],
+        ready_at=row["ready_at"],
+        available_at=row["available_at"],
+        skip=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
+        failure=failure(row["error"]),
+        finished_at=row["finished_at"],
+    )
+
+
+def failure(text: str | None) -> Failure | None:
+    if text is None:
+        return None
+    data: JsonObject = orjson.loads(text)
+    details = data.get("details")
+    return Failure(FailureKind(str(data["kind"])), str(data["message"]), details if isinstance(details, dict) else None)

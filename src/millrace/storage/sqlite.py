@@ -1,0 +1,243 @@
+"""The engine's store on SQLite. Its promises are those of `ports.store`; what is written at once is in `batch`.
+
+Every write is a job of the database's one writer thread; what only reads runs on a reading connection beside it.
+"""
+
+import sqlite3
+import uuid
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Select, func, select, union_all
+
+from millrace.core.events import TimerKind
+from millrace.core.states import LIVE_ATTEMPT, AttemptStatus, TaskStatus
+from millrace.core.values import Duration, Instant, JsonValue
+from millrace.ports.store import (
+    ClaimRequest,
+    CommitReply,
+    HeartbeatReply,
+    InboxItem,
+    Incarnation,
+    IncarnationDead,
+    LoadedRun,
+    LogLine,
+    LostAttempt,
+    RunChange,
+)
+from millrace.storage import mapping, statements, tables
+from millrace.storage.batch import write_batch
+from millrace.storage.database import SqliteDatabase
+
+RUNNING = AttemptStatus.RUNNING.value
+
+
+class SqliteStore:
+    """Meets `ports.store.Store`."""
+
+    def __init__(self, database: SqliteDatabase) -> None:
+        self._database = database
+
+    async def close(self) -> None:
+        """Nothing of its own to close: the database belongs to whoever opened it."""
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
+        return await self._database.submit(lambda raw: write_batch(raw, changes, claim))
+
+    async def load(self, run_id: str) -> LoadedRun | None:
+        return await self._database.read_for_engine(lambda connection: _load(connection, run_id))
+
+    async def load_outputs(self, run_id: str) -> Mapping[str, JsonValue]:
+        rows = tables.task_runs.c
+        query = select(rows.path, rows.output).where(rows.run_id == run_id, rows.status == TaskStatus.COMPLETED.value)
+        found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
+        return {path: mapping.from_text(output) for path, output in found}
+
+    # --- inbox, timers, admission -------------------------------------------------------------------------------------
+
+    async def post(self, items: Sequence[InboxItem]) -> frozenset[str]:
+        def job(raw: sqlite3.Connection) -> frozenset[str]:
+            raw.execute("begin immediate")
+            rows = [(item.id, item.run_id, item.kind, mapping.to_text(item.data)) for item in items]
+            accepted = frozenset(row[0] for row in rows if raw.execute(statements.POST, row).rowcount)
+            raw.execute("commit")
+            return accepted
+
+        return await self._database.submit(job)
+
+    async def read_inbox(self, limit: int) -> Sequence[InboxItem]:
+        rows = tables.inbox.c
+        query = select(rows.id, rows.run_id, rows.kind, rows.data).order_by(rows.created_at, rows.id).limit(limit)
+        found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
+        return [InboxItem(id_, run_id, kind, mapping.from_text(data)) for id_, run_id, kind, data in found]
+
+    async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
+        rows = tables.timers.c
+        query = select(rows.run_id, rows.kind).where(rows.fire_at <= func.now_us()).order_by(rows.fire_at).limit(limit)
+        found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
+        return [(run_id, TimerKind(kind)) for run_id, kind in found]
+
+    async def next_wake(self) -> Instant | None:
+        timers, attempts = tables.timers.c, tables.attempts.c
+        later = union_all(
+            select(func.min(timers.fire_at).label("at")).where(timers.fire_at > func.now_us()),
+            select(func.min(attempts.available_at)).where(
+                attempts.status == AttemptStatus.SCHEDULED.value, attempts.available_at > func.now_us()
+            ),
+        ).subquery()
+        query = select(func.min(later.c.at))
+        return await self._database.read_for_engine(lambda connection: connection.execute(query).scalar())
+
+    async def admit(self, limit: int) -> Sequence[str]:
+        def job(raw: sqlite3.Connection) -> Sequence[str]:
+            raw.execute("begin immediate")
+            admitted: list[str] = []
+            for (key,) in raw.execute(statements.WAITING_KEYS).fetchall():
+                admitted += _admit(raw, key, limit - len(admitted))
+            raw.execute("commit")
+            return admitted
+
+        return await self._database.submit(job)
+
+    # --- incarnations -------------------------------------------------------------------------------------------------
+
+    async def register(self, incarnation: Incarnation, lease: Duration, *, sole: bool) -> None:
+        queues = mapping.to_text(list(incarnation.queues))
+        row = (incarnation.id, incarnation.host, incarnation.pid, queues, incarnation.slots, lease)
+
+        def job(raw: sqlite3.Connection) -> None:
+            raw.execute("begin immediate")
+            if sole:
+                raw.execute(statements.LOSE_ALL_BUT, (incarnation.id,))
+            raw.execute(statements.REGISTER, row)
+            raw.execute("commit")
+
+        await self._database.submit(job)
+
+    async def heartbeat(self, incarnation_id: str, lease: Duration) -> HeartbeatReply:
+        def job(raw: sqlite3.Connection) -> HeartbeatReply:
+            if raw.execute(statements.BEAT, (lease, incarnation_id)).rowcount == 0:
+                raise IncarnationDead(incarnation_id)
+            held = raw.execute(statements.HELD, (incarnation_id,)).fetchall()
+            return HeartbeatReply(
+                running=frozenset((run_id, path, number) for run_id, path, number, _ in held),
+                stop=frozenset((run_id, path, number) for run_id, path, number, stop in held if stop),
+            )
+
+        return await self._database.submit(job)
+
+    async def retire(self, incarnation_id: str) -> None:
+        await self._database.submit(lambda raw: raw.execute(statements.RETIRE, (incarnation_id,)).rowcount)
+
+    async def reap(self) -> Sequence[str]:
+        return await self._database.submit(lambda raw: [row[0] for row in raw.execute(statements.REAP).fetchall()])
+
+    async def lost_attempts(self, limit: int) -> Sequence[LostAttempt]:
+        query = _running().where(
+            tables.incarnations.c.id.is_(None)
+            | tables.incarnations.c.lost_at.is_not(None)
+            | tables.incarnations.c.retired_at.is_not(None)
+        )
+        return await self._attempts(query, limit)
+
+    async def overdue_attempts(self, grace: Duration, limit: int) -> Sequence[LostAttempt]:
+        query = _running().where(
+            tables.incarnations.c.lost_at.is_(None),
+            tables.incarnations.c.retired_at.is_(None),
+            tables.attempts.c.deadline_at + grace < func.now_us(),
+        )
+        return await self._attempts(query, limit)
+
+    async def live_incarnations(self) -> frozenset[str]:
+        rows = tables.incarnations.c
+        query = select(rows.id).where(rows.lost_at.is_(None), rows.retired_at.is_(None))
+        return frozenset(
+            await self._database.read_for_engine(lambda connection: connection.execute(query).scalars().all())
+        )
+
+    async def installation_id(self) -> str:
+        def job(raw: sqlite3.Connection) -> str:
+            row = raw.execute(statements.INSTALLATION).fetchone()
+            if row is None:
+                row = (str(uuid.uuid4()),)
+                raw.execute(statements.INSTALL, row)
+            installation_id: str = row[0]
+            return installation_id
+
+        return await self._database.submit(job)
+
+    # --- logs ---------------------------------------------------------------------------------------------------------
+
+    async def append_logs(self, lines: Sequence[LogLine]) -> None:
+        by_run: dict[str, list[LogLine]] = {}
+        for line in lines:
+            by_run.setdefault(line.run_id, []).append(line)
+
+        def job(raw: sqlite3.Connection) -> None:
+            raw.execute("begin immediate")
+            for run_id, of_run in by_run.items():
+                row = raw.execute(statements.NEXT_LOGS, (len(of_run), run_id)).fetchone()
+                if row is not None:
+                    first = row[0] - len(of_run) + 1
+                    rows = [mapping.log_row(line, seq) for seq, line in enumerate(of_run, first)]
+                    raw.executemany(statements.INSERT_LOG, rows)
+            raw.execute("commit")
+
+        await self._database.submit(job)
+
+    async def _attempts(self, query: Select[str, str, int], limit: int) -> Sequence[LostAttempt]:
+        found = await self._database.read_for_engine(lambda connection: connection.execute(query.limit(limit)).all())
+        return [LostAttempt(*row) for row in found]
+
+
+def _running() -> Select[str, str, int]:
+    rows = tables.attempts.c
+    return (
+        select(rows.run_id, rows.path, rows.number)
+        .select_from(tables.attempts)
+        .outerjoin(tables.incarnations, tables.incarnations.c.id == rows.incarnation_id)
+        .where(rows.status == RUNNING)
+        .order_by(rows.run_id, rows.path)
+    )
+
+
+def _load(connection: Connection, run_id: str) -> LoadedRun | None:
+    runs, attempts = tables.runs, tables.attempts.c
+    query = (
+        select(runs, tables.workflows.c.name.label("workflow_name"), tables.workflow_versions.c.number)
+        .join(tables.workflows, tables.workflows.c.id == runs.c.workflow_id)
+        .join(tables.workflow_versions, tables.workflow_versions.c.id == runs.c.version_id)
+        .where(runs.c.id == run_id)
+    )
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    tasks = connection.execute(select(tables.task_runs).where(tables.task_runs.c.run_id == run_id)).mappings().all()
+    live = connection.execute(
+        select(attempts.path, attempts.number, attempts.token).where(
+            attempts.run_id == run_id, attempts.status.in_([status.value for status in LIVE_ATTEMPT])
+        )
+    ).all()
+    return LoadedRun(
+        new=mapping.new_run(row),
+        workflow_name=row["workflow_name"],
+        version_number=row["number"],
+        header=mapping.run_header(row),
+        revision=row["revision"],
+        tasks=mapping.task_runs(tasks),
+        tokens={(path, number): token for path, number, token in live},
+    )
+
+
+def _admit(raw: sqlite3.Connection, key: str, limit: int) -> list[str]:
+    """Admit runs of one key while it has room. The fact takes the run's id as its own: it happens once."""
+    (occupied,) = raw.execute(statements.OCCUPIED, (key,)).fetchone()
+    admitted: list[str] = []
+    for run_id, room in raw.execute(statements.WAITING_RUNS, (key, max(limit, 0))).fetchall():
+        if occupied + len(admitted) >= room:
+            break
+        raw.execute(statements.ADMIT, (run_id,))
+        raw.execute(statements.POST, (run_id, run_id, "admitted", "{}"))
+        admitted.append(run_id)
+    return admitted

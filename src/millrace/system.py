@@ -1,0 +1,43 @@
+"""The adapters for time and identifiers of a real machine. Tests bring their own."""
+
+import os
+import time
+from threading import Lock
+
+from millrace.core.values import Instant
+
+
+class SystemClock:
+    """Meets `ports.clock.Clock`."""
+
+    def now(self) -> Instant:
+        return time.time_ns() // 1_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Uuid7Ids:
+    """Meets `ports.ids.Ids`: UUIDv7 (RFC 9562), in order of creation within the process.
+
+    The 12 bits after the milliseconds hold the fraction of the millisecond (method 3 of the RFC); an id that would
+    not be greater than the one before takes the next value instead, so a clock that stands still or goes back does
+    not break the order.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._lock = Lock()
+
+    def new(self) -> str:
+        nanoseconds = time.time_ns()
+        millis, rest = divmod(nanoseconds, 1_000_000)
+        stamp = (millis << 12) | (rest * 4096 // 1_000_000)
+        with self._lock:
+            if stamp <= self._last:
+                stamp = self._last + 1
+            self._last = stamp
+        tail = os.urandom(8).hex()
+        head = f"{stamp >> 12:012x}"
+        variant = "89ab"[int(tail[0], 16) & 3]
+        return f"{head[:8]}-{head[8:]}-7{stamp & 0xFFF:03x}-{variant}{tail[1:4]}-{tail[4:]}"

@@ -1,0 +1,232 @@
+"""One attempt, from its claim to its report. Whatever happens on the way becomes an outcome, never an exception.
+
+find the runner → render the config → check it → run within the time limit → check the output → mask → report
+"""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.plan import TaskPlan
+from millrace.core.values import SECOND, InvalidValue, JsonValue
+from millrace.ports.clock import Clock
+from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
+from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext, RunnerRegistry
+from millrace.ports.secrets import Masker, Secrets, SecretUnavailable
+from millrace.ports.store import ClaimedAttempt, TaskPayload
+from millrace.ports.worker import AttemptDesk, Report
+from millrace.worker.handed_in import encoded, readable
+from millrace.worker.logs import AttemptLog, LogShipper
+
+logger = logging.getLogger(__name__)
+
+LARGEST_OUTPUT = 4 * 1024 * 1024
+"""Bytes of JSON; what is larger belongs into a file or a database."""
+
+LARGEST_DETAILS = 65_536
+"""Bytes of JSON beside a failure's message; larger details are replaced by a word about their size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all attempts of a worker share."""
+
+    desk: AttemptDesk
+    runners: RunnerRegistry
+    evaluator: Evaluator
+    secrets: Secrets
+    masker: Masker
+    clock: Clock
+    shipper: LogShipper
+
+
+class Refusal(Exception):
+    """The attempt ends before its runner starts; carries the outcome."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class AttemptRunner:
+    """Runs one claimed attempt."""
+
+    def __init__(self, attempt: ClaimedAttempt, around: Surroundings, environment: Mapping[str, str]) -> None:
+        self.attempt = attempt
+        self._around = around
+        self._environment = environment
+        self._config: JsonValue = None
+        self._log = AttemptLog(attempt.run_id, attempt.path, attempt.number, masker=around.masker, clock=around.clock)
+
+    def run_at_once(self) -> Report | None:
+        """Run an attempt that cannot suspend, without an asyncio task; `None` when it needs one."""
+        plan = self._around.desk.plan_of(self.attempt.run_id)
+        task = plan.tasks.get(self.attempt.path) if plan is not None else None
+        runner = self._around.runners.get(task.type) if task is not None else None
+        if task is None or runner is None or not runner.instant or task.templated:
+            return None
+        self._config = task.config
+        try:
+            outcome = _drive(runner.run(_checked(runner, task.config), self._context()))
+        except Refusal as refusal:
+            outcome = Failed(refusal.failure)
+        except Exception as error:
+            outcome = self._unexpected(error)
+        return self._report(outcome)
+
+    async def run(self) -> Report:
+        """Run the attempt. Cancelling this call ends the work; the caller knows why and reports it."""
+        self._around.shipper.open(self._log)
+        try:
+            outcome = await self._within_limit()
+        except Refusal as refusal:
+            outcome = Failed(refusal.failure)
+        except asyncio.CancelledError:
+            if _asked_to_end():
+                raise
+            outcome = Failed.because("the runner was cancelled by something of its own")
+        except Exception as error:
+            outcome = self._unexpected(error)
+        return self._report(outcome)
+
+    def ended(self, kind: FailureKind, message: str) -> Report:
+        """The report of an attempt that was ended from outside."""
+        return self._report(Failed.because(message, kind=kind))
+
+    async def _within_limit(self) -> Outcome:
+        deadline = self.attempt.deadline_at
+        limit = None if deadline is None else max(0.0, (deadline - self._around.clock.now()) / SECOND)
+        try:
+            async with asyncio.timeout(limit) as scope:
+                return await self._perform()
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            return Failed.because("the attempt took longer than its time limit", kind=FailureKind.TIMEOUT)
+
+    async def _perform(self) -> Outcome:
+        plan = await self._around.desk.load_plan(self.attempt.run_id)
+        task = plan.tasks[self.attempt.path]
+        runner = self._around.runners.get(task.type)
+        if runner is None:
+            raise Refusal(Failure(FailureKind.REFUSED, f"this worker has no task type {task.type!r}"))
+        self._config = await self._rendered(task)
+        return await runner.run(_checked(runner, self._config), self._context())
+
+    async def _rendered(self, task: TaskPlan) -> JsonValue:
+        if not task.templated:
+            return task.config
+        try:
+            scope = await self._around.desk.scope(self.attempt.run_id)
+            secrets = await self._around.secrets.resolve(task.secrets)
+            literal = self._literal_fields(task)
+            rendered = await self._around.evaluator.render(
+                {key: value for key, value in _fields(task.config).items() if key not in literal},
+                _with_secrets(scope, secrets),
+                place=f"{task.id}.config",
+            )
+            return {**_fields(rendered), **literal}
+        except ExpressionError as error:
+            raise Refusal(Failure(FailureKind.EXPRESSION, str(error))) from error
+        except SecretUnavailable as error:
+            raise Refusal(Failure(FailureKind.REFUSED, str(error))) from error
+
+    def _literal_fields(self, task: TaskPlan) -> dict[str, JsonValue]:
+        """Fields whose text is no template (`sql`, a string `command`): they reach their interpreter as written."""
+        runner = self._around.runners.get(task.type)
+        names = runner.literal_fields if runner is not None else frozenset()
+        return {key: value for key, value in _fields(task.config).items() if key in names and isinstance(value, str)}
+
+    def _context(self) -> RunnerContext:
+        attempt = self.attempt
+        return RunnerContext(attempt.run_id, attempt.path, attempt.number, self._log, self._environment)
+
+    def _report(self, outcome: Outcome) -> Report:
+        lines = self._around.shipper.close(self._log)
+        shown = self._around.masker.shown(self._config) if self._config else None
+        outcome = self._acceptable(outcome)
+        output = outcome.output if isinstance(outcome, Completed) else None
+        return Report(self.attempt, outcome, TaskPayload(input=shown, output=output), lines)
+
+    def _acceptable(self, outcome: object) -> Outcome:
+        """The outcome as it may be stored and shown. A plug-in may have returned anything."""
+        masker = self._around.masker
+        try:
+            if isinstance(outcome, Completed):
+                outcome = self._storable(outcome)
+            if isinstance(outcome, Failed):
+                return Failed(_masked(outcome.failure, masker))
+        except Exception as error:
+            return Failed(_masked(self._unexpected(error).failure, masker))
+        if isinstance(outcome, Completed):
+            return outcome
+        return Failed.because(f"the runner returned {type(outcome).__name__}, which is neither Completed nor Failed")
+
+    def _unexpected(self, error: Exception) -> Failed:
+        """What a runner raised, told in full in the log of the process, where secrets have no place either."""
+        told = "".join(traceback.format_exception(error))
+        logger.error("task %s raised:\n%s", self.attempt.path, self._around.masker.text(told))
+        return Failed.because(f"{type(error).__name__}: {error}")
+
+    def _storable(self, outcome: Completed) -> Outcome:
+        if outcome.output is None:
+            return outcome
+        try:
+            output = encoded(outcome.output, path="output", limit=LARGEST_OUTPUT)
+        except InvalidValue as error:
+            return Failed.because(str(error), kind=FailureKind.INVALID_OUTPUT)
+        return Completed(self._around.masker.value(orjson.loads(output)))
+
+
+def _checked(runner: AnyRunner, config: JsonValue) -> BaseModel:
+    """The config as the runner's model, or a refusal that names each field. Values stay out: they may be secret."""
+    try:
+        model = runner.config_model.model_validate({} if config is None else config)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}"
+            for fault in error.errors(include_input=False, include_url=False, include_context=False)
+        )
+        raise Refusal(Failure(FailureKind.INVALID_INPUT, f"the rendered config is not valid: {faults}")) from None
+    assert isinstance(model, BaseModel), "config_model is a pydantic model"  # noqa: S101
+    return model
+
+
+def _drive(work: Coroutine[object, object, Outcome]) -> Outcome:
+    """Run a coroutine that promised never to suspend."""
+    try:
+        work.send(None)
+    except StopIteration as finished:
+        outcome: Outcome = finished.value
+        return outcome
+    work.close()
+    raise RuntimeError("a runner that is `instant` suspended")
+
+
+def _asked_to_end() -> bool:
+    """Whether a cancellation came from outside, and not out of the runner's own work."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _masked(failure: Failure, masker: Masker) -> Failure:
+    message = readable(masker.text(str(failure.message)))
+    try:
+        details = masker.shown(orjson.loads(encoded(failure.details, path="details", limit=LARGEST_DETAILS)))
+    except InvalidValue as error:
+        details = {"invalid": masker.text(str(error))}
+    return Failure(FailureKind(failure.kind), message, details if isinstance(details, dict) else None)
+
+
+def _fields(config: JsonValue) -> dict[str, JsonValue]:
+    return config if isinstance(config, dict) else {}
+
+
+def _with_secrets(scope: Scope, secrets: Mapping[str, str]) -> Scope:
+    return Scope(scope.input, scope.variables, scope.tasks, scope.run, scope.trigger, secrets, scope.locals)

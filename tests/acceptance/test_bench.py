@@ -1,0 +1,34 @@
+"""`make bench QUICK=1 JSON=FILE` gives every figure that others rely on; what they are is not a test's business."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+FIGURES = {
+    "chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms", "start_http_ms", "idle_rss_mb", "ready_s",
+    "commits_per_task", "commit41_ms",
+}  # fmt: skip
+
+
+@pytest.mark.timeout(180)
+def test_the_quick_benchmark_writes_its_figures(tmp_path: Path) -> None:
+    place = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--json", str(place)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads(place.read_text())["embedded"]
+    assert set(figures) >= FIGURES
+    assert all(figures[name] > 0 for name in FIGURES)
+    assert figures["commits_per_task"] < 0.5, "commits are not grouped"
+    assert figures["chain_commits_per_task"] < 1.1, "a chain costs more than a commit a task"

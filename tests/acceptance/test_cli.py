@@ -1,0 +1,225 @@
+"""The command line as people use it: on a terminal, in a pipe, in a script that looks at the exit status."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.server import MillraceProcess, wait_finished
+
+SEQUENCE: dict[str, Any] = {
+    "name": "greet",
+    "input": {"type": "object", "properties": {"name": {"type": "string"}}, "additionalProperties": False},
+    "tasks": [
+        {"id": "ask", "type": "shell", "config": {"command": "echo one; echo two >&2"}},
+        {"id": "say", "type": "log", "config": {"message": "hello, {{ input.name }}"}},
+    ],
+    "output": "{{ input.name }}",
+}
+FAILING = {"name": "failing", "tasks": [{"id": "no", "type": "shell", "config": {"command": "exit 7"}}]}
+SLOW = {"name": "slow", "tasks": [{"id": "nap", "type": "shell", "config": {"command": ["sleep", "60"]}}]}
+FAULTY = {
+    "name": "faulty",
+    "tasks": [
+        {"id": "a", "type": "shel", "config": {"command": "true"}},
+        {"id": "b", "type": "shell", "config": {"comand": "true"}, "depends_on": ["c"]},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MillraceProcess]:
+    folder = tmp_path_factory.mktemp("cli")
+    with MillraceProcess(folder / "home", MILLRACE_APPLY_EXAMPLES="false") as running:
+        for definition in (SEQUENCE, FAILING, SLOW):
+            place = folder / f"{definition['name']}.json"
+            place.write_text(json.dumps(definition))
+            running.millrace("apply", "-f", str(place))
+        yield running
+
+
+def on_a_terminal(server: MillraceProcess, *arguments: str) -> tuple[int, str]:
+    """Run a command with a terminal for its output; answers its exit status and everything it drew."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "millrace.cli.main", *arguments],
+        env={**server.environment, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        close_fds=True,
+    )
+    os.close(follower)
+    drawn = bytearray()
+    while True:
+        try:
+            part = os.read(leader, 65_536)
+        except OSError:
+            break
+        if not part:
+            break
+        drawn += part
+    os.close(leader)
+    return process.wait(timeout=60), drawn.decode()
+
+
+def test_follow_prints_plain_lines_in_a_pipe(server: MillraceProcess) -> None:
+    output = server.millrace("run", "greet", "-i", "name=Ada", "--follow").stdout
+    assert "\x1b" not in output
+    lines = output.splitlines()
+    assert re.fullmatch(r"run [0-9a-f-]{36} of greet version 1", lines[0])
+    assert any(line.endswith("ask started") for line in lines)
+    assert any(line.endswith("say completed") for line in lines)
+    assert lines[-1] == 'output    "Ada"'
+
+
+def test_follow_draws_a_live_picture_on_a_terminal(server: MillraceProcess) -> None:
+    status, drawn = on_a_terminal(server, "run", "greet", "-i", "name=Ada", "--follow")
+    assert status == 0, drawn
+    assert "\x1b[" in drawn
+    assert "ask" in drawn
+    assert "completed" in drawn
+    assert '"Ada"' in drawn
+
+
+def test_a_large_run_is_followed_to_its_end_and_shown_whole(server: MillraceProcess, tmp_path: Path) -> None:
+    names = [f"t{number}" for number in range(450)]
+    tasks = [{"id": name, "type": "noop", "depends_on": []} for name in names]
+    place = tmp_path / "wide.json"
+    place.write_text(json.dumps({"name": "wide", "tasks": tasks}))
+    server.millrace("apply", "-f", str(place))
+    lines = server.millrace("run", "wide", "--follow").stdout.splitlines()
+    assert sum(line.endswith(" completed") for line in lines) == 451, "every task, and the run"
+    run = json.loads(server.millrace("runs", "--workflow", "wide", "--json").stdout)["items"][0]
+    shown = json.loads(server.millrace("show", run["id"], "--json").stdout)
+    assert [task["path"] for task in shown["tasks"]] == names
+
+
+def test_an_input_that_only_python_takes_for_a_number_is_text(server: MillraceProcess) -> None:
+    run = json.loads(server.millrace("run", "greet", "-i", "name=NaN", "--follow", "--json").stdout)
+    assert run["input"] == {"name": "NaN"}
+
+
+def test_without_follow_run_prints_the_id_alone(server: MillraceProcess) -> None:
+    run_id = server.millrace("run", "greet", "-i", "name=Ada").stdout.strip()
+    with server.client() as client:
+        assert wait_finished(client, run_id)["input"] == {"name": "Ada"}
+
+
+def test_json_is_one_document_for_programs(server: MillraceProcess) -> None:
+    run = json.loads(server.millrace("run", "greet", "-i", "name=Ada", "--follow", "--json").stdout)
+    assert (run["status"], run["output"]) == ("completed", "Ada")
+    page = json.loads(server.millrace("runs", "--workflow", "greet", "--json").stdout)
+    assert run["id"] in {item["id"] for item in page["items"]}
+    shown = json.loads(server.millrace("show", run["id"], "--json").stdout)
+    assert [task["path"] for task in shown["tasks"]] == ["ask", "say"]
+
+
+@pytest.mark.parametrize(("workflow", "status"), [("greet", 0), ("failing", 1)])
+def test_the_exit_status_says_how_the_run_ended(server: MillraceProcess, workflow: str, status: int) -> None:
+    arguments = ["-i", "name=x"] if workflow == "greet" else []
+    done = server.millrace("run", workflow, *arguments, "--follow", check=False)
+    assert done.returncode == status, done.stdout + done.stderr
+
+
+def test_cancel_stops_the_work_and_the_follower_exits_with_3(server: MillraceProcess) -> None:
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "millrace.cli.main", "run", "slow", "--follow"],
+        env=server.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert follower.stdout is not None
+    run_id = follower.stdout.readline().split()[1]
+    until = time.monotonic() + 20
+    while "nap started" not in (line := follower.stdout.readline()):
+        assert time.monotonic() < until, line
+    server.millrace("cancel", run_id, "--reason", "enough")
+    rest, _ = follower.communicate(timeout=30)
+    assert follower.returncode == 3, rest
+    assert "enough" in rest
+    shown = server.millrace("show", run_id).stdout
+    assert "cancelled" in shown
+
+
+def test_logs_are_printed_in_order_with_their_task(server: MillraceProcess) -> None:
+    run = json.loads(server.millrace("run", "greet", "-i", "name=Ada", "--follow", "--json").stdout)
+    lines = server.millrace("logs", run["id"]).stdout.splitlines()
+    said = [line.split(" ", 1)[1] for line in lines]
+    assert sorted(said[:2]) == ["ask | WARNING two", "ask | one"]
+    assert said[2:] == ["say | hello, Ada"]
+
+
+def test_runs_and_show_are_tables(server: MillraceProcess) -> None:
+    listed = server.millrace("runs", "--limit", "5").stdout
+    assert listed.splitlines()[0].lower().split() == ["id", "workflow", "status", "created", "took"]
+    failed = json.loads(server.millrace("runs", "--status", "failed", "--json").stdout)["items"][0]
+    shown = server.millrace("show", failed["id"]).stdout
+    assert "exit code 7" in shown
+
+
+def test_validate_tells_every_fault_with_its_place(server: MillraceProcess, tmp_path: Path) -> None:
+    place = tmp_path / "faulty.json"
+    place.write_text(json.dumps(FAULTY))
+    done = server.millrace("validate", str(place), check=False)
+    assert done.returncode == 1
+    for expected in ("tasks[0].type", "tasks[1].config.comand", "tasks[1].depends_on[0]", "shell", "command"):
+        assert expected in done.stdout, done.stdout
+    as_json = json.loads(server.millrace("validate", str(place), "--json", check=False).stdout)
+    assert {fault["path"] for fault in as_json[0]["problem"]["faults"]} >= {"tasks[0].type", "tasks[1].depends_on[0]"}
+
+
+def test_apply_says_what_it_did_and_does_it_once(server: MillraceProcess, tmp_path: Path) -> None:
+    place = tmp_path / "applied.yaml"
+    place.write_text("name: applied\ndescription: first\ntasks: [{id: a, type: noop}]\noutput: {a: 1}\n")
+    outcomes = [server.millrace("apply", "-f", str(place)).stdout.split()[0] for _ in range(2)]
+    place.write_text("name: applied\ntasks: [{id: b, type: noop}]\n")
+    outcomes.append(server.millrace("apply", "-f", str(tmp_path)).stdout.split()[0])
+    assert outcomes == ["created", "unchanged", "updated"]
+    with server.client() as client:
+        kept = client.get("/workflows/applied").json()["definition"]
+    assert kept == {"name": "applied", "tasks": [{"id": "b", "type": "noop"}]}, "a file is the whole definition"
+
+
+def test_what_is_not_there_ends_with_2_and_says_so(server: MillraceProcess) -> None:
+    for arguments in (["run", "grete"], ["show", "0197"], ["validate", "/no/such/file.yaml"], ["frobnicate"]):
+        done = server.millrace(*arguments, check=False)
+        assert done.returncode == 2, (arguments, done.stdout, done.stderr)
+        assert done.stderr.strip(), arguments
+
+
+def test_a_wrong_input_names_the_field(server: MillraceProcess) -> None:
+    done = server.millrace("run", "greet", "-i", "nmae=Ada", check=False)
+    assert done.returncode == 2
+    assert "nmae" in done.stderr
+
+
+def test_doctor_finds_nothing_on_a_healthy_installation(server: MillraceProcess) -> None:
+    assert "no problems" in server.millrace("doctor").stdout
+
+
+def test_no_server_ends_with_4_and_says_how_to_start_one(server: MillraceProcess) -> None:
+    done = server.millrace("runs", "--server", "http://127.0.0.1:9", check=False)
+    assert done.returncode == 4
+    assert "millrace up" in done.stderr
+
+
+def test_a_wrong_key_is_refused_without_showing_it(server: MillraceProcess) -> None:
+    environment = {**server.environment, "MILLRACE_API_KEY": "mr_wrong"}
+    done = subprocess.run(
+        [sys.executable, "-m", "millrace.cli.main", "runs"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "mr_wrong" not in done.stdout + done.stderr

@@ -1,0 +1,19 @@
+"""All tests of this folder run on virtual time, each with a database of its own."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine_kit import Kit
+from tests.support.virtual_time import VirtualLoop
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], VirtualLoop]]:
+    return {"virtual": VirtualLoop}
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    async with Kit.opened(tmp_path) as kit:
+        yield kit

@@ -1,0 +1,23 @@
+"""What talks to processes and sockets is tested on both event loops: that of the server and that of Python."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import pytest
+import uvloop
+
+from tests.integration.runners.shell_kit import Log, Shell, runner
+
+ON_BOTH_LOOPS = ("test_shell", "test_shell_end", "test_http")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    if item.path.stem in ON_BOTH_LOOPS:
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def shell() -> Shell:
+    return Shell(runner(), Log(), {"MILLRACE_ATTEMPT": f"installation:incarnation:{os.getpid()}"})

@@ -1,0 +1,109 @@
+"""What must come of a run, by the sentences of the specification alone: the second opinion on the core.
+
+Nothing here is taken from the core's rules: it looks at endings only when they are all known, where the core counts
+while they come in. Words stand for endings, so that a sentence of the specification and a line here can be compared.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from millrace.core.plan import JoinRule, Phase, RetryPlan
+
+SUCCESS, FAILURE, CANCELLED = "success", "failure", "cancelled"
+SKIPPED_BY_IF, SKIPPED_BY_JOIN = "skipped by its if", "skipped by its join"
+
+RUNS = "runs"
+MOST_CRASHES = 10
+
+
+def join_is_met(join: JoinRule, predecessors: Sequence[str]) -> bool:
+    """Whether a task runs, once all of its predecessors have ended. (`allow_failure` was counted as success.)"""
+    if not predecessors:
+        return True
+    match join:
+        case JoinRule.ALL_SUCCESS:
+            # "A task skipped by its own `if` satisfies `all_success`; one skipped because its join cannot be met
+            # passes the skip on."
+            return all(ending in (SUCCESS, SKIPPED_BY_IF) for ending in predecessors)
+        case JoinRule.ALL_DONE:
+            return True
+        case JoinRule.ONE_SUCCESS:
+            return SUCCESS in predecessors
+        case JoinRule.ONE_FAILED:
+            return FAILURE in predecessors
+
+
+def fate(join: JoinRule, predecessors: Sequence[str], answer: object) -> str:
+    """What comes of a task that is not cancelled. `answer` is the value of its `if`: True without one."""
+    if not join_is_met(join, predecessors):
+        return SKIPPED_BY_JOIN
+    if answer is True:
+        return RUNS
+    return SKIPPED_BY_IF if answer is False else FAILURE
+
+
+def gives_up(policy: RetryPlan, attempts: Sequence[str]) -> bool:
+    """Whether no attempt may follow these, which did not succeed: failure kinds, `lost`, `stopped`, `withdrawn`."""
+    own = [kind for kind in attempts if kind not in ("lost", "stopped", "withdrawn")]
+    match attempts[-1]:
+        case "withdrawn":  # it had never started
+            return False
+        case "stopped":  # counted neither as failure nor crash, but it had started
+            return not policy.on_crash
+        case "lost":
+            return not policy.on_crash or attempts.count("lost") >= MOST_CRASHES
+        case kind:
+            retried = ("error", "timeout") if policy.on is None else [named.value for named in policy.on]
+            return len(own) >= policy.max_attempts or kind not in retried
+
+
+@dataclass
+class Story:
+    """What happened to a run as a whole, in order."""
+
+    admitted: bool = False
+    asked: list[tuple[Phase, str]] = field(default_factory=list)
+    """In which phase a cancel was asked for (`cancel`) or a time limit passed (`timeout`)."""
+    output_failed: bool = False
+
+    def cancels(self, *phases: Phase) -> int:
+        return self.asked_in(phases).count("cancel")
+
+    def asked_in(self, phases: Sequence[Phase]) -> list[str]:
+        return [what for phase, what in self.asked if phase in phases]
+
+    def cut(self, phase: Phase) -> str | None:
+        """Why a phase was ended before its time. The first cancel of a run spares `finally`."""
+        earlier = self.cancels(Phase.MAIN, Phase.ON_FAILURE) if phase is Phase.FINALLY else 1
+        for what in self.asked_in([phase]):
+            if what == "timeout" or earlier >= 1:
+                return what
+            earlier += 1
+        return None
+
+
+def outcome(story: Story, failed: Mapping[Phase, bool]) -> str:
+    """How the run ends. `failed`: whether a task of the phase failed that was not allowed to."""
+    decided = main_outcome(story, failed[Phase.MAIN])
+    if decided == "completed" and (story.cut(Phase.FINALLY) == "timeout" or failed[Phase.FINALLY]):
+        return "failed"
+    return decided
+
+
+def main_outcome(story: Story, failed: bool) -> str:
+    if not story.admitted or story.cut(Phase.MAIN) == "cancel":
+        return "cancelled"
+    if story.cut(Phase.MAIN) == "timeout" or failed or story.output_failed:
+        return "failed"
+    return "completed"
+
+
+def phase_ran(story: Story, phase: Phase, failed: Mapping[Phase, bool]) -> bool:
+    """Whether a phase (that has tasks) had its turn. A second cancel skips handlers, the first skips `on_failure`."""
+    match phase:
+        case Phase.MAIN:
+            return story.admitted
+        case Phase.ON_FAILURE:
+            return main_outcome(story, failed[Phase.MAIN]) == "failed" and story.cancels(Phase.MAIN) == 0
+        case Phase.FINALLY:
+            return story.admitted and story.cancels(Phase.MAIN, Phase.ON_FAILURE) < 2

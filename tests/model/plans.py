@@ -1,0 +1,83 @@
+"""Random definitions, as the compiler would hand them to the core, with the answers their expressions will get."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from hypothesis import strategies as st
+
+from millrace.core.failures import FailureKind
+from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskPlan
+from millrace.core.values import SECOND
+
+FAILS = "the expression fails"
+"""The answer to an expression that has no value."""
+
+ANSWERS = st.sampled_from([True, True, True, False, False, FAILS, 1, 0, None, "true"])
+MOST_PREDECESSORS = 3
+
+
+@dataclass(frozen=True)
+class Scenario:
+    plan: Plan
+    answers: Mapping[str | None, object]
+    """The value of each task's `if`, and under `None` of the run's output."""
+    claimed_at_once: bool
+    """Whether a worker claims what a commit schedules in that same commit, as one with free slots does."""
+
+
+RETRIES = st.builds(
+    RetryPlan,
+    max_attempts=st.integers(1, 3),
+    delay=st.sampled_from([0, SECOND, 20 * SECOND]),
+    multiplier=st.sampled_from([1.0, 2.0]),
+    jitter=st.sampled_from([0.0, 0.5]),
+    on=st.sampled_from([None, None, frozenset({FailureKind.ERROR}), frozenset({FailureKind.REFUSED})]),
+    on_crash=st.sampled_from([True, True, False]),
+)
+
+
+@st.composite
+def tasks_of_phase(draw: st.DrawFn, phase: Phase, sizes: list[int]) -> list[TaskPlan]:
+    tasks: list[TaskPlan] = []
+    for number in range(draw(st.sampled_from(sizes))):
+        earlier = [task.id for task in tasks]
+        needs = draw(st.lists(st.sampled_from(earlier), unique=True, max_size=MOST_PREDECESSORS)) if earlier else []
+        tasks.append(
+            TaskPlan(
+                id=f"{phase.value}_{number}",
+                type="noop",
+                phase=phase,
+                needs=tuple(needs),
+                join=draw(st.sampled_from(JoinRule)),
+                condition=draw(st.sampled_from([None, None, "input.go"])),
+                retry=draw(RETRIES),
+                timeout=draw(st.sampled_from([None, 5 * SECOND])),
+                total_timeout=draw(st.sampled_from([None, None, 30 * SECOND])),
+                allow_failure=draw(st.sampled_from([False, False, True])),
+            )
+        )
+    return tasks
+
+
+@st.composite
+def scenarios(draw: st.DrawFn) -> Scenario:
+    listed = [
+        *draw(tasks_of_phase(Phase.MAIN, [0, 1, 1, 2, 3, 5])),
+        *draw(tasks_of_phase(Phase.ON_FAILURE, [0, 1, 2])),
+        *draw(tasks_of_phase(Phase.FINALLY, [0, 1, 1, 2])),
+    ]
+    tasks = {
+        task.id: replace(task, dependents=tuple(other.id for other in listed if task.id in other.needs))
+        for task in listed
+    }
+    plan = Plan(
+        tasks=tasks,
+        phases={phase: tuple(task.id for task in listed if task.phase is phase) for phase in Phase},
+        output={"sum": "{{ 1 + 1 }}"} if draw(st.booleans()) else None,
+        timeout=draw(st.sampled_from([None, 60 * SECOND])),
+        handler_timeout=40 * SECOND,
+        max_concurrent_runs=1,
+    )
+    answers: dict[str | None, object] = {task.id: draw(ANSWERS) for task in listed if task.condition is not None}
+    answers[None] = draw(st.sampled_from([{"sum": 2}, {"sum": 2}, FAILS]))
+    return Scenario(plan, answers, draw(st.booleans()))

@@ -1,0 +1,194 @@
+"""One run, played: this file stands in for the store, the workers and the clock, in as few lines as they allow.
+
+It takes the effects of each fold as the real store does (attempts are claimed or withdrawn by compare-and-set, the
+end of an attempt is written once), remembers what was told to whom, and folds what comes in. It decides nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from millrace.core.draft import Draft, Transition
+from millrace.core.effects import (
+    AnnounceFinished,
+    ClearTimers,
+    Effect,
+    Evaluate,
+    Record,
+    ScheduleAttempt,
+    SetTimer,
+    StopAttempt,
+    WithdrawAttempt,
+)
+from millrace.core.events import (
+    Admitted,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptLost,
+    AttemptWithdrawn,
+    CancelRequested,
+    Evaluated,
+    Event,
+    TimerFired,
+    Verdict,
+)
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.run import RunState, TaskRun, created
+from millrace.core.states import FINISHED_RUN, TaskStatus
+from millrace.core.transition import fold
+from tests.model.oracle import Story
+from tests.model.plans import FAILS, Scenario
+
+Key = tuple[str, int]
+
+STOPPED_ON_REQUEST = "stopped on request"
+
+
+@dataclass
+class Attempt:
+    """A live row of `attempts`."""
+
+    effect: ScheduleAttempt
+    running: bool = False
+    asked_to_stop: bool = False
+
+
+@dataclass
+class Step:
+    """What one event did to a run: the run before and after, and what was written down meanwhile."""
+
+    event: Event
+    verdict: Verdict
+    before: RunState
+    after: RunState
+    effects: list[Effect]
+    records: list[Record]
+
+
+@dataclass
+class Folded:
+    transition: Transition
+    steps: list[Step]
+
+
+@dataclass
+class Playing:
+    scenario: Scenario
+    now: int = 1_000_000_000
+    run: RunState = field(init=False)
+    live: dict[Key, Attempt] = field(default_factory=dict)
+    mailbox: list[Event] = field(default_factory=list)
+    timers: list[SetTimer] = field(default_factory=list)
+    told: list[Event] = field(default_factory=list)
+    """All that was ever delivered, to be delivered again."""
+    ended: dict[str, list[str]] = field(default_factory=dict)
+    """How the attempts of each task ended, in order, as far as the run took notice."""
+    announced: list[AnnounceFinished] = field(default_factory=list)
+    story: Story = field(default_factory=Story)
+
+    def __post_init__(self) -> None:
+        self.run = created(self.scenario.plan, "run")
+        self.ended = {path: [] for path in self.scenario.plan.tasks}
+
+    @property
+    def finished(self) -> bool:
+        return self.run.status in FINISHED_RUN
+
+    def fold(self, run: RunState, events: Sequence[Event]) -> Folded:
+        """Fold events and answer what is asked, one question at a time. Changes nothing here."""
+        draft = Draft(self.scenario.plan, run, self.now)
+        steps = [self._one(draft, event) for event in events]
+        while draft.questions:
+            steps.append(self._one(draft, self._answer(next(iter(draft.questions.values())))))
+        return Folded(draft.close(), steps)
+
+    def _one(self, draft: Draft, event: Event) -> Step:
+        before, effects, records = draft.peek(), len(draft.effects), len(draft.records)
+        verdict = fold(draft, event)
+        return Step(event, verdict, before, draft.peek(), draft.effects[effects:], draft.records[records:])
+
+    def _answer(self, question: Evaluate) -> Evaluated:
+        value = self.scenario.answers[question.path]
+        if value is FAILS:
+            return Evaluated(question.path, failure=Failure(FailureKind.EXPRESSION, "no such name"))
+        return Evaluated(question.path, value)  # type: ignore[arg-type]
+
+    # --- the store ----------------------------------------------------------------------------------------------------
+
+    def commit(self, folded: Folded) -> None:
+        """Write what a fold came to: ends of attempts first, then new ones, then withdrawals."""
+        self.told += self.mailbox
+        self.mailbox = []
+        for step in folded.steps:
+            if step.verdict is Verdict.APPLIED:
+                self._note(step)
+            for effect in step.effects:
+                if isinstance(effect, ScheduleAttempt):
+                    assert not any(path == effect.path for path, _ in self.live), f"two live attempts of {effect.path}"
+                    self.live[effect.path, effect.number] = Attempt(effect)
+        self.run = folded.transition.run
+        for effect in folded.transition.effects:
+            self._carry_out(effect)
+        if self.scenario.claimed_at_once:
+            for attempt in self.live.values():
+                attempt.running = attempt.running or attempt.effect.available_at <= self.now
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case WithdrawAttempt(path=path, number=number):
+                self._withdraw(path, number)
+            case StopAttempt(path=path, number=number):
+                self._withdraw(path, number)
+                if (path, number) in self.live:
+                    self.live[path, number].asked_to_stop = True
+            case SetTimer():
+                self.timers.append(effect)
+            case ClearTimers():
+                self.timers.clear()
+            case AnnounceFinished():
+                self.announced.append(effect)
+
+    def _note(self, step: Step) -> None:
+        match step.event:
+            case AttemptCompleted(path=path, number=number):
+                self._end(path, number, "completed")
+            case AttemptFailed(path=path, number=number, failure=failure):
+                self._end(path, number, self._told(step.before.tasks[path], failure))
+            case AttemptLost(path=path, number=number):
+                self._end(path, number, "lost")
+            case AttemptWithdrawn(path=path, number=number):
+                self._end(path, number, "withdrawn")
+            case Admitted():
+                self.story.admitted = True
+            case CancelRequested():
+                self.story.asked.append((step.before.phase, "cancel"))
+            case TimerFired():
+                self.story.asked.append((step.before.phase, "timeout"))
+            case Evaluated(path=None, failure=failure):
+                self.story.output_failed = failure is not None
+
+    @staticmethod
+    def _told(task: TaskRun, failure: Failure) -> str:
+        if task.status is TaskStatus.CANCELLING:
+            return STOPPED_ON_REQUEST
+        return "stopped" if failure.kind is FailureKind.WORKER_STOPPED else failure.kind.value
+
+    def _end(self, path: str, number: int, how: str) -> None:
+        self.live.pop((path, number), None)
+        self.ended[path].append(how)
+
+    def _withdraw(self, path: str, number: int) -> None:
+        """The compare-and-set: only an attempt that no worker has claimed."""
+        attempt = self.live.get((path, number))
+        if attempt is not None and not attempt.running:
+            del self.live[path, number]
+            self.mailbox.append(AttemptWithdrawn(path, number))
+
+    # --- workers and clocks -------------------------------------------------------------------------------------------
+
+    def claim(self, key: Key) -> None:
+        attempt = self.live[key]
+        self.now = max(self.now, attempt.effect.available_at)
+        attempt.running = True
+
+    def due(self) -> list[SetTimer]:
+        return [timer for timer in self.timers if timer.fire_at <= self.now]

@@ -1,0 +1,223 @@
+"""Random runs of random definitions, in random order: the proof that the rules of the engine hold.
+
+Hypothesis chooses what happens: workers succeed, fail, stop and die; people cancel, pause and resume; time passes;
+facts come twice, late, in the wrong order, several at once, and about things that never were. After every step the
+rules of `rules` are asserted; at the end the run is driven home and must finish soon, as the oracle says.
+"""
+
+from random import Random
+from typing import TypeVar
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from millrace.core.events import (
+    Admitted,
+    AttemptCompleted,
+    AttemptFailed,
+    AttemptLost,
+    AttemptWithdrawn,
+    CancelRequested,
+    Evaluated,
+    Event,
+    PauseRequested,
+    ResumeRequested,
+    TimerFired,
+    TimerKind,
+)
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.states import RunStatus
+from millrace.core.values import SECOND
+from tests.model import rules
+from tests.model.budget import BUDGET, TIME_LIMIT
+from tests.model.plans import Scenario, scenarios
+from tests.model.playing import Key, Playing
+
+HOLD = st.sampled_from([False, False, False, True])
+"""Whether the run's next fold waits, so that several facts are folded at once."""
+
+PLACE = st.integers(0, 1000)
+KINDS = st.sampled_from(FailureKind)
+SURPRISING_PATHS = st.sampled_from(["", "nowhere", "main_0", "main_1", "on_failure_0", "finally_0"])
+SURPRISING_NUMBERS = st.integers(-1, 4)
+T = TypeVar("T")
+
+
+def failure(kind: FailureKind) -> Failure:
+    return Failure(kind, f"a {kind.value} for the test")
+
+
+SURPRISES = st.one_of(
+    st.builds(AttemptCompleted, SURPRISING_PATHS, SURPRISING_NUMBERS),
+    st.builds(AttemptFailed, SURPRISING_PATHS, SURPRISING_NUMBERS, st.builds(failure, KINDS)),
+    st.builds(AttemptLost, SURPRISING_PATHS, SURPRISING_NUMBERS),
+    st.builds(AttemptWithdrawn, SURPRISING_PATHS, SURPRISING_NUMBERS),
+    st.builds(Evaluated, st.sampled_from(["", "nowhere"]), st.booleans()),
+    st.builds(TimerFired, st.sampled_from(TimerKind)),
+)
+
+
+class Runs(RuleBasedStateMachine):
+    playing: Playing
+
+    @initialize(scenario=scenarios(), admitted=st.sampled_from([True, True, True, False]))
+    def start(self, scenario: Scenario, admitted: bool) -> None:
+        self.playing = Playing(scenario)
+        rules.check_run(self.playing)
+        if admitted:
+            self.deliver(Admitted())
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    def running(self) -> list[Key]:
+        return [key for key, attempt in self.playing.live.items() if attempt.running]
+
+    def scheduled(self) -> list[Key]:
+        return [key for key, attempt in self.playing.live.items() if not attempt.running]
+
+    @precondition(lambda self: self.scheduled())
+    @rule(place=PLACE)
+    def a_worker_claims_an_attempt(self, place: int) -> None:
+        self.playing.claim(chosen(self.scheduled(), place))
+        rules.check_run(self.playing)
+
+    @precondition(lambda self: self.playing.live)
+    @rule(place=PLACE, hold=HOLD)
+    def an_attempt_completes(self, place: int, hold: bool) -> None:
+        self.deliver(AttemptCompleted(*self.claimed(place), {"n": place}), hold)
+
+    @precondition(lambda self: self.playing.live)
+    @rule(hold=HOLD)
+    def everything_completes(self, hold: bool) -> None:
+        for key in self.playing.live:
+            self.playing.claim(key)
+        self.deliver_all([AttemptCompleted(*key) for key in self.playing.live], hold)
+
+    @precondition(lambda self: self.playing.live)
+    @rule(place=PLACE, kind=st.just(FailureKind.ERROR) | KINDS, hold=HOLD)
+    def an_attempt_fails(self, place: int, kind: FailureKind, hold: bool) -> None:
+        self.deliver(AttemptFailed(*self.claimed(place), failure(kind)), hold)
+
+    @precondition(lambda self: self.playing.live)
+    @rule(place=PLACE, hold=HOLD)
+    def a_worker_is_lost(self, place: int, hold: bool) -> None:
+        self.deliver(AttemptLost(*self.claimed(place)), hold)
+
+    @precondition(lambda self: any(attempt.asked_to_stop for attempt in self.playing.live.values()))
+    @rule(hold=HOLD)
+    def workers_stop_what_they_were_told_to(self, hold: bool) -> None:
+        keys = [key for key, attempt in self.playing.live.items() if attempt.asked_to_stop]
+        self.deliver_all([AttemptFailed(*key, failure(FailureKind.CANCELLED)) for key in keys], hold)
+
+    def claimed(self, place: int) -> Key:
+        key = chosen(list(self.playing.live), place)
+        self.playing.claim(key)
+        return key
+
+    # --- people -------------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: not self.playing.story.admitted)
+    @rule(hold=HOLD)
+    def the_run_is_admitted(self, hold: bool) -> None:
+        self.deliver(Admitted(), hold)
+
+    @rule(hold=HOLD, times=st.sampled_from([0, 0, 1, 1, 2]))
+    def somebody_cancels(self, hold: bool, times: int) -> None:
+        self.deliver_all([CancelRequested("somebody", "for the test")] * times, hold)
+
+    @rule(hold=HOLD)
+    def somebody_pauses(self, hold: bool) -> None:
+        self.deliver(PauseRequested("somebody"), hold)
+
+    @precondition(lambda self: self.playing.run.status is RunStatus.PAUSED)
+    @rule(hold=HOLD)
+    def somebody_resumes(self, hold: bool) -> None:
+        self.deliver(ResumeRequested("somebody"), hold)
+
+    # --- time and disorder --------------------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([1, 10, 45]), hold=HOLD)
+    def time_passes(self, seconds: int, hold: bool) -> None:
+        self.playing.now += seconds * SECOND
+        self.deliver_all([TimerFired(timer.kind) for timer in self.playing.due()], hold)
+
+    @precondition(lambda self: self.playing.timers)
+    @rule(hold=HOLD)
+    def the_latest_time_limit_passes(self, hold: bool) -> None:
+        timer = self.playing.timers[-1]
+        self.playing.now = max(self.playing.now, timer.fire_at)
+        self.deliver(TimerFired(timer.kind), hold)
+
+    @precondition(lambda self: self.playing.told)
+    @rule(place=PLACE, hold=HOLD)
+    def an_old_fact_comes_again(self, place: int, hold: bool) -> None:
+        event = chosen(self.playing.told, place)
+        if not isinstance(event, CancelRequested):
+            self.deliver(event, hold)
+
+    @rule(event=SURPRISES, hold=HOLD)
+    def a_surprise_comes(self, event: Event, hold: bool) -> None:
+        self.deliver(event, hold)
+
+    @precondition(lambda self: len(self.playing.mailbox) > 1)
+    @rule(order=st.randoms(use_true_random=False))
+    def facts_come_in_another_order(self, order: Random) -> None:
+        order.shuffle(self.playing.mailbox)
+
+    # --- the engine ---------------------------------------------------------------------------------------------------
+
+    def deliver(self, event: Event, hold: bool = False) -> None:
+        self.deliver_all([event], hold)
+
+    def deliver_all(self, events: list[Event], hold: bool) -> None:
+        self.playing.mailbox += events
+        if not hold:
+            self.fold()
+
+    def fold(self) -> None:
+        """One fold and its commit, with every rule checked."""
+        playing = self.playing
+        tasks, tallies = dict(playing.run.tasks), dict(playing.run.tallies)
+        base = playing.run
+        folded = playing.fold(base, playing.mailbox)
+        rules.check_fold(playing, folded)
+        assert dict(base.tasks) == tasks, "a fold changed its input"
+        assert dict(base.tallies) == tallies, "a fold changed its input"
+        playing.commit(folded)
+        rules.check_run(playing)
+
+    def teardown(self) -> None:
+        """Drive the run home: everyone does what is asked of them, and nothing new goes wrong."""
+        if not hasattr(self, "playing"):
+            return
+        playing = self.playing
+        rounds = 3 * len(playing.scenario.plan.tasks) + 10
+        for _ in range(rounds):
+            if playing.finished:
+                break
+            self.one_round()
+        assert playing.finished, f"not finished after {rounds} rounds of everyone doing their best"
+        assert not playing.live, "attempts outlived their run"
+        rules.check_end(playing)
+
+    def one_round(self) -> None:
+        playing = self.playing
+        if playing.run.status is RunStatus.PAUSED:
+            playing.mailbox.append(ResumeRequested())
+        if not playing.story.admitted:
+            playing.mailbox.append(Admitted())
+        for key, attempt in list(playing.live.items()):
+            playing.claim(key)
+            stopped = AttemptFailed(*key, failure(FailureKind.CANCELLED))
+            playing.mailbox.append(stopped if attempt.asked_to_stop else AttemptCompleted(*key))
+        self.fold()
+
+
+def chosen(among: list[T], place: int) -> T:
+    return among[place % len(among)]
+
+
+@pytest.mark.timeout(TIME_LIMIT)
+class TestRuns(Runs.TestCase):  # type: ignore[valid-type,misc]
+    settings = BUDGET

@@ -1,0 +1,36 @@
+"""Words that the tests of the API share."""
+
+from typing import Any
+
+import httpx2
+
+ECHO = {"id": "a", "type": "echo", "config": {"value": 1}}
+
+
+def definition(name: str, *tasks: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "tasks": list(tasks) or [ECHO]}
+
+
+async def create(api: httpx2.AsyncClient, body: dict[str, Any]) -> dict[str, Any]:
+    response = await api.post("/api/v1/workflows", json=body)
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()
+    return created
+
+
+async def start(api: httpx2.AsyncClient, workflow: str, **body: Any) -> dict[str, Any]:
+    response = await api.post(f"/api/v1/workflows/{workflow}/execute", json=body)
+    assert response.status_code in (200, 202), response.text
+    run: dict[str, Any] = response.json()
+    return run
+
+
+def problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of a refused request."""
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()
+    assert (document["status"], document["code"]) == (status, code), document
+    assert document["detail"]
+    assert all(set(fault) == {"path", "code", "message", "remedy"} for fault in document["faults"])
+    return document

@@ -1,0 +1,152 @@
+"""A real Millrace in a process of its own, for tests that use it as people do, or kill it."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import httpx2
+
+READY_WITHIN = 30.0
+FINISHED = {"completed", "failed", "cancelled"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class MillraceProcess:
+    """`millrace up` with a home of its own. `start` and `kill` may alternate; the port stays the same."""
+
+    def __init__(self, home: Path, **settings: str) -> None:
+        self.home = home
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("MILLRACE_")},
+            "MILLRACE_HOME": str(home),
+            "MILLRACE_PORT": str(self.port),
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = home.parent / f"{home.name}.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For commands that talk to this server."""
+        return dict(self._environment)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> float:
+        """Start and wait until it is ready; answers the seconds that took."""
+        began = time.monotonic()
+        process = self._spawn()
+        while not self._ready():
+            if process.poll() is not None:
+                raise AssertionError(f"millrace ended with {process.returncode}:\n{self.log.read_text()}")
+            if time.monotonic() - began > READY_WITHIN:
+                raise AssertionError(f"millrace was not ready in {READY_WITHIN} s:\n{self.log.read_text()}")
+            time.sleep(0.01)
+        return time.monotonic() - began
+
+    def start_and_kill(self, *, after: float) -> None:
+        """Start, and kill it after so many seconds, wherever it is by then."""
+        process = self._spawn()
+        try:
+            process.wait(timeout=after)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        else:
+            raise AssertionError(f"millrace ended with {process.returncode}:\n{self.log.read_text()}")
+
+    def _spawn(self) -> "subprocess.Popen[bytes]":
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "millrace.cli.main", "up"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        return self._process
+
+    def stop(self) -> int:
+        """Ask it to stop, as Ctrl-C does; answers the exit status."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=30)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(timeout=10)
+
+    @property
+    def api_key(self) -> str:
+        return (self.home / "api-key").read_text()
+
+    def client(self) -> httpx2.Client:
+        return httpx2.Client(
+            base_url=f"{self.url}/api/v1", headers={"X-API-Key": self.api_key}, timeout=30, trust_env=False
+        )
+
+    def millrace(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run a command of the CLI against this server."""
+        result = subprocess.run(
+            [sys.executable, "-m", "millrace.cli.main", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            **options,
+        )
+        if check:
+            assert result.returncode == 0, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def _ready(self) -> bool:
+        try:
+            return httpx2.get(f"{self.url}/health/ready", timeout=1, trust_env=False).status_code == 200
+        except httpx2.HTTPError:
+            return False
+
+
+def create_workflow(client: httpx2.Client, definition: dict[str, Any]) -> dict[str, Any]:
+    response = client.post("/workflows", content=json.dumps(definition), headers={"Content-Type": "application/json"})
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()
+    return created
+
+
+def wait_finished(client: httpx2.Client, run_id: str, *, within: float = 30.0) -> dict[str, Any]:
+    """Poll until the run has finished; fails with its history when it does not."""
+    until = time.monotonic() + within
+    while True:
+        run: dict[str, Any] = client.get(f"/runs/{run_id}").json()
+        if run["status"] in FINISHED:
+            return run
+        if time.monotonic() > until:
+            events = client.get(f"/runs/{run_id}/events").text
+            raise AssertionError(f"run {run_id} is {run['status']} after {within} s\n{run}\n{events}")
+        time.sleep(0.02)

@@ -1,0 +1,227 @@
+"""D2: expressions may name only what exists, and what has a value by the time they are evaluated."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.definition.example import NOOP, accepted, only, task, told, transform, workflow
+
+CLOSED = {"type": "object", "properties": {"day": {"type": "string"}}, "additionalProperties": False}
+FETCH = transform("fetch", 1)
+OPEN = {"input": {"type": "object", "properties": {"day": {"type": "string"}}}}
+
+
+def reading(source: str, **fields: Any) -> dict[str, Any]:
+    """A task `fetch`, a task `b` that reads, and a task `later`."""
+    return workflow(FETCH, transform("b", f"{{{{ {source} }}}}"), task("later"), variables={"region": "eu"}, **fields)
+
+
+@pytest.mark.parametrize(
+    ("source", "says", "remedy"),
+    [
+        ("inptu.day", "'inptu' is not defined (did you mean 'input'?)", "input, variables, tasks"),
+        ("fetch.output", "'fetch' is not defined", "put text in quotes"),
+        ("tasks.fetsh.output", "there is no task 'fetsh'; did you mean 'fetch'?", "name a task"),
+        ("tasks.fetch.body", "a task has no 'body'", "tasks.fetch.output.body"),
+        ("tasks.fetch.outptu", "a task has no 'outptu'; did you mean 'output'?", "output"),
+        ("tasks.later.output", "b does not wait for it", "add later to depends_on"),
+        ("tasks.b.output", "a task cannot read its own result", "another task"),
+        ("tasks.tell.output", "it runs in `on_failure`, later than this", "another task"),
+        ("tasks[0].output", "by its id, not by a number", "tasks.ID"),
+        ("variables.regoin", "there is no variable 'regoin'; did you mean 'region'?", "declare it under `variables`"),
+        ("run.stauts", "there is no field of run 'stauts'; did you mean 'status'?", "workflow"),
+        ("secrets", "a secret is read by its name", "secrets.NAME"),
+        ("item.id", "item has a value inside a loop only", "not supported yet"),
+        ("index", "index has a value inside a loop only", "not supported yet"),
+        ("upercase(input.day)", "there is no function upercase()", "table of functions"),
+        ("input.day +", "the end stands where a value is expected", ""),
+        ("[1].map(x, tasks.fetsh)", "there is no task 'fetsh'", ""),
+    ],
+)
+def test_what_an_expression_cannot_name(source: str, says: str, remedy: str) -> None:
+    fault = only(reading(source, on_failure=[task("tell")]))
+    assert fault.path == "tasks[1].config.output"
+    assert says in fault.message
+    assert remedy in fault.remedy
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tasks.fetch.output",
+        "tasks['fetch'].status",
+        "tasks.fetch.error.message",
+        "tasks[input.which].output",
+        "default(tasks.later.output, 1)",
+        "has(tasks.later.output)",
+        "default(variables.undeclared, 1)",
+        "has(variables.undeclared)",
+        "input.anything.at.all",
+        "trigger.body.day",
+        "run.workflow.name + run.id",
+        "secrets.token",
+        "variables.region",
+        "size(tasks) + size(variables)",
+    ],
+)
+def test_what_an_expression_can_name(source: str) -> None:
+    accepted(reading(source))
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [
+        ("input.day", None),
+        ("default(input.hour, 1)", None),
+        ("input.hour", "unknown_name"),
+        ("input['day of week']", "unknown_name"),
+    ],
+)
+def test_a_closed_input_schema_declares_all_inputs(source: str, code: str | None) -> None:
+    raw = reading(source, input=CLOSED)
+    assert told(raw) == ([] if code is None else [("tasks[1].config.output", code)])
+    assert told(reading(source, **OPEN)) == []
+    assert told(reading(source, input={**CLOSED, "patternProperties": {"^h": {}, " ": {}}})) == []
+
+
+def test_the_fault_names_the_declared_inputs() -> None:
+    fault = only(reading("input.dya", input=CLOSED))
+    assert "there is no input 'dya'; did you mean 'day'?" in fault.message
+    assert "input.properties" in fault.remedy
+
+
+def test_ancestors_are_found_through_the_graph() -> None:
+    tasks = [
+        transform("a", 1),
+        task("b", depends_on=["a"]),
+        task("c", depends_on=[]),
+        transform("d", "{{ tasks.a.output }}", depends_on=["b"]),
+        transform("e", "{{ tasks.c.output }}", depends_on=["d"]),
+    ]
+    assert told(workflow(*tasks)) == [("tasks[4].config.output", "unknown_name")]
+    tasks[4]["depends_on"] = ["d", "c"]
+    assert told(workflow(*tasks)) == []
+
+
+@pytest.mark.parametrize(
+    ("reader", "source", "fine"),
+    [
+        ("on_failure", "tasks.main.error", True),
+        ("on_failure", "tasks.cleanup.status", False),
+        ("finally", "tasks.main.output", True),
+        ("finally", "tasks.tell.status", True),
+        ("tasks", "tasks.tell.status", False),
+    ],
+)
+def test_handlers_read_what_went_before_them(reader: str, source: str, fine: bool) -> None:
+    raw: dict[str, Any] = workflow(task("main"), on_failure=[task("tell")], finally_=None)
+    raw.pop("finally_")
+    raw["finally"] = [task("cleanup")]
+    raw[reader] = [*raw[reader], transform("reads", f"{{{{ {source} }}}}")]
+    assert told(raw) == ([] if fine else [(f"{reader}[1].config.output", "unknown_name")])
+
+
+@pytest.mark.parametrize(
+    ("source", "fine"),
+    [("tasks.main.output", True), ("tasks.tell.output", False), ("secrets.token", False), ("variables.x", False)],
+)
+def test_the_output_reads_tasks_of_the_main_part(source: str, fine: bool) -> None:
+    raw = workflow(task("main"), on_failure=[task("tell")], output={"deep": [f"{{{{ {source} }}}}"]})
+    assert told(raw) == ([] if fine else [("output.deep[0]", "unknown_name")])
+
+
+def test_secrets_are_for_configs_only() -> None:
+    fault = only(workflow(task("a", if_="{{ secrets.token == 'x' }}")))
+    assert (fault.path, fault.code) == ("tasks[0].if", "unknown_name")
+    assert "secrets can be read in the `config` of tasks only" in fault.message
+
+
+@pytest.mark.parametrize(
+    "condition", [True, False, "{{ tasks.fetch.output == 1 }}", "  {{ true }}", "{{ {'a': {'b': 1}}.a.b == 1 }}"]
+)
+def test_conditions(condition: Any) -> None:
+    whole = not isinstance(condition, str) or condition.startswith("{{")
+    assert told(workflow(FETCH, task("b", if_=condition))) == ([] if whole else [("tasks[1].if", "condition")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "{{{{ inptu.day }}",
+        "{ input.day }",
+        "{{ 'a' }} and {{ \"}}\" }}",
+        "a {{{{ and {{ input.day }}",
+    ],
+)
+def test_literal_braces(text: str) -> None:
+    accepted(workflow(transform("a", text)))
+
+
+@pytest.mark.parametrize("text", ["{{", "{{ }}", "{{ 'a }}", "{{ input.day", "ok {{ input.day }} {{ }}"])
+def test_broken_templates(text: str) -> None:
+    assert told(workflow(transform("a", [text]))) == [("tasks[0].config.output[0]", "expression")]
+
+
+def test_expressions_are_found_at_any_depth_and_keys_are_none() -> None:
+    raw = workflow(transform("a", {"{{ nonsense": [{"X-A b": ["{{ variables.x }}"]}]}))
+    assert told(raw) == [("tasks[0].config.output['{{ nonsense'][0]['X-A b'][0]", "unknown_name")]
+
+
+# --- text that goes to an interpreter ---
+
+SQL = {"connection_string": "sqlite:////tmp/a.db"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select 1 where a = {{ input.day }}",
+        "select '{{ input.day }}'",
+        "select '{{tasks.fetch.output}}'",
+        "select '{{ secrets.token }}'",
+        "select '{{ variables.region }}', '{{ .Other }}'",
+        "select '{{ .Other', '{{ trigger.time }}'",
+        "select '{{ input.day }}', '{{'",
+        "select {{ upper(run.id) }}",
+        "select {{ item }}",
+        "select {{ input.day | upper }}",
+    ],
+)
+def test_text_for_an_interpreter_is_no_template(text: str) -> None:
+    database = only(workflow(FETCH, task("b", "database", config={**SQL, "sql": text}), variables={"region": 1}))
+    assert (database.path, database.code) == ("tasks[1].config.sql", "literal_text")
+    assert "sql is handed over as it is written" in database.message
+    assert "parameters" in database.remedy
+    shell = only(workflow(FETCH, task("b", "shell", config={"command": text})))
+    assert (shell.path, shell.code) == ("tasks[1].config.command", "literal_text")
+    assert "env" in shell.remedy
+    assert "stdin" in shell.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "docker ps --format '{{.Names}}'",
+        "docker ps --format '{{json .}}'",
+        "echo '{{ ansible_facts }}' '{{'",
+        "echo {{{{ input.day }}}}",
+        "echo '{{ 1 + 1 }}' }}",
+        "echo '{{ \"input.day\" }}'",
+        "awk '{{print $1}}'",
+    ],
+)
+def test_other_braces_for_an_interpreter_are_literal(text: str) -> None:
+    accepted(workflow(task("b", "shell", config={"command": text})))
+    accepted(workflow(task("b", "database", config={**SQL, "sql": text})))
+
+
+def test_a_list_of_arguments_is_a_template() -> None:
+    accepted(workflow(task("b", "shell", config={"command": ["echo", "{{ input.day }}"]})))
+    raw = workflow(task("b", "shell", config={"command": ["echo", "{{ variables.x }}"]}))
+    assert told(raw) == [("tasks[0].config.command[1]", "unknown_name")]
+
+
+def test_the_other_fields_of_such_a_task_are_templates() -> None:
+    config = {"command": "echo $DAY", "env": {"DAY": "{{ variables.x }}"}}
+    assert told(workflow(NOOP, task("b", "shell", config=config))) == [("tasks[1].config.env.DAY", "unknown_name")]

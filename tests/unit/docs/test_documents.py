@@ -1,0 +1,91 @@
+"""The documents say what the code does: generated parts are compared, examples are validated."""
+
+import importlib.util
+import json
+import re
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+
+import jsonschema_rs
+import pytest
+
+from millrace.definition import definition_json_schema, read_yaml, validate
+from millrace.net.addresses import AddressPolicy
+from millrace.net.client import GuardedHttpClient
+from millrace.ports.runner import RunnerServices
+from millrace.runners.registry import EntryPointRegistry
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "scripts" / "print-docs"
+REMEDY = "type: .venv/bin/python scripts/print-docs"
+DOCUMENTS = ("concepts.md", "definitions.md", "settings.md")
+FENCED = re.compile(r"^```(yaml|json)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    loader = SourceFileLoader("print_docs", str(SCRIPT))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def registry() -> EntryPointRegistry:
+    addresses = AddressPolicy()
+    return EntryPointRegistry(RunnerServices(GuardedHttpClient(addresses), addresses, (), None))
+
+
+def text_of(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_generated_parts_are_what_the_code_says(script: ModuleType, name: str) -> None:
+    assert script.printed(name, text_of(name)) == text_of(name), f"{name} differs from the code; {REMEDY}"
+
+
+def test_a_part_that_was_edited_by_hand_is_noticed(script: ModuleType) -> None:
+    document = text_of("concepts.md")
+    edited = document.replace("| runs |", "| skipped |", 1)
+    assert edited != document
+    assert script.printed("concepts.md", edited) == document
+
+
+def test_a_part_that_was_taken_out_is_noticed(script: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="joins"):
+        script.printed("concepts.md", text_of("concepts.md").replace("<!-- generated: joins -->", ""))
+
+
+def whole_definitions() -> list[tuple[str, str, str]]:
+    documents = {name: text_of(name) for name in DOCUMENTS} | {"README.md": (ROOT / "README.md").read_text("utf-8")}
+    return [
+        (name, kind, text)
+        for name, document in documents.items()
+        for kind, text in FENCED.findall(document)
+        if re.search(r'^("name"|name|  "name"):', text, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize(("name", "kind", "text"), whole_definitions())
+def test_every_definition_in_the_documents_is_valid(
+    registry: EntryPointRegistry, name: str, kind: str, text: str
+) -> None:
+    raw = read_yaml(text) if kind == "yaml" else json.loads(text)
+    canonical = validate(raw, task_types=registry.types()).canonical
+    assert canonical["tasks"]
+    jsonschema_rs.validator_for(definition_json_schema(registry.types())).validate(canonical)
+
+
+def test_the_documents_hold_definitions() -> None:
+    assert {name for name, _, _ in whole_definitions()} == {"README.md", "definitions.md"}
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    broken = [target for target in LINK.findall(path.read_text("utf-8")) if not (path.parent / target).exists()]
+    assert broken == []
