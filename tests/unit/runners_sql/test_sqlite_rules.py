@@ -14,6 +14,7 @@ import pytest
 from millrace.core.failures import Failure
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
 from millrace.runners.database import DatabaseConfig, DatabaseRunner
+from millrace.runners.sql.sqlite import waits_for_lock
 
 Run = Callable[..., Awaitable[dict[str, Any] | Failure]]
 
@@ -212,11 +213,26 @@ async def test_a_statement_that_waits_for_a_lock_goes_on_when_it_is_free(run: Ru
         assert isinstance(await task, dict)
 
 
+@pytest.mark.parametrize(
+    ("code", "waits"),
+    [
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_BUSY_RECOVERY, True),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, False),
+        (sqlite3.SQLITE_IOERR_LOCK, False),
+        (sqlite3.SQLITE_CANTOPEN, False),
+    ],
+)
+def test_a_lock_is_waited_for_also_while_the_log_is_recovered(code: int, waits: bool) -> None:
+    assert waits_for_lock(code) is waits
+
+
 async def test_many_tasks_that_read_and_then_write_one_file_wait_for_each_other(run: Run) -> None:
     await run("pragma journal_mode = wal", transaction=False)
     await run("create table t (a integer); insert into t values (0)")
     add = "select a from t; update t set a = a + 1"
-    assert all(isinstance(found, dict) for found in await asyncio.gather(*[run(add) for _ in range(30)]))
+    found = await asyncio.gather(*[run(add) for _ in range(30)])
+    assert [other for other in found if not isinstance(other, dict)] == []
     found = await run("select a from t")
     assert isinstance(found, dict)
     assert found["rows"] == [{"a": 30}]

@@ -26,6 +26,7 @@ LONGEST_VALUE = 64 * 1024 * 1024
 LOCK_WAIT = 60.0
 LOCK_PAUSE = 0.02
 STEPS_BETWEEN_CHECKS = 10_000
+PRIMARY_CODE = 0xFF
 
 
 class Stopped(Exception):
@@ -109,7 +110,7 @@ class SqliteWork:
             try:
                 return connection.execute(sql, values)
             except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > give_up_at:
+                if not waits_for_lock(error.sqlite_errorcode) or monotonic() > give_up_at:
                     raise
             self._stop.wait(LOCK_PAUSE)
 
@@ -121,6 +122,15 @@ class SqliteWork:
         if isinstance(error, sqlite3.ProgrammingError):
             return invalid(f"sql: {error} Values for placeholders go into `parameters`.")
         return SqlFault(f"SQLite: {error}")
+
+
+def waits_for_lock(code: int) -> bool:
+    """Whether an extended result code says that another connection is in the way for a while.
+
+    `SQLITE_BUSY_RECOVERY` is met by whoever opens a WAL file just as its last other user closes it. A snapshot that
+    others have overtaken (`SQLITE_BUSY_SNAPSHOT`) stays overtaken, however long one waits (sqlite.org/rescode.html).
+    """
+    return code & PRIMARY_CODE == sqlite3.SQLITE_BUSY and code != sqlite3.SQLITE_BUSY_SNAPSHOT
 
 
 def _read_rows(cursor: sqlite3.Cursor, rows: Rows, results: Results) -> None:
