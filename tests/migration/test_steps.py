@@ -75,7 +75,7 @@ def test_every_revision_can_be_left_and_reached_again(raw: sqlite3.Connection) -
 def test_migrating_again_changes_nothing(raw: sqlite3.Connection) -> None:
     migrate(raw)
     newest = schema(raw)
-    raw.execute("insert into limits values ('kept')")
+    raw.execute("insert into limits (key) values ('kept')")
     migrate(raw)
     assert schema(raw) == newest
     assert raw.execute("select key from limits").fetchall() == [("kept",)]

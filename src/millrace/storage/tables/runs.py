@@ -1,12 +1,9 @@
-"""All tables, in one MetaData. The CHECKs and partial indexes say in SQL what the core guarantees in Python.
+"""Runs and all that the engine and the workers write about them.
 
-Instants are BIGINT microseconds since the Unix epoch (UTC), ids UUIDv7 in text form, JSON is text written by
-`storage.mapping` alone: the same on both databases, cheap on the hot path, ordered by creation. Tables that the
-engine writes are keyed by run id first, so that the rows of a run lie together.
+The CHECKs and partial indexes say in SQL what the core guarantees in Python. Tables that the engine writes are keyed
+by run id first, so that the rows of a run lie together.
 """
 
-from collections.abc import Iterable
-from enum import StrEnum
 from typing import get_args
 
 from sqlalchemy import (
@@ -14,14 +11,11 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ForeignKey,
     Index,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    UniqueConstraint,
     false,
     text,
 )
@@ -36,111 +30,7 @@ from millrace.core.states import (
     TaskStatus,
 )
 from millrace.ports.runner import LogLevel
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def one_of(column: str, values: Iterable[str]) -> str:
-    """Spelled out, for SQLite builds a temporary table for each longer `in (…)`, at every row a CHECK looks at."""
-    return "(" + " or ".join(f"{column} = '{value}'" for value in sorted(values)) + ")"
-
-
-def finished_exactly_when(finished: Iterable[StrEnum]) -> CheckConstraint:
-    return CheckConstraint(f"(finished_at is not null) = ({one_of('status', finished)})", name="finished")
-
-
-def identifier(name: str = "id", *, primary_key: bool = False, nullable: bool = False) -> Column[str]:
-    return Column(name, String(36), primary_key=primary_key, nullable=nullable and not primary_key)
-
-
-def instant(name: str, *, nullable: bool = True) -> Column[int]:
-    return Column(name, BigInteger, nullable=nullable)
-
-
-installation = Table(
-    "installation",
-    metadata,
-    identifier(primary_key=True),
-    instant("created_at", nullable=False),
-    sqlite_with_rowid=False,
-)
-
-users = Table(
-    "users",
-    metadata,
-    identifier(primary_key=True),
-    Column("email", String(320), nullable=False, unique=True),
-    Column("name", String(255), nullable=False),
-    Column("role", String(32), nullable=False),
-    instant("created_at", nullable=False),
-    instant("disabled_at"),
-    sqlite_with_rowid=False,
-)
-
-api_keys = Table(
-    "api_keys",
-    metadata,
-    identifier(primary_key=True),
-    Column("user_id", String(36), ForeignKey("users.id"), nullable=False),
-    Column("name", String(255), nullable=False),
-    Column("prefix", String(16), nullable=False),
-    Column("key_hash", String(64), nullable=False, unique=True),
-    instant("created_at", nullable=False),
-    instant("expires_at"),
-    instant("revoked_at"),
-    instant("last_used_at"),
-    sqlite_with_rowid=False,
-)
-
-workflows = Table(
-    "workflows",
-    metadata,
-    identifier(primary_key=True),
-    Column("name", String(255), nullable=False),
-    Column("slug", String(255), nullable=False),
-    Column("description", Text),
-    Column("category", String(255)),
-    Column("labels", Text, nullable=False, server_default="{}"),
-    Column("metadata", Text, nullable=False, server_default="{}"),
-    Column("owner", String(255)),
-    Column("status", String(16), nullable=False),
-    Column("newest_version", Integer, nullable=False),
-    Column("deployed_version", Integer),
-    Column("created_by", String(36)),
-    Column("updated_by", String(36)),
-    instant("created_at", nullable=False),
-    instant("updated_at", nullable=False),
-    instant("deleted_at"),
-    CheckConstraint("status in ('draft', 'active', 'paused', 'inactive', 'archived')", name="status"),
-    Index("uq_workflows_name_live", "name", unique=True, sqlite_where=text("deleted_at is null")),
-    Index("uq_workflows_slug_live", "slug", unique=True, sqlite_where=text("deleted_at is null")),
-    sqlite_with_rowid=False,
-)  # fmt: skip
-
-workflow_versions = Table(
-    "workflow_versions",
-    metadata,
-    identifier(primary_key=True),
-    Column("workflow_id", String(36), ForeignKey("workflows.id"), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("tag", String(64)),
-    Column("definition", Text, nullable=False),
-    Column("content_hash", String(64), nullable=False),
-    Column("author", String(36)),
-    Column("comment", Text),
-    instant("created_at", nullable=False),
-    UniqueConstraint("workflow_id", "number"),
-    UniqueConstraint("workflow_id", "tag"),
-    sqlite_with_rowid=False,
-)
+from millrace.storage.tables.base import finished_exactly_when, identifier, instant, metadata, one_of
 
 ADMITTED_RUN = "admission_key is not null and admitted_at is not null and finished_at is null"
 UNADMITTED_RUN = "admission_key is not null and admitted_at is null and finished_at is null"
@@ -172,6 +62,11 @@ runs = Table(
     Column("admission_key", String(255)),
     Column("admission_limit", Integer),
     instant("admitted_at"),
+    instant("run_at"),
+    Column("when_full", String(16)),
+    Column("rate_key", String(255)),
+    Column("rate_limit", Integer),
+    Column("rate_period_us", BigInteger),
     Column("root_run_id", String(36), nullable=False),
     Column("parent_run_id", String(36)),
     Column("retry_of", String(36)),
@@ -211,6 +106,7 @@ task_runs = Table(
     Column("output", Text),
     Column("error", Text),
     Column("worker", String(36)),
+    Column("adopted_from", String(36)),
     Column("revision", BigInteger, nullable=False),
     instant("ready_at"),
     instant("available_at"),
@@ -237,7 +133,11 @@ attempts = Table(
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("incarnation_id", String(36)),
     Column("error", Text),
+    Column("limit_key", String(255)),
+    Column("limit_size", Integer),
+    Column("type_key", String(64)),
     Column("timeout_us", BigInteger),
+    instant("queue_until"),
     instant("expires_at"),
     instant("available_at", nullable=False),
     instant("deadline_at"),
@@ -248,6 +148,12 @@ attempts = Table(
     Index("uq_attempts_live", "run_id", "path", unique=True, sqlite_where=text(LIVE)),
     Index("ix_attempts_queue", "queue", text("priority desc"), "available_at",
           sqlite_where=text(SCHEDULED)),
+    Index("ix_attempts_limit_key", "limit_key", text("priority desc"), "available_at",
+          sqlite_where=text("limit_key is not null and finished_at is null")),
+    Index("ix_attempts_type_key", "type_key", text("priority desc"), "available_at",
+          sqlite_where=text("type_key is not null and finished_at is null")),
+    Index("ix_attempts_queue_until", "queue_until",
+          sqlite_where=text(f"{SCHEDULED} and queue_until is not null")),
     Index("ix_attempts_incarnation", "incarnation_id", sqlite_where=text(RUNNING)),
     sqlite_with_rowid=False,
 )  # fmt: skip
@@ -318,8 +224,10 @@ limits = Table(
     "limits",
     metadata,
     Column("key", String(255), primary_key=True),
+    instant("next_free_at"),
     sqlite_with_rowid=False,
 )
+"""Admission locks a key's row. `next_free_at` is the theoretical arrival time of a rate limit (GCRA)."""
 
 incarnations = Table(
     "incarnations",

@@ -1,0 +1,37 @@
+"""What all tables are made with: the one MetaData, and the kinds of columns and constraints.
+
+Instants are BIGINT microseconds since the Unix epoch (UTC), ids UUIDv7 in text form, JSON is text written by
+`storage.mapping` alone: the same on both databases, cheap on the hot path, ordered by creation.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, MetaData, String
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """Spelled out, for SQLite builds a temporary table for each longer `in (…)`, at every row a CHECK looks at."""
+    return "(" + " or ".join(f"{column} = '{value}'" for value in sorted(values)) + ")"
+
+
+def finished_exactly_when(finished: Iterable[StrEnum]) -> CheckConstraint:
+    return CheckConstraint(f"(finished_at is not null) = ({one_of('status', finished)})", name="finished")
+
+
+def identifier(name: str = "id", *, primary_key: bool = False, nullable: bool = False) -> Column[str]:
+    return Column(name, String(36), primary_key=primary_key, nullable=nullable and not primary_key)
+
+
+def instant(name: str, *, nullable: bool = True) -> Column[int]:
+    return Column(name, BigInteger, nullable=nullable)
