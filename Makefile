@@ -4,13 +4,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock format clean setup setup-dev setup-bench
+.PHONY: help run test check bench cron-oracle lock format clean setup setup-dev setup-bench
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## set up and start Millrace: API, engine and worker in one process, SQLite in ~/.millrace
 	@exec $(BIN)/millrace up $(ARGS)
@@ -26,6 +26,9 @@ check: setup-dev ## format, lint, types, import rules; changes nothing
 
 bench: setup $(if $(QUICK),,setup-bench) ## measure; QUICK=1 without the peers, JSON=FILE writes the figures
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+cron-oracle: setup-dev ## compare every schedule in every zone with a second opinion; takes half an hour
+	@$(BIN)/python -m tests.oracle.comparing $(ARGS)
 
 lock: setup ## renew the lock files from pyproject.toml; UPGRADE=1 takes newer versions
 	@UPGRADE=$(UPGRADE) scripts/lock

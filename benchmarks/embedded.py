@@ -12,6 +12,7 @@ from benchmarks.engine import workload_figures
 from benchmarks.growth import growth_figures
 from benchmarks.processes import scratch
 from benchmarks.raw_sqlite import commit_figures
+from benchmarks.retention import retention_figures
 from benchmarks.server import http_figures, life_figures
 from benchmarks.workloads import Effort, Figures
 
@@ -30,6 +31,7 @@ def embedded_figures(*, quick: bool) -> Figures:
         figures |= http_figures(folder, effort)
         if not quick:
             figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))
+            figures |= uvloop.run(retention_figures(made(folder / "retention")))
     return figures
 
 

@@ -33,9 +33,10 @@ BENCHMARK = "benchmark"
 """Who starts the runs."""
 
 
-def settings_in(home: Path) -> Settings:
+def settings_in(home: Path, **others: str) -> Settings:
     """Default settings but for the place. They are given here so that no variable of the caller's shell counts."""
-    return Settings(home=home, database_url=f"sqlite:///{home}/millrace.db", sqlite_synchronous="full")
+    place = {"database_url": f"sqlite:///{home}/millrace.db", "sqlite_synchronous": "full"}
+    return Settings(home=home, **{**place, **others})  # type: ignore[arg-type]
 
 
 async def create_all(runtime: Runtime) -> None:

@@ -75,7 +75,8 @@ def measured_workflow(database: Path) -> tuple[str, str]:
 
 
 async def growth_figures(home: Path, effort: Effort) -> Figures:
-    settings = settings_in(home)
+    # The planted runs are old, and shall stay.
+    settings = settings_in(home, retention_runs="never", retention_payloads="never")
     async with running(settings) as runtime:
         await create_all(runtime)
         empty = await throughput_figures(runtime, effort)

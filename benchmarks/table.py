@@ -33,6 +33,7 @@ TARGETS = {
     "ready_s": Target(1.5),
     "idle_cpu_percent": Target(1),
     "growth_ratio": Target(0.8, higher=True),
+    "retention_p99_ratio": Target(2),
 }
 COMPARED = ("chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms")
 

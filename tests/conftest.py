@@ -17,6 +17,7 @@ ANSWERS_WITHIN = 5.0
 SERVICES = {
     "postgres": ("MILLRACE_TEST_POSTGRES_URL", "postgresql://root@127.0.0.1:5432/test"),
     "mariadb": ("MILLRACE_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
+    "chromium": ("MILLRACE_TEST_CHROMIUM", "chromium"),
 }
 
 
@@ -80,13 +81,24 @@ async def _log_in_to_mariadb(url: str) -> None:
     await connection.ensure_closed()
 
 
+async def _ask_chromium(program: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        program, "--version", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    if status := await process.wait():
+        raise RuntimeError(f"{program} --version ended with {status}")
+
+
 PROBES: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "postgres": _log_in_to_postgres,
     "mariadb": _log_in_to_mariadb,
+    "chromium": _ask_chromium,
 }
 
 
 def _without_password(url: str) -> str:
+    if "://" not in url:
+        return url
     address = urlsplit(url)
     return f"{address.hostname}:{address.port or 'default port'}{address.path}"
 

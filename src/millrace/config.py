@@ -15,8 +15,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import available_timezones
 
-from pydantic import AliasChoices, AliasPath, Field, ValidationError, field_validator
+from pydantic import AliasChoices, AliasPath, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from millrace.core.values import JsonObject
@@ -30,7 +31,12 @@ FOREIGN_PREFIXES = ("MILLRACE_SECRET_", "MILLRACE_TEST_")
 
 SQLITE = "sqlite:///"
 
+PERIOD = re.compile(r"never|[1-9]\d{0,3}d|[1-9]\d{0,5}[smh]", re.ASCII)
+"""How long something is kept. More than 27 years is a slip of the pen; that is what `never` is for."""
+
 Names: TypeAlias = Annotated[tuple[str, ...], NoDecode]
+Words: TypeAlias = Annotated[tuple[str, ...], NoDecode]
+Limits: TypeAlias = Annotated[dict[str, Annotated[int, Field(ge=1, le=100_000)]], NoDecode]
 Folders: TypeAlias = Annotated[tuple[Path, ...], NoDecode]
 
 
@@ -86,14 +92,101 @@ class Settings(BaseSettings):
         "The default is the home folder, the working directory and the temporary directory.",
     )
     worker_slots: int = Field(default=256, ge=1, le=10_000, description="Task attempts that run at the same time.")
-    shell_enabled: bool = Field(default=True, description="Whether shell tasks may run at all.")
+    worker_queues: Words = Field(
+        default=("*",), description="Queues whose tasks this process runs, comma-separated; `*` is every queue."
+    )
+    task_limits: Limits = Field(
+        default_factory=dict,
+        description="Task attempts of a type that run at the same time, for example `shell=4,database=8`.",
+    )
+    shell_enabled: bool = Field(default=True, description="Whether shell and script tasks may run at all.")
     shell_allowed_dirs: Folders = Field(
-        default=(), description="Folders that shell tasks may work in, comma-separated; empty allows any folder."
+        default=(),
+        description="Folders that shell and script tasks may work in, comma-separated; empty allows any folder.",
+    )
+    script_python: str | None = Field(
+        default=None,
+        description="Program that runs Python scripts. The default is the first python3 on the PATH that is not in "
+        "Millrace's own virtual environment.",
+    )
+    script_node: str | None = Field(
+        default=None, description="Program that runs JavaScript; the default is the first node on the PATH."
+    )
+    script_bash: str | None = Field(
+        default=None, description="Program that runs bash scripts; the default is the first bash on the PATH."
+    )
+    smtp_host: str | None = Field(
+        default=None,
+        description="Mail server for e-mail tasks that name no connection. It may be on a private network.",
+    )
+    smtp_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Its port; the default is 587 with starttls, 465 with tls, else 25."
+    )
+    smtp_tls: Literal["starttls", "tls", "none"] = Field(
+        default="starttls",
+        description="How the connection to it is secured; none is for a server on this machine or a network you trust.",
+    )
+    smtp_user: str | None = Field(default=None, description="User to sign in as; without one nobody signs in.")
+    smtp_password: SecretStr | None = Field(default=None, description="Password of that user.")
+    smtp_from: str | None = Field(
+        default=None,
+        description="Sender of mail that names none: ops@example.com or Millrace <ops@example.com>.",
+    )
+    encryption_key: SecretStr | None = Field(
+        default=None,
+        description="Key that secrets in the database are encrypted with: 32 bytes as base64. Without it the first "
+        "start makes one in the file encryption-key of the home folder. Who loses it loses the secrets.",
+    )
+    encryption_key_file: Path | None = Field(
+        default=None, description="File with that key instead: one key a line, the current one first."
+    )
+    encryption_keys_old: SecretStr | None = Field(
+        default=None,
+        description="Keys that some values may still be encrypted with after a change of the key, comma-separated.",
     )
     secrets_dir: Path | None = Field(
         default=None,
         description="Folder with one file per secret, the file's name being the secret's. "
         "MILLRACE_SECRET_<NAME> defines one in the environment and wins.",
+    )
+    retention_payloads: str = Field(
+        default="30d",
+        description="How long after the end of a run what its tasks took and answered is kept, and its logs: such as "
+        "12h or 30d, or never to delete them. The definition of a workflow may say otherwise.",
+    )
+    retention_runs: str = Field(
+        default="90d",
+        description="How long after its end a run is kept, with its tasks, history and firings; or never to delete it. "
+        "The definition of a workflow may say otherwise.",
+    )
+    retention_artifacts: str = Field(
+        default="30d",
+        description="How long a file that a task wrote is kept: such as 12h or 30d, or never to delete it before its "
+        "run. Files that users send say for themselves.",
+    )
+    artifacts_dir: Path = Field(
+        default_factory=lambda data: data["home"] / "artifacts",
+        description="Folder of the files that tasks write and users send, and of inputs and outputs too large for the "
+        "database. A backup needs it together with the database.",
+    )
+    max_artifact_bytes: int = Field(
+        default=1_073_741_824,
+        ge=1024,
+        le=1_099_511_627_776,
+        description="Largest file that a task may write or a user may send, in bytes.",
+    )
+    max_output_bytes: int = Field(
+        default=4_194_304,
+        ge=1024,
+        le=67_108_864,
+        description="Largest output of a task, in bytes of JSON; what is larger belongs into a file or a database.",
+    )
+    max_row_bytes: int = Field(
+        default=65_536,
+        ge=1024,
+        le=67_108_864,
+        description="Inputs, outputs and trigger data with more bytes of JSON than this lie in MILLRACE_ARTIFACTS_DIR "
+        "instead of the database. Nobody sees a difference.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
@@ -106,24 +199,48 @@ class Settings(BaseSettings):
     stop_seconds: int = Field(
         default=10, ge=0, le=3600, description="How long running tasks may go on after a request to stop."
     )
+    scheduler_timezone: str = Field(
+        default="UTC",
+        validation_alias=AliasChoices("MILLRACE_SCHEDULER_TIMEZONE", "SCHEDULER_TIMEZONE"),
+        description="The time zone of schedules that name none: an IANA name such as Europe/Berlin.",
+    )
     apply_examples: bool = Field(default=True, description="Whether the first start creates the example workflows.")
     examples_dir: Path | None = Field(
         default=None, description="Folder of the example workflows; without it those that come with Millrace."
     )
 
-    @field_validator("http_allowed_targets", "sqlite_allowed_dirs", "shell_allowed_dirs", mode="before")
+    @field_validator(
+        "worker_queues", "http_allowed_targets", "sqlite_allowed_dirs", "shell_allowed_dirs", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("log_level", "sqlite_synchronous", mode="before")
+    @field_validator("task_limits", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(name.strip() and sign for name, sign, _ in pairs):
+            raise ValueError("write TYPE=NUMBER, with commas between several, for example shell=4,database=8")
+        return {name.strip(): number.strip() for name, _, number in pairs}
+
+    @field_validator("log_level", "sqlite_synchronous", "smtp_tls", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("home", "secrets_dir", "examples_dir")
+    @field_validator("retention_payloads", "retention_runs", "retention_artifacts")
+    @classmethod
+    def _period(cls, text: str) -> str:
+        if not PERIOD.fullmatch(text):
+            raise ValueError("write how long, such as 12h, 30d or 400d, or never")
+        return text
+
+    @field_validator("home", "secrets_dir", "examples_dir", "artifacts_dir", "encryption_key_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -132,6 +249,13 @@ class Settings(BaseSettings):
     @classmethod
     def _all_absolute(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
         return tuple(dict.fromkeys(path.expanduser().absolute() for path in paths))
+
+    @field_validator("scheduler_timezone")
+    @classmethod
+    def _known_timezone(cls, name: str) -> str:
+        if name not in available_timezones() or name == "localtime":
+            raise ValueError("there is no such time zone; write an IANA name such as Europe/Berlin or UTC")
+        return name
 
     @field_validator("database_url")
     @classmethod
@@ -226,6 +350,8 @@ def _default_of(field: str, default: object) -> str:
     match field:
         case "database_url":
             return "sqlite:///$MILLRACE_HOME/millrace.db"
+        case "artifacts_dir":
+            return "$MILLRACE_HOME/artifacts"
         case "sqlite_allowed_dirs":
             return "$MILLRACE_HOME, working directory, temporary directory"
         case _ if default is None or default == ():

@@ -20,8 +20,12 @@ import uvicorn
 import uvloop
 
 from millrace.api.create import create_app
+from millrace.api.stream import Streams
 from millrace.app.examples import apply_examples
 from millrace.auth.first_admin import KEY_FILE, ensure_first_admin, is_first_start
+from millrace.auth.masked_logs import mask_logs
+from millrace.auth.masking import SecretMasker
+from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.bootstrap import Runtime, running
 from millrace.config import Settings, SettingsError, load_settings, setting_warnings
 from millrace.storage.database import DatabaseUnusable
@@ -46,11 +50,23 @@ class HomeUnusable(Exception):
     """There is no folder to be had for this installation; the message names it and the setting."""
 
 
+CANNOT_START = (
+    SettingsError,
+    HomeUnusable,
+    DatabaseInUse,
+    DatabaseUnusable,
+    UnknownSchema,
+    EncryptionKeyUnusable,
+    CannotListen,
+)
+
+
 class ApiServer(uvicorn.Server):
     """Uvicorn without its own signal handling: who stops, and in which order, is decided here."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
         super().__init__(config)
+        self._streams = streams
         self.answers = asyncio.Event()
 
     @contextmanager
@@ -60,6 +76,11 @@ class ApiServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.answers.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Streams would never end by themselves, and each would hold up the stop to its limit."""
+        self._streams.close()
+        await super().shutdown(sockets)
 
 
 def serve() -> int:
@@ -75,20 +96,22 @@ def serve() -> int:
     # The HTTP library logs whole addresses, in which there may be secrets.
     for chatty in ("alembic", "uvicorn", "httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    masker = SecretMasker()
+    mask_logs(masker)
     for warning in setting_warnings(settings):
         logger.warning(warning)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
-    except (HomeUnusable, DatabaseInUse, DatabaseUnusable, UnknownSchema, CannotListen) as error:
+            runner.run(_serve(settings, masker))
+    except CANNOT_START as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, masker: SecretMasker) -> None:
     _make_home(settings.home)
-    async with running(settings) as runtime:
+    async with running(settings, masker) as runtime:
         shown_key = await _first_start(runtime)
         async with _api(runtime) as (api, url):
             with _note(settings.home, url):
@@ -114,15 +137,16 @@ async def _api(runtime: Runtime) -> AsyncIterator[tuple["asyncio.Task[None]", st
     """Serve HTTP while the block runs; gives the server's task and where it listens."""
     settings = runtime.settings
     listening = _listen(settings.host, settings.port)
+    app = create_app(runtime.container)
     config = uvicorn.Config(
-        create_app(runtime.container),
+        app,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=HTTP_STOP_SECONDS,
     )
-    server = ApiServer(config)
+    server = ApiServer(config, app.state.streams)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="api")
     port = listening.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -40,6 +40,7 @@ def schema(raw: sqlite3.Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")
 def test_alembic_finds_nothing_to_migrate(raw: sqlite3.Connection) -> None:
     """Indexes with an expression are beyond it; `test_schema` compares those, and all CHECKs, by their SQL."""
     indexes = [index for table in metadata.tables.values() for index in table.indexes]

@@ -73,13 +73,19 @@ class Story:
         return [what for phase, what in self.asked if phase in phases]
 
     def cut(self, phase: Phase) -> str | None:
-        """Why a phase was ended before its time. The first cancel of a run spares `finally`."""
-        earlier = self.cancels(Phase.MAIN, Phase.ON_FAILURE) if phase is Phase.FINALLY else 1
+        """Why a phase was ended before its time. The first cancel of a run spares the rollback and `finally`."""
+        earlier = self.cancels(*BEFORE[phase]) if phase in BEFORE else 1
         for what in self.asked_in([phase]):
             if what == "timeout" or earlier >= 1:
                 return what
             earlier += 1
         return None
+
+
+BEFORE = {
+    Phase.ROLLBACK: (Phase.MAIN, Phase.ON_FAILURE),
+    Phase.FINALLY: (Phase.MAIN, Phase.ON_FAILURE, Phase.ROLLBACK),
+}
 
 
 def outcome(story: Story, failed: Mapping[Phase, bool]) -> str:
@@ -105,5 +111,8 @@ def phase_ran(story: Story, phase: Phase, failed: Mapping[Phase, bool]) -> bool:
             return story.admitted
         case Phase.ON_FAILURE:
             return main_outcome(story, failed[Phase.MAIN]) == "failed" and story.cancels(Phase.MAIN) == 0
+        case Phase.ROLLBACK:
+            undoes = main_outcome(story, failed[Phase.MAIN]) != "completed"
+            return story.admitted and undoes and story.cancels(*BEFORE[phase]) < 2
         case Phase.FINALLY:
-            return story.admitted and story.cancels(Phase.MAIN, Phase.ON_FAILURE) < 2
+            return story.admitted and story.cancels(*BEFORE[phase]) < 2

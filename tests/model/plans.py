@@ -21,6 +21,8 @@ class Scenario:
     plan: Plan
     answers: Mapping[str | None, object]
     """The value of each task's `if`, and under `None` of the run's output."""
+    adopted: frozenset[str]
+    """Tasks that an earlier run has completed, and all that they came after."""
     claimed_at_once: bool
     """Whether a worker claims what a commit schedules in that same commit, as one with free slots does."""
 
@@ -53,6 +55,7 @@ def tasks_of_phase(draw: st.DrawFn, phase: Phase, sizes: list[int]) -> list[Task
                 retry=draw(RETRIES),
                 timeout=draw(st.sampled_from([None, 5 * SECOND])),
                 total_timeout=draw(st.sampled_from([None, None, 30 * SECOND])),
+                queue_timeout=draw(st.sampled_from([None, 8 * SECOND])),
                 allow_failure=draw(st.sampled_from([False, False, True])),
             )
         )
@@ -60,10 +63,27 @@ def tasks_of_phase(draw: st.DrawFn, phase: Phase, sizes: list[int]) -> list[Task
 
 
 @st.composite
+def undoing_tasks(draw: st.DrawFn, main: list[TaskPlan]) -> list[TaskPlan]:
+    """Some tasks of the main part can be undone, by tasks that know only each other."""
+    if not draw(st.booleans()):
+        return []
+    groups: list[TaskPlan] = []
+    for owner in main:
+        renamed = {}
+        for task in draw(tasks_of_phase(Phase.ROLLBACK, [0, 1, 1, 2])):
+            renamed[task.id] = f"undo_{owner.id}_{len(renamed)}"
+            needs = tuple(renamed[need] for need in task.needs)
+            groups.append(replace(task, id=renamed[task.id], needs=needs, undoes=owner.id))
+    return groups
+
+
+@st.composite
 def scenarios(draw: st.DrawFn) -> Scenario:
+    main = draw(tasks_of_phase(Phase.MAIN, [0, 1, 1, 2, 3, 5]))
     listed = [
-        *draw(tasks_of_phase(Phase.MAIN, [0, 1, 1, 2, 3, 5])),
+        *main,
         *draw(tasks_of_phase(Phase.ON_FAILURE, [0, 1, 2])),
+        *draw(undoing_tasks(main)),
         *draw(tasks_of_phase(Phase.FINALLY, [0, 1, 1, 2])),
     ]
     tasks = {
@@ -73,6 +93,11 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     plan = Plan(
         tasks=tasks,
         phases={phase: tuple(task.id for task in listed if task.phase is phase) for phase in Phase},
+        rollbacks={
+            owner.id: group
+            for owner in listed
+            if (group := tuple(task.id for task in listed if task.undoes == owner.id))
+        },
         output={"sum": "{{ 1 + 1 }}"} if draw(st.booleans()) else None,
         timeout=draw(st.sampled_from([None, 60 * SECOND])),
         handler_timeout=40 * SECOND,
@@ -80,4 +105,16 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     )
     answers: dict[str | None, object] = {task.id: draw(ANSWERS) for task in listed if task.condition is not None}
     answers[None] = draw(st.sampled_from([{"sum": 2}, {"sum": 2}, FAILS]))
-    return Scenario(plan, answers, draw(st.booleans()))
+    return Scenario(plan, answers, draw(adoptions(plan)), draw(st.booleans()))
+
+
+@st.composite
+def adoptions(draw: st.DrawFn, plan: Plan) -> frozenset[str]:
+    main = plan.tasks_of(Phase.MAIN)
+    if not main or not draw(st.sampled_from([False, False, True])):
+        return frozenset()
+    adopted: set[str] = set()
+    for path in main:
+        if adopted.issuperset(plan.tasks[path].needs) and draw(st.booleans()):
+            adopted.add(path)
+    return frozenset(adopted)

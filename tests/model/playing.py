@@ -22,13 +22,16 @@ from millrace.core.effects import (
 from millrace.core.events import (
     Admitted,
     AttemptCompleted,
+    AttemptExpired,
     AttemptFailed,
     AttemptLost,
     AttemptWithdrawn,
     CancelRequested,
+    Delayed,
     Evaluated,
     Event,
     TimerFired,
+    TimerKind,
     Verdict,
 )
 from millrace.core.failures import Failure, FailureKind
@@ -86,7 +89,7 @@ class Playing:
     story: Story = field(default_factory=Story)
 
     def __post_init__(self) -> None:
-        self.run = created(self.scenario.plan, "run")
+        self.run = created(self.scenario.plan, "run", adopted=self.scenario.adopted, now=self.now)
         self.ended = {path: [] for path in self.scenario.plan.tasks}
 
     @property
@@ -157,14 +160,27 @@ class Playing:
                 self._end(path, number, "lost")
             case AttemptWithdrawn(path=path, number=number):
                 self._end(path, number, "withdrawn")
-            case Admitted():
+            case AttemptExpired(path=path, number=number):
+                self._end(path, number, self._told_expired(step.before.tasks[path]))
+            case _:
+                self._note_of_run(step)
+
+    def _note_of_run(self, step: Step) -> None:
+        match step.event:
+            case Admitted() | TimerFired(TimerKind.START):
                 self.story.admitted = True
+            case Delayed(until=until):
+                self.story.admitted = until <= self.now
             case CancelRequested():
                 self.story.asked.append((step.before.phase, "cancel"))
             case TimerFired():
                 self.story.asked.append((step.before.phase, "timeout"))
             case Evaluated(path=None, failure=failure):
                 self.story.output_failed = failure is not None
+
+    @staticmethod
+    def _told_expired(task: TaskRun) -> str:
+        return "withdrawn" if task.status is TaskStatus.CANCELLING else FailureKind.QUEUE_TIMEOUT.value
 
     @staticmethod
     def _told(task: TaskRun, failure: Failure) -> str:

@@ -4,7 +4,17 @@ from dataclasses import replace
 
 from millrace.core.draft import Draft, Transition
 from millrace.core.effects import AnnounceFinished, ClearTimers, Record, ScheduleAttempt, StopAttempt, WithdrawAttempt
-from millrace.core.events import AttemptFailed, AttemptLost, CancelRequested, PauseRequested, TimerFired, Verdict
+from millrace.core.events import (
+    AttemptExpired,
+    AttemptFailed,
+    AttemptLost,
+    CancelRequested,
+    Delayed,
+    PauseRequested,
+    TimerFired,
+    TimerKind,
+    Verdict,
+)
 from millrace.core.failures import FailureKind
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.run import RunState, SkipReason, TaskRun, restored
@@ -23,7 +33,7 @@ from tests.model.playing import STOPPED_ON_REQUEST, Folded, Playing, Step
 
 KINDS = {kind.value for kind in FailureKind} - {FailureKind.WORKER_STOPPED}
 
-ENDS_OF_ATTEMPTS = (AttemptFailed, AttemptLost)
+ENDS_OF_ATTEMPTS = (AttemptFailed, AttemptLost, AttemptExpired)
 """Events that begin a new delay; under any other, a task that has one keeps it."""
 
 RECORDS_OF_RUN = {
@@ -65,7 +75,7 @@ def check_step(plan: Plan, step: Step) -> None:
         assert RECORDS_OF_RUN[step.after.status] & {record.type for record in run_records(step)}
     if step.after.phase is not step.before.phase:
         assert "run.phase_started" in {record.type for record in run_records(step)}
-    if isinstance(step.event, TimerFired):
+    if isinstance(step.event, TimerFired) and step.event.kind is not TimerKind.START:
         assert step.after.status is not RunStatus.PAUSED, "a run whose time is over waits to be resumed"
     for path in plan.tasks:
         check_task(step.before.tasks[path], step.after.tasks[path], step)
@@ -145,7 +155,9 @@ def check_fold(playing: Playing, folded: Folded) -> None:
 
 
 def check_repetition(playing: Playing, step: Step) -> None:
-    """The same event once more changes nothing. A second cancel is a request of its own."""
+    """The same event once more changes nothing. A second cancel is a request of its own; a delay comes but once."""
+    if isinstance(step.event, Delayed):
+        return
     if isinstance(step.event, CancelRequested) and step.after.status not in FINISHED_RUN:
         return
     draft = Draft(playing.scenario.plan, step.after, playing.now + 1)
@@ -160,6 +172,8 @@ def check_schedules(playing: Playing, transition: Transition) -> None:
             task, policy = transition.run.tasks[effect.path], playing.scenario.plan.tasks[effect.path]
             assert effect.available_at >= playing.now
             assert effect.timeout == policy.timeout
+            wait = policy.queue_timeout
+            assert effect.queue_until == (None if wait is None else effect.available_at + wait)
             assert task.ready_at is not None
             limit = None if policy.total_timeout is None else task.ready_at + policy.total_timeout
             assert effect.expires_at == limit
@@ -202,7 +216,9 @@ def check_task_run(playing: Playing, task: TaskRun) -> None:
     assert task.crashes == ended.count("lost")
     assert task.failures == sum(how in KINDS for how in ended)
     assert task.attempt == len(ended) + task.live, "each attempt ends exactly once, and one at most is live"
-    if task.live:
+    if task.path in playing.scenario.adopted:
+        assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 0)
+    elif task.live:
         assert task.status in (TaskStatus.READY, TaskStatus.CANCELLING)
         assert not ended or not oracle.gives_up(policy.retry, ended), "an attempt that the policy forbids"
     elif task.status is TaskStatus.READY:
@@ -240,13 +256,37 @@ def check_end(playing: Playing) -> None:
     }
     assert run.status.value == oracle.outcome(story, failed)
     assert (run.failure is not None) == (run.status is RunStatus.FAILED)
-    for phase, paths in plan.phases.items():
+    for phase, listed in plan.phases.items():
+        paths = [path for path in listed if path not in playing.scenario.adopted]
+        if phase is Phase.ROLLBACK:
+            paths = check_rollback(playing, ran=oracle.phase_ran(story, phase, failed))
+            if not paths:
+                continue
         if not oracle.phase_ran(story, phase, failed):
             not_begun = (TaskStatus.CANCELLED, None) if phase is Phase.MAIN else (TaskStatus.SKIPPED, SkipReason.PHASE)
             assert {(run.tasks[path].status, run.tasks[path].skip) for path in paths} <= {not_begun}
             continue
         for path in paths:
             check_fate(playing, run.tasks[path], cut=story.cut(phase) is not None)
+
+
+def check_rollback(playing: Playing, *, ran: bool) -> list[str]:
+    """The order in which completed tasks were undone. Answers the tasks whose fate is that of any other task's."""
+    run, plan = playing.run, playing.scenario.plan
+    owners = [path for path in plan.rollbacks if run.tasks[path].status is TaskStatus.COMPLETED]
+    if not ran or not owners:
+        return list(plan.tasks_of(Phase.ROLLBACK)) if owners or not ran else []
+    for owner in plan.rollbacks.keys() - owners:
+        assert {run.tasks[path].skip for path in plan.rollbacks[owner]} == {SkipReason.NOTHING_TO_UNDO}
+    place = list(plan.rollbacks).index
+    owners.sort(key=lambda path: (run.tasks[path].finished_at or 0, place(path)), reverse=True)
+    over = 0
+    for owner in owners:
+        group = [run.tasks[path] for path in plan.rollbacks[owner]]
+        begun = [task.ready_at for task in group if task.ready_at is not None]
+        assert not begun or min(begun) >= over, f"{owner} is undone before what completed later"
+        over = max([over, *(task.finished_at or 0 for task in group)])
+    return [path for owner in owners for path in plan.rollbacks[owner]]
 
 
 def check_fate(playing: Playing, task: TaskRun, *, cut: bool) -> None:

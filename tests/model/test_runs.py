@@ -15,10 +15,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from millrace.core.events import (
     Admitted,
     AttemptCompleted,
+    AttemptExpired,
     AttemptFailed,
     AttemptLost,
     AttemptWithdrawn,
     CancelRequested,
+    Delayed,
     Evaluated,
     Event,
     PauseRequested,
@@ -53,6 +55,7 @@ SURPRISES = st.one_of(
     st.builds(AttemptFailed, SURPRISING_PATHS, SURPRISING_NUMBERS, st.builds(failure, KINDS)),
     st.builds(AttemptLost, SURPRISING_PATHS, SURPRISING_NUMBERS),
     st.builds(AttemptWithdrawn, SURPRISING_PATHS, SURPRISING_NUMBERS),
+    st.builds(AttemptExpired, SURPRISING_PATHS, SURPRISING_NUMBERS),
     st.builds(Evaluated, st.sampled_from(["", "nowhere"]), st.booleans()),
     st.builds(TimerFired, st.sampled_from(TimerKind)),
 )
@@ -61,12 +64,14 @@ SURPRISES = st.one_of(
 class Runs(RuleBasedStateMachine):
     playing: Playing
 
-    @initialize(scenario=scenarios(), admitted=st.sampled_from([True, True, True, False]))
-    def start(self, scenario: Scenario, admitted: bool) -> None:
+    @initialize(scenario=scenarios(), start=st.sampled_from(["admitted", "admitted", "delayed", "waits"]))
+    def start(self, scenario: Scenario, start: str) -> None:
         self.playing = Playing(scenario)
         rules.check_run(self.playing)
-        if admitted:
+        if start == "admitted":
             self.deliver(Admitted())
+        elif start == "delayed":
+            self.deliver(Delayed(self.playing.now + 20 * SECOND))
 
     # --- workers ------------------------------------------------------------------------------------------------------
 
@@ -109,6 +114,19 @@ class Runs(RuleBasedStateMachine):
     def workers_stop_what_they_were_told_to(self, hold: bool) -> None:
         keys = [key for key, attempt in self.playing.live.items() if attempt.asked_to_stop]
         self.deliver_all([AttemptFailed(*key, failure(FailureKind.CANCELLED)) for key in keys], hold)
+
+    @precondition(lambda self: any(self.waits_too_long(key) for key in self.scheduled()))
+    @rule(hold=HOLD)
+    def nobody_claims_an_attempt_in_time(self, hold: bool) -> None:
+        """The store takes it back as it takes back what a pause withdraws: in the transaction that leaves the fact."""
+        expired = [key for key in self.scheduled() if self.waits_too_long(key)]
+        for key in expired:
+            del self.playing.live[key]
+        self.deliver_all([AttemptExpired(*key) for key in expired], hold)
+
+    def waits_too_long(self, key: Key) -> bool:
+        until = self.playing.live[key].effect.queue_until
+        return until is not None and until <= self.playing.now
 
     def claimed(self, place: int) -> Key:
         key = chosen(list(self.playing.live), place)
@@ -153,7 +171,7 @@ class Runs(RuleBasedStateMachine):
     @rule(place=PLACE, hold=HOLD)
     def an_old_fact_comes_again(self, place: int, hold: bool) -> None:
         event = chosen(self.playing.told, place)
-        if not isinstance(event, CancelRequested):
+        if not isinstance(event, CancelRequested | Delayed):
             self.deliver(event, hold)
 
     @rule(event=SURPRISES, hold=HOLD)

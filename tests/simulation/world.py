@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from sqlalchemy import Connection
 
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import EnvironmentSecrets
+from millrace.auth.secrets import SecretChain
 from millrace.core.plan import Plan
 from millrace.core.states import FINISHED_RUN
 from millrace.core.values import SECOND, JsonValue
@@ -271,7 +271,7 @@ class Generation:
             self.engine,
             Registry(ChanceRunner(world)),
             Words(),
-            EnvironmentSecrets({}, None, masker),
+            SecretChain([], masker),
             masker,
             clock,
             LogShipper(self.store, bus),

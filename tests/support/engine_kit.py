@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, text
 
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import EnvironmentSecrets
+from millrace.auth.secrets import EnvironmentSecrets, SecretChain
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.run import RunState
 from millrace.core.values import SECOND
@@ -194,7 +194,7 @@ class Machine:
         self.bus = bus
         self.engine = Engine(store, kit.plans, kit.evaluator, kit.clock, kit.ids, bus, wakeups)
         self.shipper = LogShipper(store, bus)
-        secrets = EnvironmentSecrets(kit.environment, None, kit.masker)
+        secrets = SecretChain([EnvironmentSecrets(kit.environment)], kit.masker)
         self.worker = Worker(
             Surroundings(self.engine, kit.work, kit.evaluator, secrets, kit.masker, kit.clock, self.shipper),
             slots=slots,

@@ -1,6 +1,7 @@
 """A whole Millrace in this process: SQLite file, engine, worker and API, with task types of its own, and no socket.
 
-`hold` runs until it is cancelled, `echo` answers and logs what it is given, `fail` fails.
+`hold` runs until it is cancelled, `echo` answers and logs what it is given, `fail` fails, `write` writes files and
+`read` answers what is in one.
 """
 
 import asyncio
@@ -15,11 +16,17 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from millrace.api.create import create_app
+from millrace.app.artifacts.attempts import ArtifactFiles
+from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.container import Container, build_container
 from millrace.app.plans import StoredPlans
-from millrace.auth.first_admin import ensure_first_admin
+from millrace.artifacts.local import LocalObjects
+from millrace.auth.first_admin import KEY_FILE, ensure_first_admin
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import EnvironmentSecrets
+from millrace.auth.secrets import SecretChain
+from millrace.auth.vault.connections import StoredConnections
+from millrace.auth.vault.secrets import StoredSecrets
+from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
 from millrace.core.values import SECOND, JsonObject
 from millrace.definition.expressions.evaluator import CelEvaluator
@@ -74,11 +81,40 @@ class Fail(TestRunner):
         return Failed.because("it was asked to fail")
 
 
+class Write(TestRunner):
+    """`value`: the text of each file by its name; one called `fail` fails the task, one called `hold` holds it."""
+
+    type: ClassVar[str] = "write"
+
+    async def run(self, config: AnyConfig, context: RunnerContext) -> Outcome:
+        written = {
+            name: await context.artifacts.write(_parts(text.encode()), name=name, media_type="text/plain")
+            for name, text in config.value.items()
+        }
+        if "hold" in written:
+            await asyncio.Event().wait()
+        return Failed.because("it was asked to fail") if "fail" in written else Completed(dict(written))
+
+
+class Read(TestRunner):
+    type: ClassVar[str] = "read"
+
+    async def run(self, config: AnyConfig, context: RunnerContext) -> Outcome:
+        async with context.artifacts.open(config.value) as file:
+            return Completed(b"".join([part async for part in file.parts]).decode())
+
+
+async def _parts(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
 class Runners:
     """Meets `ports.runner.RunnerRegistry`."""
 
     def __init__(self) -> None:
-        self._runners: dict[str, AnyRunner] = {runner.type: runner for runner in (Echo(), Hold(), Fail())}
+        self._runners: dict[str, AnyRunner] = {
+            runner.type: runner for runner in (Echo(), Hold(), Fail(), Write(), Read())
+        }
 
     def get(self, task_type: str) -> AnyRunner | None:
         return self._runners.get(task_type)
@@ -103,6 +139,11 @@ class Installation:
     container: Container
     database: CountingDatabase
     key: str
+    objects: LocalObjects
+    vault: Vault
+    masker: SecretMasker
+    secrets: SecretChain
+    connections: StoredConnections
 
     def client(self, key: str | None = None) -> httpx2.AsyncClient:
         """A client with the given key; `""` sends none, and by default it is the administrator's."""
@@ -120,18 +161,29 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
     settings = Settings(home=home)
     clock, ids, bus, runners = SystemClock(), Uuid7Ids(), LocalBus(), Runners()
     database = await CountingDatabase.open(settings.database_path, clock=clock)
-    store = SqliteStore(database)
+    objects = LocalObjects(settings.artifacts_dir)
+    payloads = StoredPayloads(objects, settings.max_row_bytes)
+    store = SqliteStore(database, payloads)
     plans = StoredPlans(database)
-    engine = Engine(store, plans, CelEvaluator(), clock, ids, bus, Wakeups())
+    engine = Engine(store, plans, CelEvaluator(), clock, ids, bus, Wakeups(), payloads=payloads)
     masker = SecretMasker()
+    vault = await open_vault(settings, database, clock)
+    secrets = SecretChain([StoredSecrets(database, vault)], masker)
+    connections = StoredConnections(database, vault, masker)
+    objects = LocalObjects(settings.artifacts_dir)
     around = Surroundings(
         engine,
         runners,
         CelEvaluator(),
-        EnvironmentSecrets({}, None, masker),
+        secrets,
         masker,
         clock,
         LogShipper(store, bus),
+        artifacts=ArtifactFiles(
+            database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=None
+        ),
+        payloads=payloads,
+        largest_output=settings.max_output_bytes,
     )
     worker = Worker(
         around, slots=16, queues=("default",), new_id=ids.new, installation_id=await store.installation_id()
@@ -140,23 +192,31 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
     container = build_container(
         settings=settings,
         database=database,
+        file=database,
+        objects=objects,
         store=store,
         engine=engine,
         plans=plans,
+        evaluator=CelEvaluator(),
         runners=runners,
         bus=bus,
         clock=clock,
         ids=ids,
+        vault=vault,
+        masker=masker,
+        secrets=secrets,
+        connections=connections,
         doctor=no_problems,
     )
-    key = await ensure_first_admin(database, clock, ids, home)
-    assert key is not None
+    key = await ensure_first_admin(database, clock, ids, home) or (home / KEY_FILE).read_text()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
+        stack.callback(objects.close)
         loops = [asyncio.create_task(engine.run()), asyncio.create_task(worker.run())]
         engine.attach(worker)
         try:
-            yield Installation(create_app(container), container, database, key)
+            app = create_app(container)
+            yield Installation(app, container, database, key, objects, vault, masker, secrets, connections)
         finally:
             await worker.drain(0)
             for loop in loops:

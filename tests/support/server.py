@@ -64,6 +64,7 @@ class MillraceProcess:
             if process.poll() is not None:
                 raise AssertionError(f"millrace ended with {process.returncode}:\n{self.log.read_text()}")
             if time.monotonic() - began > READY_WITHIN:
+                self.kill()
                 raise AssertionError(f"millrace was not ready in {READY_WITHIN} s:\n{self.log.read_text()}")
             time.sleep(0.01)
         return time.monotonic() - began

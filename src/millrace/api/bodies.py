@@ -5,6 +5,7 @@ and so that large answers go out as they are stored.
 """
 
 import json
+import re
 from typing import Any, TypeVar
 
 import orjson
@@ -21,6 +22,8 @@ YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "
 JSON_TYPE = "application/json"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+_PLACE = re.compile(r" at line \d+, column \d+$")
 
 
 async def document(request: Request) -> JsonValue:
@@ -50,6 +53,18 @@ async def checked(request: Request, model: type[ModelT]) -> ModelT:
     except ValidationError as error:
         faults = faults_of(error.errors(include_url=False, include_input=False))
         raise InvalidRequest("invalid_request", "the request is not valid", faults=faults) from None
+
+
+async def checked_in_private(request: Request, model: type[ModelT]) -> ModelT:
+    """As `checked`, for bodies with secrets: what cannot be read is not repeated, not even the word it breaks at."""
+    try:
+        return await checked(request, model)
+    except Unreadable as error:
+        if error.code != "unreadable":
+            raise
+        place = _PLACE.search(error.message)
+        message = "the body is not the JSON or YAML that is taken here" + (place[0] if place else "")
+        raise Unreadable("unreadable", f"{message}; put the value in quotes") from None
 
 
 def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:

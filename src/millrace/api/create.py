@@ -7,8 +7,27 @@ from fastapi import APIRouter, Depends, FastAPI
 from millrace.api import openapi, problems
 from millrace.api.deps import authenticated
 from millrace.api.middleware import BodyLimit, SecurityHeaders
+from millrace.api.routes import (
+    artifacts,
+    connections,
+    control,
+    database,
+    deployments,
+    events,
+    histories,
+    retention,
+    runs,
+    secrets,
+    starts,
+    system,
+    tasks,
+    trigger_previews,
+    trigger_rows,
+    versions,
+    workflows,
+)
 from millrace.api.routes import open as open_routes
-from millrace.api.routes import runs, system, workflows
+from millrace.api.stream import Streams
 from millrace.app.container import Container
 
 
@@ -22,14 +41,33 @@ def create_app(container: Container) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.container = container
+    app.state.streams = Streams()
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)])
-    for part in (workflows, runs, system):
+    for part in (
+        artifacts,
+        workflows,
+        versions,
+        deployments,
+        tasks,
+        starts,
+        control,
+        runs,
+        histories,
+        events,
+        trigger_previews,
+        trigger_rows,
+        retention,
+        database,
+        secrets,
+        connections,
+        system,
+    ):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(open_routes.router)
     problems.install(app)
-    openapi.describe(app, container.runners)
+    openapi.describe(app, container.runners, container.trigger_types)
     # The last one added is the outermost: also a refused body gets the headers.
-    app.add_middleware(BodyLimit, limit=container.settings.max_body_bytes)
+    app.add_middleware(BodyLimit, limit=container.settings.max_body_bytes, streamed=[("POST", "/api/v1/artifacts")])
     app.add_middleware(SecurityHeaders)
     return app

@@ -3,6 +3,8 @@
 Plain ASGI, since wrapping each response object would cost more than most requests do.
 """
 
+from collections.abc import Collection
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,12 +48,14 @@ class SecurityHeaders:
 class BodyLimit:
     """Refuses bodies above `limit` bytes: by their declared length at once, else as soon as they have grown so long."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, streamed: Collection[tuple[str, str]] = ()) -> None:
+        """`streamed`: method and path of requests whose routes read the body in parts and limit it themselves."""
         self._app = app
         self._limit = limit
+        self._streamed = frozenset(streamed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or (scope["method"], scope["path"]) in self._streamed:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from millrace.api.schemas.system import Problem
 from millrace.definition import definition_json_schema
 from millrace.ports.runner import RunnerRegistry
+from millrace.ports.trigger import TriggerTypes
 
 DESCRIPTION = """Send an API key in the header `X-API-Key`. Bodies are JSON or YAML. Lists answer
 `{"items", "next_cursor"}`; pass `next_cursor` on as `cursor`. Errors are problem documents (RFC 9457) with a stable
@@ -16,18 +17,18 @@ DESCRIPTION = """Send an API key in the header `X-API-Key`. Bodies are JSON or Y
 COMPONENTS = "#/components/schemas/"
 
 
-def describe(app: FastAPI, runners: RunnerRegistry) -> None:
+def describe(app: FastAPI, runners: RunnerRegistry, trigger_types: TriggerTypes) -> None:
     """Make `app.openapi()` answer the whole document; made at the first request for it."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app, runners)
+            app.openapi_schema = _document(app, _definition(runners, trigger_types))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _document(app: FastAPI, runners: RunnerRegistry) -> dict[str, Any]:
+def _document(app: FastAPI, definition: dict[str, Any]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -36,7 +37,7 @@ def _document(app: FastAPI, runners: RunnerRegistry) -> dict[str, Any]:
         separate_input_output_schemas=False,
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas.update(_definition(runners))
+    schemas.update(definition)
     schemas["Problem"] = {**Problem.model_json_schema(ref_template=COMPONENTS + "{model}")}
     schemas.update(schemas["Problem"].pop("$defs", {}))
     problem = {
@@ -52,9 +53,9 @@ def _document(app: FastAPI, runners: RunnerRegistry) -> dict[str, Any]:
     return document
 
 
-def _definition(runners: RunnerRegistry) -> dict[str, Any]:
+def _definition(runners: RunnerRegistry, trigger_types: TriggerTypes) -> dict[str, Any]:
     """The schema of definitions with its parts as components of their own."""
-    schema = _relocated(definition_json_schema(runners.types()))
+    schema = _relocated(definition_json_schema(runners.types(), trigger_types))
     parts = schema.pop("$defs", {})
     schema.pop("$schema", None)
     return {**parts, "Definition": schema}

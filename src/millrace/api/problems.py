@@ -26,6 +26,8 @@ from millrace.core.errors import (
     Unavailable,
     Unreadable,
 )
+from millrace.ports.objects import ObjectStoreError, ObjectStoreUnavailable
+from millrace.ports.payloads import PayloadLost
 from millrace.ports.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,8 @@ def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
     app.add_exception_handler(MillraceError, _millrace_error)
     app.add_exception_handler(StoreUnavailable, _store_unavailable)
+    app.add_exception_handler(ObjectStoreError, _object_store_error)
+    app.add_exception_handler(PayloadLost, _payload_lost)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _defect)
@@ -94,6 +98,18 @@ async def _millrace_error(_: Request, error: Exception) -> Response:
 async def _store_unavailable(_: Request, error: Exception) -> Response:
     logger.error("a request failed because the store is unavailable: %s", error)
     return problem(503, "store_unavailable", "the database is not available; try again later", headers=RETRY_AFTER)
+
+
+async def _object_store_error(_: Request, error: Exception) -> Response:
+    logger.error("a request failed because of the artifact store: %s", error)
+    if isinstance(error, ObjectStoreUnavailable):
+        return problem(503, "artifact_store_unavailable", str(error), headers=RETRY_AFTER)
+    return problem(500, "artifact_lost", str(error))
+
+
+async def _payload_lost(_: Request, error: Exception) -> Response:
+    logger.error("a request failed because of the artifact store: %s", error)
+    return problem(500, "payload_lost", str(error))
 
 
 async def _validation_error(_: Request, error: Exception) -> Response:
@@ -129,7 +145,9 @@ def _place(location: Sequence[int | str]) -> str:
 
 
 def _remedy(error: Any) -> str:
-    return "remove it, or correct its name" if error["type"] == "extra_forbidden" else ""
+    if error["type"] == "extra_forbidden":
+        return "remove it, or correct its name"
+    return str((error.get("ctx") or {}).get("remedy", ""))
 
 
 def _cleaned(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Small work that is done in batches, away from requests."""
 
+from millrace.app.histories.repository import delete_old_changes
 from millrace.app.runs.repository import delete_expired_keys
 from millrace.auth.authentication import Authenticator
 from millrace.engine.service import Service
@@ -7,6 +8,10 @@ from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 
 KEYS_AT_ONCE = 500
+
+CHANGES_KEPT = 200_000
+"""So far back a stream of all runs can be resumed; the records themselves are kept as long as their runs."""
+CHANGES_AT_ONCE = 5_000
 
 
 class KeyUseWriter(Service):
@@ -37,3 +42,19 @@ class ExpiredKeys(Service):
         now = self._clock.now()
         deleted = await self._database.write(lambda connection: delete_expired_keys(connection, now, KEYS_AT_ONCE))
         return 1.0 if deleted == KEYS_AT_ONCE else None
+
+
+class OldChanges(Service):
+    """Shortens the line of changes that streams of all runs follow."""
+
+    interval = 60.0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    async def run_once(self) -> float | None:
+        deleted = await self._database.write(
+            lambda connection: delete_old_changes(connection, CHANGES_KEPT, CHANGES_AT_ONCE)
+        )
+        return 0.1 if deleted == CHANGES_AT_ONCE else None

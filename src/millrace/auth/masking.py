@@ -1,40 +1,61 @@
 """Meets `ports.secrets.Masker`: replaces secret values, in every form they commonly take, by `***`.
 
-It stands on the path of every log line and output, so with no secrets known `text` returns at once. Values are only
-ever added: one that was rotated away must not appear in a late log line either.
+It stands on the path of every log line and output, so with no secrets known `text` returns at once, and with very many
+its cost depends on the text and hardly on their number. Values are only ever added: one that was rotated away must not
+appear in a late log line either.
 """
 
-import base64
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from types import MappingProxyType
 
+from millrace.auth.forms import forms_of
 from millrace.core.values import JsonValue
 
 MASK = "***"
 
-SHORTEST_LINE = 8
-"""Lines of a secret of many lines are masked one by one, for output is logged by lines; shorter ones say nothing."""
+MANY_FORMS = 1000
+"""Up to here, and up to one for each character of the text, looking for each form in turn is the faster way; beyond,
+the text is gone through once and forms are looked up by their first characters."""
+
+GRAM = 6
+"""First characters by which forms are told apart; as many as the shortest secret has."""
 
 _URL_PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s@]+@")
 """A password in a URL is one whether or not it was defined as a secret."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is masked, at one moment: replaced as a whole, as learning and masking may happen in two threads."""
+
+    values: frozenset[str] = frozenset()
+    forms: frozenset[str] = frozenset()
+    gram: int = GRAM
+    by_gram: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
+
+
 class SecretMasker:
     def __init__(self, values: Iterable[str] = ()) -> None:
-        self._values: set[str] = set()
-        self._forms: tuple[str, ...] = ()
+        self._known = _Known()
+        self._learning = Lock()
         self.learn(values)
 
     def learn(self, values: Iterable[str]) -> None:
         """Mask these values from now on, too."""
-        fresh = {value for value in values if value} - self._values
-        if fresh:
-            self._values |= fresh
-            forms = {form for value in fresh for form in forms_of(value)}
-            # The longest first: a form that is part of another must not leave the rest of it standing.
-            self._forms = tuple(sorted(forms.union(self._forms), key=len, reverse=True))
+        fresh = {value for value in values if value} - self._known.values
+        if not fresh:
+            return
+        with self._learning:
+            known = self._known
+            forms = known.forms | {form for value in fresh for form in forms_of(value)}
+            gram = min(GRAM, *map(len, forms))
+            by_gram: dict[str, list[str]] = {}
+            for form in forms:
+                by_gram.setdefault(form[:gram], []).append(form)
+            self._known = _Known(known.values | fresh, forms, gram, by_gram)
 
     def text(self, text: str) -> str:
         text = self._without_secrets(text)
@@ -42,53 +63,50 @@ class SecretMasker:
 
     def value(self, value: JsonValue) -> JsonValue:
         """The value with the secrets in its texts and keys masked; the value itself while no secret is known."""
-        return _mapped(value, self._without_secrets) if self._forms else value
+        return self._mapped(value, self._without_secrets) if self._known.forms else value
 
     def shown(self, value: JsonValue) -> JsonValue:
-        return _mapped(value, self.text)
+        return self._mapped(value, self.text)
 
     def _without_secrets(self, text: str) -> str:
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MASK)
-        return text
+        known = self._known
+        if not known.forms:
+            return text
+        found = [form for form in self._candidates(known, text) if form in text]
+        return _masked(text, found) if found else text
+
+    def _candidates(self, known: _Known, text: str) -> Iterable[str]:
+        """The forms that may be in the text."""
+        if len(known.forms) <= min(MANY_FORMS, len(text)):
+            return known.forms
+        gram, index = known.gram, known.by_gram
+        begun = {part for at in range(len(text) - gram + 1) if (part := text[at : at + gram]) in index}
+        return [form for part in begun for form in index[part]]
+
+    def _mapped(self, value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+        """The value with every text and key in it changed. A number that is a secret becomes a mask."""
+        if isinstance(value, str):
+            return change(value)
+        if isinstance(value, list):
+            return [self._mapped(item, change) for item in value]
+        if isinstance(value, dict):
+            return {change(key): self._mapped(item, change) for key, item in value.items()}
+        if value is not None and not isinstance(value, bool) and str(value) in self._known.values:
+            return MASK
+        return value
 
 
-def _mapped(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
-    """The value with every text and key in it changed."""
-    if isinstance(value, str):
-        return change(value)
-    if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
-    if isinstance(value, dict):
-        return {change(key): _mapped(item, change) for key, item in value.items()}
-    return value
-
-
-def forms_of(value: str) -> Iterator[str]:
-    """The value, and what it looks like inside base64, URLs and JSON."""
-    yield value
-    for line in value.splitlines():
-        line = line.strip()
-        if len(line) >= SHORTEST_LINE and not line.startswith("-----"):
-            yield line
-    raw = value.encode()
-    for offset in range(3):
-        for alphabet in (base64.b64encode, base64.urlsafe_b64encode):
-            yield _base64_core(alphabet(b"\0" * offset + raw).decode(), offset, len(raw))
-    for encoded in (quote(value, safe=""), quote(value), quote_plus(value)):
-        yield encoded
-        yield _lower_hex(encoded)
-    yield json.dumps(value)[1:-1]
-    yield json.dumps(value, ensure_ascii=False)[1:-1]
-
-
-def _base64_core(encoded: str, offset: int, length: int) -> str:
-    """The characters that depend on the value alone, whatever stands before it (`offset` bytes) and after it."""
-    return encoded[-(-8 * offset // 6) : 8 * (offset + length) // 6]
-
-
-def _lower_hex(encoded: str) -> str:
-    """Some encoders write `%2f` where others write `%2F`."""
-    head, *rest = encoded.split("%")
-    return "%".join([head, *(part[:2].lower() + part[2:] for part in rest)])
+def _masked(text: str, forms: Iterable[str]) -> str:
+    """The text with a mask in place of every stretch that one form or several that overlap cover."""
+    covered: list[tuple[int, int]] = []
+    for form in forms:
+        begin = text.find(form)
+        while begin >= 0:
+            covered.append((begin, begin + len(form)))
+            begin = text.find(form, begin + 1)
+    parts, end = [], 0
+    for first, last in sorted(covered):
+        if first >= end:
+            parts += [text[end:first], MASK]
+        end = max(end, last)
+    return "".join([*parts, text[end:]])

@@ -26,14 +26,51 @@ class Permission(StrEnum):
     RUN_READ = "run:read"
     RUN_START = "run:start"
     RUN_CONTROL = "run:control"
+    TRIGGER_READ = "trigger:read"
+    TRIGGER_CONTROL = "trigger:control"
+    EVENT_READ = "event:read"
+    ARTIFACT_READ = "artifact:read"
+    ARTIFACT_UPLOAD = "artifact:upload"
+    ARTIFACT_DELETE = "artifact:delete"
     WORKER_READ = "worker:read"
     DOCTOR_READ = "doctor:read"
+    RETENTION_READ = "retention:read"
+    RETENTION_RUN = "retention:run"
+    DATABASE_BACKUP = "database:backup"
     SETTINGS_READ = "settings:read"
+    SECRET_READ = "secret:read"  # noqa: S105
+    SECRET_WRITE = "secret:write"  # noqa: S105
+    CONNECTION_READ = "connection:read"
+    CONNECTION_WRITE = "connection:write"
+    CONNECTION_TEST = "connection:test"
+    ENCRYPTION_KEY_ROTATE = "encryption_key:rotate"
 
 
-_VIEW = frozenset({Permission.WORKFLOW_READ, Permission.RUN_READ})
-_OPERATE = _VIEW | {Permission.RUN_START, Permission.RUN_CONTROL, Permission.WORKER_READ, Permission.DOCTOR_READ}
-_DEVELOP = _OPERATE | {Permission.WORKFLOW_WRITE}
+_VIEW = frozenset(
+    {
+        Permission.WORKFLOW_READ,
+        Permission.RUN_READ,
+        Permission.TRIGGER_READ,
+        Permission.ARTIFACT_READ,
+        Permission.EVENT_READ,
+    }
+)
+_OPERATE = _VIEW | {
+    Permission.ARTIFACT_UPLOAD,
+    Permission.RUN_START,
+    Permission.RUN_CONTROL,
+    Permission.TRIGGER_CONTROL,
+    Permission.WORKER_READ,
+    Permission.DOCTOR_READ,
+    Permission.RETENTION_READ,
+}
+_DEVELOP = _OPERATE | {
+    Permission.ARTIFACT_DELETE,
+    Permission.WORKFLOW_WRITE,
+    Permission.SECRET_READ,
+    Permission.CONNECTION_READ,
+    Permission.CONNECTION_TEST,
+}
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
     Role.ADMIN: frozenset(Permission),

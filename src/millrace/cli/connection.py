@@ -7,6 +7,7 @@ or the host and port of the settings, in this order. The key is `MILLRACE_API_KE
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -108,8 +109,66 @@ class Connection:
     def post(self, path: str, body: JsonValue = None, *, headers: dict[str, str] | None = None) -> Any:
         return self._send("POST", path, json={} if body is None else body, headers=headers)
 
+    def put(self, path: str, body: JsonValue) -> Any:
+        return self._send("PUT", path, json=body)
+
+    def patch(self, path: str, body: JsonValue) -> Any:
+        return self._send("PATCH", path, json=body)
+
     def send_text(self, method: str, path: str, text: bytes, media_type: str) -> Any:
         return self._send(method, path, content=text, headers={"Content-Type": media_type})
+
+    def send_stream(self, path: str, parts: Iterator[bytes], media_type: str, *, size: int | None, **query: str) -> Any:
+        """Post a body that is never in memory as a whole."""
+        headers = {"Content-Type": media_type, **({} if size is None else {"Content-Length": str(size)})}
+        return self._send("POST", path, content=parts, headers=headers, params=query)
+
+    def delete(self, path: str) -> Any:
+        return self._send("DELETE", path)
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[Iterator[bytes]]:
+        """The bytes of an answer as they come. An answer that breaks off is an error, whatever came of it."""
+        with self.file(path) as (_, parts):
+            yield parts
+
+    @contextmanager
+    def file(self, path: str, *, silence: float = 60) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """As `stream`, with the file's `ETag` before it; the server may be silent for so many seconds."""
+        import httpx2
+
+        try:
+            with self._client.stream("GET", path, timeout=httpx2.Timeout(10, read=silence)) as response:
+                if not response.is_success:
+                    response.read()
+                    raise ProblemError(response.status_code, _problem(response))
+                yield response.headers.get("ETag", "").strip('"'), response.iter_bytes()
+        except httpx2.RemoteProtocolError as error:
+            raise CommandError(f"{self.url} broke off in the middle: {error}", EXIT_FAILED) from None
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from None
+
+    @contextmanager
+    def lines(
+        self, path: str, *, headers: dict[str, str], silence: float, **query: str | int | None
+    ) -> Iterator[Iterator[str]]:
+        """The lines of an answer as they come; after `silence` seconds without one the server counts as gone."""
+        import httpx2
+
+        params = {key: value for key, value in query.items() if value is not None}
+        limits = httpx2.Timeout(10, read=silence)
+        try:
+            with self._client.stream("GET", path, params=params, headers=headers, timeout=limits) as response:
+                if not response.is_success:
+                    response.read()
+                    raise ProblemError(response.status_code, _problem(response))
+                yield response.iter_lines()
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _unreachable(self, error: Exception) -> CommandError:
+        message = f"no Millrace server answers at {self.url} ({error}); start one with `millrace up`"
+        return CommandError(message, EXIT_UNREACHABLE)
 
     def _send(self, method: str, path: str, **request: Any) -> Any:
         import httpx2
@@ -119,8 +178,7 @@ class Connection:
         except httpx2.ReadTimeout:
             raise CommandError(f"{self.url} took too long to answer; it may still be at work", EXIT_FAILED) from None
         except httpx2.HTTPError as error:
-            message = f"no Millrace server answers at {self.url} ({error}); start one with `millrace up`"
-            raise CommandError(message, EXIT_UNREACHABLE) from None
+            raise self._unreachable(error) from None
         if response.is_success:
             return response.json() if response.content else None
         raise ProblemError(response.status_code, _problem(response))

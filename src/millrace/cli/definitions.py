@@ -1,4 +1,4 @@
-"""Commands about definitions: validate and apply. Both send files as they are; the server alone knows the rules."""
+"""Definitions as files: which they are, and whether they are valid. The server alone knows the rules."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def validate(paths: Paths, as_json: AsJson = False, server: Server = None) -> No
     with Connection(server) as connection:
         for path in definition_files(paths):
             try:
-                answer = connection.send_text("POST", "/workflows/validate", path.read_bytes(), SUFFIXES[path.suffix])
+                answer = send_file(connection, "/workflows/validate", path)
             except ProblemError as error:
                 results.append({"file": str(path), "valid": False, "problem": error.problem, "text": str(error)})
             else:
@@ -31,68 +31,39 @@ def validate(paths: Paths, as_json: AsJson = False, server: Server = None) -> No
     else:
         for result in results:
             typer.echo(f"{result['file']}: {'valid' if result['valid'] else result['text']}")
-            _print_warnings(result.get("warnings", []))
+            print_warnings(result.get("warnings", []))
     if not all(result["valid"] for result in results):
         raise typer.Exit(EXIT_FAILED)
 
 
-def apply(
-    paths: Annotated[list[Path], typer.Option("--file", "-f", help="File or folder; may be repeated.", exists=True)],
-    as_json: AsJson = False,
-    server: Server = None,
-) -> None:
-    """Create or update workflows from files. Applying the same file twice changes nothing."""
-    results: list[dict[str, Any]] = []
-    failed = False
-    with Connection(server) as connection:
-        for path in definition_files(paths):
-            try:
-                results.append({"file": str(path), **_apply_file(connection, path)})
-            except ProblemError as error:
-                failed = True
-                results.append({"file": str(path), "outcome": "refused", "problem": error.problem, "text": str(error)})
-    if as_json:
-        print_json([{key: value for key, value in result.items() if key != "text"} for result in results])
-    else:
-        for result in results:
-            what = result.get("text") or f"{result['name']} version {result['version']}"
-            typer.echo(f"{result['outcome']:<9} {result['file']}: {what}")
-            _print_warnings(result.get("warnings", []))
-    if failed:
-        raise typer.Exit(EXIT_FAILED)
-
-
 def definition_files(paths: list[Path]) -> Iterator[Path]:
+    """The files, each once; of a folder all that are not hidden."""
+    seen: set[Path] = set()
     for path in paths:
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
-            if not found:
-                raise CommandError(f"{path} holds no .yaml, .yml or .json file")
-            yield from found
-        elif path.suffix in SUFFIXES:
-            yield path
-        else:
-            raise CommandError(f"{path}: a definition is a .yaml, .yml or .json file")
+        for file in _files_of(path):
+            place = file.resolve()
+            if place not in seen:
+                seen.add(place)
+                yield file
 
 
-def _apply_file(connection: Connection, path: Path) -> dict[str, Any]:
-    """Let the server read the name, then create the workflow or replace its definition."""
-    body, media_type = path.read_bytes(), SUFFIXES[path.suffix]
-    checked = connection.send_text("POST", "/workflows/validate", body, media_type)
-    name = checked["definition"]["name"]
-    before = _existing(connection, name)
-    if before is None:
-        after, outcome = connection.send_text("POST", "/workflows", body, media_type), "created"
-    else:
-        after = connection.send_text("PUT", f"/workflows/{before['id']}?replace=true", body, media_type)
-        outcome = "unchanged" if after["updated_at"] == before["updated_at"] else "updated"
-    return {"outcome": outcome, "name": name, "version": after["version"], "warnings": after.get("warnings", [])}
+def send_file(connection: Connection, path: str, file: Path) -> Any:
+    """Post a file as it is."""
+    return connection.send_text("POST", path, file.read_bytes(), SUFFIXES[file.suffix])
 
 
-def _existing(connection: Connection, name: str) -> dict[str, Any] | None:
-    return next((item for item in connection.pages("/workflows", name=name) if item["name"] == name), None)
-
-
-def _print_warnings(warnings: list[Any]) -> None:
+def print_warnings(warnings: list[Any]) -> None:
     for warning in warnings:
         typer.echo(f"  warning: {warning['message'] if isinstance(warning, dict) else warning}")
+
+
+def _files_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        if path.suffix not in SUFFIXES:
+            raise CommandError(f"{path}: a definition is a .yaml, .yml or .json file")
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES and file.is_file())
+    shown = [file for file in found if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not shown:
+        raise CommandError(f"{path} holds no .yaml, .yml or .json file")
+    return shown

@@ -1,39 +1,32 @@
 """Following a run: a live picture on a terminal, plain lines in a pipe. Both read the run's records as they come."""
 
+import queue
+import threading
+import time
 from typing import Any
 
 import typer
 
-from millrace.cli.connection import Connection
+from millrace.cli.connection import CommandError, Connection
 from millrace.cli.output import MARKS, clock_time, duration, on_terminal
+from millrace.cli.streams import Event
+from millrace.cli.streams import follow as events_of
 
 FINISHED = frozenset({"completed", "failed", "cancelled"})
-WAIT_SECONDS = 20
+
+PICTURE_SECONDS = 0.25
+"""Between two looks at the tasks of a run that is shown live."""
 
 
 def follow(connection: Connection, run_id: str, *, quiet: bool = False) -> dict[str, Any]:
     """Show the run until it has finished; answers the finished run. `quiet` shows nothing."""
     if on_terminal() and not quiet:
         return _follow_live(connection, run_id)
-    after = 0
-    while True:
-        after = _print_records(connection, run_id, after, quiet=quiet)
-        run: dict[str, Any] = connection.get(f"/runs/{run_id}")
-        if run["status"] in FINISHED:
-            _print_records(connection, run_id, after, quiet=quiet)
-            return run
-
-
-def _print_records(connection: Connection, run_id: str, after: int, *, quiet: bool) -> int:
-    """Print all that is new, waiting for it a while; answers the last record's number."""
-    while True:
-        page = connection.get(f"/runs/{run_id}/events", after=after, wait_seconds=WAIT_SECONDS, limit=1000)
-        for record in page["items"]:
-            after = record["seq"]
-            if not quiet:
-                typer.echo(record_line(record))
-        if page["next_cursor"] is None:
-            return after
+    for event in events_of(connection, f"/runs/{run_id}/events"):
+        if event.name == "record" and not quiet:
+            typer.echo(record_line(event.data))
+    run: dict[str, Any] = connection.get(f"/runs/{run_id}")
+    return run
 
 
 def record_line(record: dict[str, Any]) -> str:
@@ -54,15 +47,34 @@ def record_line(record: dict[str, Any]) -> str:
 def _follow_live(connection: Connection, run_id: str) -> dict[str, Any]:
     from rich.live import Live
 
-    after = 0
+    news: queue.SimpleQueue[Event | CommandError] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(connection.url, run_id, news), daemon=True).start()
     with Live(refresh_per_second=8, transient=False) as live:
         while True:
             run: dict[str, Any] = connection.get(f"/runs/{run_id}")
             live.update(_picture(run, list(connection.pages(f"/runs/{run_id}/tasks"))))
             if run["status"] in FINISHED:
                 return run
-            page = connection.get(f"/runs/{run_id}/events", after=after, wait_seconds=2)
-            after = max([after, *(record["seq"] for record in page["items"])])
+            _next(news)
+            time.sleep(PICTURE_SECONDS)
+            while not news.empty():
+                _next(news)
+
+
+def _listen(url: str, run_id: str, news: "queue.SimpleQueue[Event | CommandError]") -> None:
+    """Hand on each event. The picture is drawn by another thread, so that many events make one picture."""
+    try:
+        with Connection(url) as connection:
+            for event in events_of(connection, f"/runs/{run_id}/events"):
+                news.put(event)
+    except CommandError as error:
+        news.put(error)
+
+
+def _next(news: "queue.SimpleQueue[Event | CommandError]") -> None:
+    event = news.get()
+    if isinstance(event, CommandError):
+        raise event
 
 
 def _picture(run: dict[str, Any], tasks: list[dict[str, Any]]) -> Any:

@@ -1,6 +1,6 @@
 """Commands about the installation: up, doctor, version."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -16,10 +16,25 @@ def up() -> None:
     raise typer.Exit(start_server())
 
 
-def doctor(as_json: AsJson = False, server: Server = None) -> None:
+def doctor(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Look at the file itself; no server may run. As `millrace db check`.")
+    ] = False,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
     """Check the database for anything that cannot be: lost runs, gaps in histories, orphans. Exit status 1 if found."""
+    if offline:
+        from millrace.cli.database import checked
+
+        print_report(checked(), as_json)
+        return
     with Connection(server) as connection:
-        report: dict[str, Any] = connection.get("/doctor")
+        print_report(connection.get("/doctor"), as_json)
+
+
+def print_report(report: dict[str, Any], as_json: bool) -> None:
+    """What the doctor found; ends the command if that is anything."""
     problems = report["problems"]
     if as_json:
         print_json(report)

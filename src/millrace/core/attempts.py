@@ -6,7 +6,7 @@ fencing (the store's half is the token).
 """
 
 from millrace.core.draft import Draft
-from millrace.core.events import AttemptCompleted, AttemptFailed, AttemptLost, AttemptWithdrawn, Verdict
+from millrace.core.events import AttemptCompleted, AttemptExpired, AttemptFailed, AttemptLost, AttemptWithdrawn, Verdict
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.phases import spread
 from millrace.core.retry import delay_after_crash, delay_after_failure
@@ -66,6 +66,20 @@ def withdrawn(draft: Draft, event: AttemptWithdrawn) -> Verdict:
     draft.record("task.withdrawn", task.path, {"attempt": task.attempt})
     # The run may have been resumed since it asked for the attempt back; then the task goes on at once.
     again(draft, task, at=max(draft.now, task.available_at or 0))
+    return Verdict.APPLIED
+
+
+def expired(draft: Draft, event: AttemptExpired) -> Verdict:
+    """The attempt never began. It counts as a failure of the task, which its policy may repeat."""
+    task = _live(draft, event.path, event.number)
+    if isinstance(task, Verdict):
+        return task
+    if task.status is TaskStatus.CANCELLING:
+        spread(draft, task.path, draft.finish(task, TaskStatus.CANCELLED))
+        return Verdict.APPLIED
+    seconds = (draft.plan.tasks[task.path].queue_timeout or 0) / SECOND
+    failure = Failure(FailureKind.QUEUE_TIMEOUT, f"no worker took the task within its queue limit of {seconds:g} s")
+    _failed(draft, task, failure)
     return Verdict.APPLIED
 
 

@@ -1,10 +1,18 @@
-"""What people and clocks ask of a whole run: admission, cancel, pause, resume, time limits."""
+"""What people and clocks ask of a whole run: admission, delayed starts, cancel, pause, resume, time limits."""
 
 from millrace.core.attempts import again
 from millrace.core.draft import Draft
-from millrace.core.effects import WithdrawAttempt
-from millrace.core.events import CancelRequested, PauseRequested, ResumeRequested, TimerFired, Verdict
-from millrace.core.phases import PHASE_TIMER, end_phases, enter, finish_run, limit_of, wind_up
+from millrace.core.effects import SetTimer, WithdrawAttempt
+from millrace.core.events import (
+    CancelRequested,
+    Delayed,
+    PauseRequested,
+    ResumeRequested,
+    TimerFired,
+    TimerKind,
+    Verdict,
+)
+from millrace.core.phases import PHASE_TIMER, TIDYING, end_phases, enter, finish_run, limit_of, wind_up
 from millrace.core.plan import Phase
 from millrace.core.run import WindUp
 from millrace.core.states import RunStatus, TaskStatus
@@ -24,10 +32,21 @@ def admit(draft: Draft) -> Verdict:
     return Verdict.APPLIED
 
 
-def cancel(draft: Draft, event: CancelRequested) -> Verdict:
-    """The first cancel ends the main part or `on_failure` and lets `finally` run; the second ends `finally` too.
+def delay(draft: Draft, event: Delayed) -> Verdict:
+    """Wait for the time the run is to start at; a time that has passed already starts it at once."""
+    if draft.started_at is not None or draft.finished:
+        return Verdict.ALREADY_APPLIED
+    if event.until <= draft.now:
+        return admit(draft)
+    draft.effects.append(SetTimer(TimerKind.START, event.until))
+    draft.record("run.delayed", data={"until": event.until})
+    return Verdict.APPLIED
 
-    A `finally` that was paused goes on: what is being ended must not wait to be resumed.
+
+def cancel(draft: Draft, event: CancelRequested) -> Verdict:
+    """The first cancel ends the main part or `on_failure` and spares what tidies up; the second ends that, too.
+
+    A rollback or `finally` that was paused goes on: what is being ended must not wait to be resumed.
     """
     if draft.finished:
         return Verdict.REFUSED
@@ -40,7 +59,7 @@ def cancel(draft: Draft, event: CancelRequested) -> Verdict:
         finish_run(draft)
         return Verdict.APPLIED
     draft.set_status(RunStatus.CANCELLING)
-    if draft.wind_up is None and (draft.phase is not Phase.FINALLY or draft.cancels > 1):
+    if draft.wind_up is None and (draft.phase not in TIDYING or draft.cancels > 1):
         wind_up(draft, WindUp.CANCEL)
     else:
         _start_held(draft)
@@ -73,6 +92,8 @@ def resume(draft: Draft, event: ResumeRequested) -> Verdict:
 
 def time_out(draft: Draft, event: TimerFired) -> Verdict:
     """The limit of the current phase passed. A timer of another phase, or of one that is ending already, is stale."""
+    if event.kind is TimerKind.START:
+        return admit(draft)
     if draft.started_at is None or limit_of(draft, draft.phase) is None:
         return Verdict.REFUSED
     if draft.finished or PHASE_TIMER[draft.phase] is not event.kind or draft.wind_up is not None:

@@ -47,6 +47,7 @@ class Draft:
         "records",
         "started_at",
         "status",
+        "undo",
         "unfinished",
         "wind_up",
     )
@@ -66,6 +67,7 @@ class Draft:
         self.started_at = run.started_at
         self.finished_at = run.finished_at
         self.unfinished = run.unfinished
+        self.undo = run.undo
         self.effects: list[Effect] = []
         self.records: list[Record] = []
         self.questions: dict[str | None, Evaluate] = {}
@@ -156,7 +158,8 @@ class Draft:
         number = task.attempt + 1
         task = self.change(task, attempt=number, live=True, available_at=at, **fields)
         expires_at = None if plan.total_timeout is None or task.ready_at is None else task.ready_at + plan.total_timeout
-        self.effects.append(ScheduleAttempt(task.path, number, at, plan.queue, plan.timeout, expires_at))
+        queue_until = None if plan.queue_timeout is None else at + plan.queue_timeout
+        self.effects.append(ScheduleAttempt(task.path, number, at, plan.queue, plan.timeout, expires_at, queue_until))
         self.record(
             "task.scheduled",
             task.path,
@@ -192,4 +195,5 @@ class Draft:
             finished_at=self.finished_at,
             tallies=self._base.tallies.updated(self._tallies),
             unfinished=self.unfinished,
+            undo=self.undo,
         )

@@ -24,6 +24,8 @@ class ScheduleAttempt:
     """Limit of the attempt from its claim."""
     expires_at: Instant | None
     """When the task's total time is over, whatever the attempt's own limit."""
+    queue_until: Instant | None = None
+    """When a worker must have claimed it."""
 
 
 @dataclass(frozen=True, slots=True)

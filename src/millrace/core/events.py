@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from millrace.core.failures import Failure
-from millrace.core.values import JsonValue
+from millrace.core.values import Instant, JsonValue
 
 
 class Verdict(StrEnum):
@@ -21,16 +21,26 @@ class Verdict(StrEnum):
 
 
 class TimerKind(StrEnum):
-    """What a timer of a run limits. A timer of another phase than the run's current one is stale and ignored."""
+    """What a timer of a run is for. A timer of another phase than the run's current one is stale and ignored."""
 
+    START = "start"
+    """A delayed start: the run is admitted when it fires."""
     RUN_TIMEOUT = "run_timeout"
     ON_FAILURE_TIMEOUT = "on_failure_timeout"
+    ROLLBACK_TIMEOUT = "rollback_timeout"
     FINALLY_TIMEOUT = "finally_timeout"
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """The run got its place under its workflow's concurrency limit and may start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """The run is not to start before `until`."""
+
+    until: Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,14 @@ class AttemptLost:
 @dataclass(frozen=True, slots=True)
 class AttemptWithdrawn:
     """The attempt was taken back before any worker claimed it."""
+
+    path: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptExpired:
+    """The attempt was taken back because no worker had claimed it within the task's `queue_timeout`."""
 
     path: str
     number: int
@@ -100,10 +118,12 @@ class TimerFired:
 
 Event: TypeAlias = (
     Admitted
+    | Delayed
     | AttemptCompleted
     | AttemptFailed
     | AttemptLost
     | AttemptWithdrawn
+    | AttemptExpired
     | Evaluated
     | CancelRequested
     | PauseRequested

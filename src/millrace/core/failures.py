@@ -13,6 +13,7 @@ from millrace.core.values import JsonObject
 class FailureKind(StrEnum):
     ERROR = "error"
     TIMEOUT = "timeout"
+    QUEUE_TIMEOUT = "queue_timeout"
     WORKER_LOST = "worker_lost"
     WORKER_STOPPED = "worker_stopped"
     CANCELLED = "cancelled"
@@ -25,6 +26,7 @@ class FailureKind(StrEnum):
 FAILURE_MEANINGS: dict[FailureKind, str] = {
     FailureKind.ERROR: "The work itself failed: a status that was not expected, an SQL error, an exit code.",
     FailureKind.TIMEOUT: "A time limit passed and the work was ended.",
+    FailureKind.QUEUE_TIMEOUT: "No worker took the task within its `queue_timeout`; the work was not begun.",
     FailureKind.WORKER_LOST: "The worker vanished during the attempt; whether the work was done is not known.",
     FailureKind.WORKER_STOPPED: "The worker was stopped and ended the attempt; it is neither a failure nor a crash.",
     FailureKind.CANCELLED: "The work was ended because its run was cancelled.",

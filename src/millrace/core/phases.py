@@ -1,11 +1,14 @@
 """How a run moves through its phases: tasks that become ready, skips that spread, phases that end, the outcome.
 
-main ──(failed, not cancelled)──> on_failure ──> finally ──> finished
-  └──────────────(otherwise)─────────────────────────┘
+main ──(failed, not cancelled)──> on_failure ──> rollback ──> finally ──> finished
+  ├──(cancelled once)────────────────────────────┘              │
+  └──(completed)────────────────────────────────────────────────┘
 
 The outcome is decided when the main part ends. Handlers cannot mend it; a failed `finally` fails a completed run.
+`rollback` undoes completed tasks, the last to complete first: one after another, whatever comes of each.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from millrace.core.draft import Draft
@@ -14,15 +17,19 @@ from millrace.core.events import Evaluated, TimerKind, Verdict
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Phase
 from millrace.core.readiness import Decision, Ending, decide
-from millrace.core.run import SkipReason, TaskRun, WindUp
-from millrace.core.states import RunStatus, TaskStatus
+from millrace.core.run import SkipReason, TaskRun, WindUp, following, undo_order
+from millrace.core.states import FINISHED_TASK, RunStatus, TaskStatus
 from millrace.core.values import SECOND, Duration, JsonObject
 
 PHASE_TIMER = {
     Phase.MAIN: TimerKind.RUN_TIMEOUT,
     Phase.ON_FAILURE: TimerKind.ON_FAILURE_TIMEOUT,
+    Phase.ROLLBACK: TimerKind.ROLLBACK_TIMEOUT,
     Phase.FINALLY: TimerKind.FINALLY_TIMEOUT,
 }
+
+TIDYING = frozenset({Phase.ROLLBACK, Phase.FINALLY})
+"""Phases that the first cancel spares."""
 
 
 def limit_of(draft: Draft, phase: Phase) -> Duration | None:
@@ -34,15 +41,62 @@ def enter(draft: Draft, phase: Phase) -> None:
     tasks = draft.plan.tasks_of(phase)
     draft.phase = phase
     draft.wind_up = None
-    draft.unfinished = len(tasks)
+    draft.undo = {}
+    adopted = phase is Phase.MAIN and draft.unfinished < len(tasks)
+    if not adopted:
+        draft.unfinished = len(tasks)
     limit = limit_of(draft, phase)
     if limit is not None:
         draft.effects.append(SetTimer(PHASE_TIMER[phase], draft.now + limit))
     if phase is not Phase.MAIN:
         draft.record("run.phase_started", data={"phase": phase.value})
+    if adopted:
+        _go_on(draft)
+        return
+    if phase is Phase.ROLLBACK:
+        _begin_rollback(draft)
+        return
     for path in tasks:
         if not draft.plan.tasks[path].needs:
             consider(draft, draft.task(path))
+
+
+def _begin_rollback(draft: Draft) -> None:
+    order = undo_order(draft.plan, draft.task)
+    draft.undo = following(order)
+    for owner in draft.plan.rollbacks.keys() - order:
+        for path in draft.plan.rollbacks[owner]:
+            draft.finish(draft.task(path), TaskStatus.SKIPPED, skip=SkipReason.NOTHING_TO_UNDO)
+    _undo(draft, order[0])
+
+
+def _undo(draft: Draft, owner: str) -> None:
+    """Start what undoes a task."""
+    for path in draft.plan.rollbacks[owner]:
+        if not draft.plan.tasks[path].needs:
+            consider(draft, draft.task(path))
+
+
+def _undo_next(draft: Draft, path: str) -> None:
+    """If what undoes a task has ended with the task at `path`, go on with the task that completed before it."""
+    owner = draft.plan.tasks[path].undoes
+    assert owner is not None, "a task of the rollback belongs to another"  # noqa: S101
+    over = all(draft.task(other).status in FINISHED_TASK for other in draft.plan.rollbacks[owner])
+    if over and owner in draft.undo and draft.wind_up is None:
+        _undo(draft, draft.undo[owner])
+
+
+def _go_on(draft: Draft) -> None:
+    """Start the main part where an earlier run left it: what waits for adopted tasks only is decided at once."""
+    for path in draft.plan.tasks_of(Phase.MAIN):
+        task = draft.task(path)
+        if task.status is not TaskStatus.PENDING:
+            continue
+        decision = decide(draft.plan.tasks[path].join, draft.tally(path))
+        if decision is Decision.RUN:
+            consider(draft, task)
+        elif decision is Decision.SKIP:
+            spread(draft, path, draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.JOIN))
 
 
 def consider(draft: Draft, task: TaskRun) -> None:
@@ -72,6 +126,8 @@ def spread(draft: Draft, path: str, ending: Ending) -> None:
                 consider(draft, task)
             elif decision is Decision.SKIP:
                 ended.append((dependent, draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.JOIN)))
+    if draft.phase is Phase.ROLLBACK:
+        _undo_next(draft, path)
     end_phases(draft)
 
 
@@ -118,7 +174,7 @@ def end_phases(draft: Draft) -> None:
             case Phase.MAIN:
                 if draft.outcome is None and not _conclude_main(draft):
                     return
-            case Phase.ON_FAILURE:
+            case Phase.ON_FAILURE | Phase.ROLLBACK:
                 pass
             case Phase.FINALLY:
                 _conclude_finally(draft)
@@ -175,17 +231,22 @@ def _first_failure(draft: Draft) -> Failure | None:
 
 def _leave(draft: Draft) -> None:
     """Go on to the next phase that has tasks and a reason to run, or finish the run."""
-    if draft.phase is Phase.MAIN and draft.outcome is RunStatus.FAILED and not draft.cancels:
-        following = [Phase.ON_FAILURE, Phase.FINALLY]
-    elif draft.phase is not Phase.FINALLY and draft.cancels < 2:
-        following = [Phase.FINALLY]
-    else:
-        following = []
-    for phase in following:
-        if draft.plan.tasks_of(phase):
+    for phase in _phases_to_come(draft):
+        if draft.plan.tasks_of(phase) and (phase is not Phase.ROLLBACK or undo_order(draft.plan, draft.task)):
             enter(draft, phase)
             return
     finish_run(draft)
+
+
+def _phases_to_come(draft: Draft) -> Sequence[Phase]:
+    if draft.cancels > 1:
+        return ()
+    to_come = [phase for phase in Phase if list(Phase).index(phase) > list(Phase).index(draft.phase)]
+    if draft.cancels or draft.outcome is not RunStatus.FAILED:
+        to_come = [phase for phase in to_come if phase is not Phase.ON_FAILURE]
+    if draft.outcome is RunStatus.COMPLETED:
+        to_come = [phase for phase in to_come if phase is not Phase.ROLLBACK]
+    return to_come
 
 
 def finish_run(draft: Draft) -> None:
@@ -201,7 +262,7 @@ def finish_run(draft: Draft) -> None:
 
 def _pass_over(draft: Draft) -> None:
     """Tasks of handlers that never began are skipped, so that a finished run has only finished tasks."""
-    for phase in (Phase.ON_FAILURE, Phase.FINALLY):
+    for phase in (Phase.ON_FAILURE, Phase.ROLLBACK, Phase.FINALLY):
         for task in map(draft.task, draft.plan.tasks_of(phase)):
             if task.status is TaskStatus.PENDING:
                 draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.PHASE)

@@ -6,7 +6,7 @@ any machine, at any later time, with the same result. The core reads the fields 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from millrace.core.failures import FailureKind
@@ -14,10 +14,12 @@ from millrace.core.values import SECOND, Duration, JsonValue
 
 
 class Phase(StrEnum):
-    """The parts of a run, in the order they may run. `on_failure` and `finally` are its handlers."""
+    """The parts of a run, in the order they may run. All but the main part are its handlers."""
 
     MAIN = "main"
     ON_FAILURE = "on_failure"
+    ROLLBACK = "rollback"
+    """What undoes completed tasks (`on_rollback`), one task after another, the last to complete first."""
     FINALLY = "finally"
 
 
@@ -47,6 +49,14 @@ class RetryPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLimit:
+    """At most `size` attempts with this key run at the same time, whatever run and workflow they belong to."""
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskPlan:
     """One task of a plan. `needs` and `dependents` name tasks of the same phase and mirror each other."""
 
@@ -63,8 +73,15 @@ class TaskPlan:
     """Limit of one attempt, from its claim."""
     total_timeout: Duration | None = None
     """Limit of the task over all attempts and delays, from when it first became ready."""
+    queue_timeout: Duration | None = None
+    """Limit of each wait for a worker, from when the attempt may start."""
     allow_failure: bool = False
     queue: str = "default"
+    priority: int | None = None
+    """Of its attempts among those that wait; `None` takes the run's."""
+    limit: TaskLimit | None = None
+    undoes: str | None = None
+    """For a task of the rollback: the task of the main part that it undoes."""
     config: JsonValue = None
     templated: bool = False
     """True when `config` holds expressions, so that the worker must render it for each attempt."""
@@ -79,12 +96,16 @@ class Plan:
     tasks: Mapping[str, TaskPlan]
     phases: Mapping[Phase, tuple[str, ...]]
     """Task ids of each phase, in listed order; a phase without tasks is an empty tuple or absent."""
+    rollbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """For each task of the main part that can be undone, the tasks of the phase `rollback` that do it."""
     output: JsonValue = None
     """The output mapping, templates included; `None` when the run has no output."""
     timeout: Duration | None = None
     handler_timeout: Duration = 600 * SECOND
-    """Limit of each handler phase (`on_failure`, `finally`)."""
+    """Limit of each handler phase."""
     max_concurrent_runs: int | None = None
+    limited: bool = False
+    """Whether any task has a `limit`."""
 
     def tasks_of(self, phase: Phase) -> tuple[str, ...]:
         return self.phases.get(phase, ())

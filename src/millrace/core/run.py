@@ -1,13 +1,14 @@
 """A run as the core sees it: statuses and counts, never payloads. Immutable; a fold makes the next one.
 
-Persisted are the fields of `TaskRun` and of `RunState` down to `finished_at`. `tallies` and `unfinished` follow
+Persisted are the fields of `TaskRun` and of `RunState` down to `finished_at`. `tallies`, `unfinished` and `undo` follow
 from them and the plan, and are counted anew by `restored` when a run is loaded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
+from itertools import pairwise
 
 from millrace.core.failures import Failure
 from millrace.core.plan import Phase, Plan
@@ -24,6 +25,8 @@ class SkipReason(StrEnum):
     """Its join rule could not be met any more."""
     PHASE = "phase"
     """Its phase never began: nothing failed, or the run was cancelled."""
+    NOTHING_TO_UNDO = "nothing_to_undo"
+    """It belongs to `on_rollback` of a task that did not complete."""
 
 
 class WindUp(StrEnum):
@@ -74,6 +77,8 @@ class RunState:
     """How the predecessors of pending tasks ended; of other tasks it is not kept up."""
     unfinished: int = 0
     """Tasks of the current phase that have not finished."""
+    undo: Mapping[str, str] = field(default_factory=dict)
+    """In the phase `rollback`: after which task's undoing whose comes next. It follows from when they completed."""
 
 
 def ending_of(task: TaskRun, *, allow_failure: bool) -> Ending | None:
@@ -91,8 +96,17 @@ def ending_of(task: TaskRun, *, allow_failure: bool) -> Ending | None:
             return None
 
 
-def created(plan: Plan, run_id: str) -> RunState:
-    """A run that was accepted and waits for its admission."""
+def created(plan: Plan, run_id: str, *, adopted: Collection[str] = (), now: Instant = 0) -> RunState:
+    """A run that was accepted and waits for its admission.
+
+    `adopted` are tasks of the main part that an earlier run has completed: they count as completed `now`.
+    """
+    if adopted:
+        tasks = (
+            TaskRun(path, TaskStatus.COMPLETED, finished_at=now) if path in adopted else TaskRun(path)
+            for path in plan.tasks
+        )
+        return restored(plan, RunState(run_id, RunStatus.PENDING, Phase.MAIN, Table({})), tasks)
     blank = _blank(plan)
     return RunState(
         id=run_id,
@@ -119,6 +133,7 @@ def restored(plan: Plan, header: RunState, tasks: Iterable[TaskRun]) -> RunState
         else NO_PREDECESSORS
         for task in plan.tasks.values()
     }
+    undo = following(undo_order(plan, table.__getitem__)) if header.phase is Phase.ROLLBACK else {}
     unfinished = sum(table[path].status not in FINISHED_TASK for path in plan.tasks_of(header.phase))
     return RunState(
         id=header.id,
@@ -133,4 +148,16 @@ def restored(plan: Plan, header: RunState, tasks: Iterable[TaskRun]) -> RunState
         finished_at=header.finished_at,
         tallies=Table(tallies),
         unfinished=unfinished,
+        undo=undo,
     )
+
+
+def undo_order(plan: Plan, task_of: Callable[[str], TaskRun]) -> list[str]:
+    """The completed tasks that can be undone, the last to complete first."""
+    listed = {path: place for place, path in enumerate(plan.rollbacks)}
+    completed = [path for path in plan.rollbacks if task_of(path).status is TaskStatus.COMPLETED]
+    return sorted(completed, key=lambda path: (task_of(path).finished_at or 0, listed[path]), reverse=True)
+
+
+def following(order: Sequence[str]) -> Mapping[str, str]:
+    return dict(pairwise(order))

@@ -24,10 +24,12 @@ from millrace.core.draft import Draft, Transition
 from millrace.core.events import (
     Admitted,
     AttemptCompleted,
+    AttemptExpired,
     AttemptFailed,
     AttemptLost,
     AttemptWithdrawn,
     CancelRequested,
+    Delayed,
     Evaluated,
     Event,
     PauseRequested,
@@ -51,10 +53,14 @@ def fold(draft: Draft, event: Event) -> Verdict:  # noqa: C901  one flat line an
             return attempts.lost(draft, event)
         case AttemptWithdrawn():
             return attempts.withdrawn(draft, event)
+        case AttemptExpired():
+            return attempts.expired(draft, event)
         case Evaluated():
             return phases.answer(draft, event)
         case Admitted():
             return control.admit(draft)
+        case Delayed():
+            return control.delay(draft, event)
         case CancelRequested():
             return control.cancel(draft, event)
         case PauseRequested():

@@ -8,6 +8,7 @@ stored      the result                                 compiling   -> core.plan
 """
 
 from millrace.definition.compiling import compile_plan
+from millrace.definition.durations import parse_duration
 from millrace.definition.faults import InvalidDefinition
 from millrace.definition.hashing import content_hash
 from millrace.definition.inputs import validate_input
@@ -24,6 +25,7 @@ __all__ = [
     "compile_plan",
     "content_hash",
     "definition_json_schema",
+    "parse_duration",
     "read_yaml",
     "slugify",
     "stored_definition",

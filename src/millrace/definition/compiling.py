@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from millrace.core.failures import FailureKind
-from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskPlan
+from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
 from millrace.core.values import Duration, JsonObject, JsonValue
 from millrace.definition.durations import parse_duration
 from millrace.definition.expressions.check import CheckedExpression, check_templates
@@ -12,33 +12,45 @@ from millrace.definition.expressions.templates import has_expressions, parse_tem
 from millrace.definition.graph import needs_of
 from millrace.definition.stored import Definition
 
-LITERAL_TEXT = {"database": "sql", "shell": "command"}
+LITERAL_TEXT = {"database": "sql", "shell": "command", "script": "source"}
 """Fields of built-in task types whose text is no template. A plan must not depend on which task types a process has;
 for a type that is not named here a `{{` in such a field only costs the worker a rendering that changes nothing."""
 
+DEFAULT_QUEUE = "default"
 PHASES = {Phase.MAIN: "tasks", Phase.ON_FAILURE: "on_failure", Phase.FINALLY: "finally"}
 
 
 def compile_plan(definition: Definition) -> Plan:
     """The plan of a definition. It depends on nothing else, so it is the same wherever and whenever it is made."""
     canonical: dict[str, Any] = definition.canonical
-    defaults = canonical.get("defaults") or {}
+    defaults = {"queue": canonical.get("queue"), **(canonical.get("defaults") or {})}
     tasks: dict[str, TaskPlan] = {}
     phases: dict[Phase, tuple[str, ...]] = {}
     for phase, name in PHASES.items():
         listed = canonical.get(name) or []
         tasks.update((task.id, task) for task in _task_plans(phase, listed, defaults))
         phases[phase] = tuple(task["id"] for task in listed)
+    rollbacks: dict[str, tuple[str, ...]] = {}
+    for task in canonical.get("tasks") or []:
+        undoing = list(_task_plans(Phase.ROLLBACK, task.get("on_rollback") or [], defaults, undoes=task["id"]))
+        if undoing:
+            tasks.update((one.id, one) for one in undoing)
+            rollbacks[task["id"]] = tuple(one.id for one in undoing)
+    phases[Phase.ROLLBACK] = tuple(task_id for group in rollbacks.values() for task_id in group)
     return Plan(
         tasks=tasks,
         phases=phases,
+        rollbacks=rollbacks,
         output=canonical.get("output"),
         timeout=_duration(canonical.get("timeout")),
         max_concurrent_runs=(canonical.get("concurrency") or {}).get("limit"),
+        limited=any(task.limit is not None for task in tasks.values()),
     )
 
 
-def _task_plans(phase: Phase, listed: Sequence[dict[str, Any]], defaults: dict[str, Any]) -> Iterator[TaskPlan]:
+def _task_plans(
+    phase: Phase, listed: Sequence[dict[str, Any]], defaults: dict[str, Any], *, undoes: str | None = None
+) -> Iterator[TaskPlan]:
     needs = needs_of([(task["id"], task.get("depends_on")) for task in listed])
     dependents: dict[str, list[str]] = {task_id: [] for task_id in needs}
     for task_id, before in needs.items():
@@ -59,7 +71,12 @@ def _task_plans(phase: Phase, listed: Sequence[dict[str, Any]], defaults: dict[s
             retry=_retry({**(defaults.get("retry") or {}), **(task.get("retry") or {})}),
             timeout=_duration(task.get("timeout", defaults.get("timeout"))),
             total_timeout=_duration(task.get("total_timeout")),
+            queue_timeout=_duration(task.get("queue_timeout")),
             allow_failure=task.get("allow_failure", False),
+            queue=task.get("queue") or defaults.get("queue") or DEFAULT_QUEUE,
+            priority=task.get("priority"),
+            limit=_limit(task.get("concurrency")),
+            undoes=undoes,
             config=config or None,
             templated=templated,
             secrets=secrets_in(templates) if templated else frozenset(),
@@ -113,6 +130,10 @@ def _retry(given: dict[str, Any]) -> RetryPlan:
         on=None if kinds is None else frozenset(FailureKind(kind) for kind in kinds),
         on_crash=given.get("on_crash", default.on_crash),
     )
+
+
+def _limit(given: dict[str, Any] | None) -> TaskLimit | None:
+    return None if given is None else TaskLimit(given["key"], given["limit"])
 
 
 def _duration(text: str | None) -> Duration | None:

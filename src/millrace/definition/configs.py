@@ -1,4 +1,5 @@
-"""The config of a task against the model of its type, as far as that can be told before expressions have values.
+"""The config of a task or trigger against the model of its type, as far as that can be told before expressions
+have values.
 
 A fault is told only if no value of an expression could mend it; what is not told here is found when the attempt is run.
 """
@@ -13,7 +14,7 @@ from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.expressions.templates import has_expressions
 from millrace.definition.faults import FaultList
 from millrace.definition.structure import EXPECTED, add_fault
-from millrace.ports.runner import AnyRunner
+from millrace.ports.runner import ConfigModel
 
 Place: TypeAlias = tuple[int | str, ...]
 
@@ -21,14 +22,14 @@ OF_FIELDS = frozenset({"missing", "extra_forbidden"})
 """Errors about which fields there are: the values of fields change nothing about them."""
 
 
-def check_config(config: JsonObject, runner: AnyRunner, path: str, faults: FaultList) -> None:
+def check_config(config: JsonObject, model: ConfigModel, path: str, faults: FaultList) -> None:
     """Faults of everything that no expression can mend."""
     try:
-        runner.config_model.model_validate(config)
+        model.model_validate(config)
     except ValidationError as error:
         for place, found in _one_a_place(config, error.errors(include_url=False)).items():
             if not _may_change(config, place, found):
-                add_fault(faults, found[0], model=runner.config_model, base=path, place=place, others=found[1:])
+                add_fault(faults, found[0], model=model, base=path, place=place, others=found[1:])
 
 
 def _one_a_place(config: JsonObject, errors: Iterable[ErrorDetails]) -> Mapping[Place, list[ErrorDetails]]:

@@ -1,41 +1,57 @@
-"""The published JSON Schema of definitions, for editors and other tools: the model, and the config of each task type.
+"""The published JSON Schema of definitions, for editors and other tools: the model, and the config of each task
+type and trigger type.
 
-Where a definition is used, an expression may stand for a value of any type; the schema allows a text with `{{` there.
+Where the config of a task is used, an expression may stand for a value of any type; the schema allows a text with `{{`
+there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from millrace.core.values import JsonObject
 from millrace.definition.model import Canonical
-from millrace.ports.runner import AnyRunner
+from millrace.ports.runner import AnyRunner, ConfigModel
+from millrace.ports.trigger import TriggerTypes
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 EXPRESSION = {"type": "string", "pattern": r"\{\{", "description": "An expression whose value is used."}
 
 
-def definition_json_schema(task_types: Mapping[str, AnyRunner]) -> JsonObject:
-    """JSON Schema (2020-12) of the canonical shape with the task types of this installation."""
+def definition_json_schema(task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes) -> JsonObject:
+    """JSON Schema (2020-12) of the canonical shape with the task types and trigger types of this installation."""
     schema = Canonical.model_json_schema(ref_template="#/$defs/{model}", mode="validation")
     parts: dict[str, Any] = schema["$defs"]
-    task = parts["Task"]
-    task["properties"]["type"]["enum"] = sorted(task_types)
-    task["allOf"] = [_config_of(name, runner, parts) for name, runner in sorted(task_types.items())]
+    configs = [
+        _config_of(name, f"{name.capitalize()}Config", runner.config_model, parts, _with_expressions)
+        for name, runner in sorted(task_types.items())
+    ]
+    for kind_of_task in ("Task", "MainTask"):
+        parts[kind_of_task]["properties"]["type"]["enum"] = sorted(task_types)
+        parts[kind_of_task]["allOf"] = configs
+    parts["Trigger"]["allOf"] = [
+        _config_of(name, f"{name.capitalize()}TriggerConfig", kind.config_model, parts, _as_it_is)
+        for name, kind in sorted(trigger_types.items())
+    ]
     return {"$schema": DIALECT, **schema, "title": "Millrace workflow"}
 
 
-def _config_of(name: str, runner: AnyRunner, parts: dict[str, Any]) -> dict[str, Any]:
-    """What `config` must be for tasks of one type; its parts join the others under names of their own."""
-    prefix = f"{name.capitalize()}Config"
-    own = runner.config_model.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
+def _config_of(
+    name: str, prefix: str, model: ConfigModel, parts: dict[str, Any], adapted: Callable[[dict[str, Any]], Any]
+) -> dict[str, Any]:
+    """What `config` must be for tasks or triggers of one type; its parts join the others under names of their own."""
+    own = model.model_json_schema(ref_template=f"#/$defs/{prefix}.{{model}}")
     for part, schema in own.pop("$defs", {}).items():
-        parts[f"{prefix}.{part}"] = _with_expressions(schema)
-    parts[prefix] = _with_expressions(own)
+        parts[f"{prefix}.{part}"] = adapted(schema)
+    parts[prefix] = adapted(own)
     required = ["config"] if own.get("required") else []
     return {
         "if": {"properties": {"type": {"const": name}}},
         "then": {"properties": {"config": {"$ref": f"#/$defs/{prefix}"}}, "required": required},
     }
+
+
+def _as_it_is(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema
 
 
 def _with_expressions(schema: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,18 @@ def _positive(text: str) -> str:
     return text
 
 
+def _period(value: object) -> str:
+    try:
+        if not isinstance(value, str):
+            raise ValueError("how long data is kept is text")
+        durations.parse_period(value)
+    except ValueError as error:
+        raise PydanticCustomError(
+            "period", "{reason}", {"reason": str(error), "remedy": durations.PERIOD_REMEDY}
+        ) from None
+    return value
+
+
 def _task_id(text: str) -> str:
     if not is_task_id(text):
         raise PydanticCustomError(
@@ -71,6 +83,11 @@ Delay: TypeAlias = Annotated[str, BeforeValidator(_duration), WithJsonSchema(_DU
 Limit: TypeAlias = Annotated[
     str, BeforeValidator(_duration), AfterValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)
 ]
+Period: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_period),
+    WithJsonSchema({"type": "string", "description": "12h, 30d, 400d, or never.", "examples": ["30d"]}),
+]
 TaskId: TypeAlias = Annotated[
     str,
     AfterValidator(_task_id),
@@ -88,9 +105,13 @@ Condition: TypeAlias = Annotated[
 ]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_name)]
 Kind: TypeAlias = Literal[
-    "error", "timeout", "worker_lost", "worker_stopped", "cancelled", "refused", "expression", "invalid_input",
-    "invalid_output",
+    "error", "timeout", "queue_timeout", "worker_lost", "worker_stopped", "cancelled", "refused", "expression",
+    "invalid_input", "invalid_output",
 ]  # fmt: skip
+Queue: TypeAlias = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Key: TypeAlias = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^{}\x00]*$")]
+Priority: TypeAlias = Annotated[int, Field(ge=-1000, le=1000)]
+WhenFull: TypeAlias = Literal["queue", "skip", "cancel_oldest", "cancel_newest"]
 Join: TypeAlias = Literal["all_success", "all_done", "one_success", "one_failed"]
 
 assert set(get_args(Kind)) == {kind.value for kind in FailureKind}  # noqa: S101 - a literal must be spelled out
@@ -119,6 +140,11 @@ class Retry(Part):
     )
 
 
+class TaskConcurrency(Part):
+    key: Key = Field(description="Tasks with the same key share the limit.", examples=["warehouse"])
+    limit: int = Field(ge=1, le=100_000, description="Attempts that may run at the same time.")
+
+
 class Task(Part):
     """One task: what is common to all types, and under `config` what its type takes."""
 
@@ -136,11 +162,30 @@ class Task(Part):
     retry: Retry | None = Field(default=None, description="Replaces `defaults.retry`, field by field.")
     timeout: Limit | None = Field(default=None, description="Limit of one attempt.")
     total_timeout: Limit | None = Field(default=None, description="Limit over all attempts and delays.")
+    queue_timeout: Limit | None = Field(
+        default=None, description="Limit of each wait for a worker; a task that waits longer fails with queue_timeout."
+    )
+    queue: Queue | None = Field(default=None, description="Workers that serve this queue run the task.")
+    priority: Priority | None = Field(default=None, description="Among tasks that wait; without it that of the run.")
+    concurrency: TaskConcurrency | None = Field(
+        default=None, description="How many tasks with the same key may run at the same time, in all workflows."
+    )
     allow_failure: bool = Field(default=False, description="Its failure counts as success.")
 
 
+class MainTask(Task):
+    """A task of the main part."""
+
+    on_rollback: list[Task] = Field(
+        default_factory=list,
+        max_length=100,
+        description="What undoes it. Run if it had completed and the run failed or was cancelled; what completed last "
+        "is undone first.",
+    )
+
+
 class Trigger(Part):
-    """What starts runs. Stored; triggers do not fire yet."""
+    """What starts runs. Those of types that are not supported yet are kept, and start nothing."""
 
     id: TaskId | None = Field(default=None, description="Made from the type if absent.")
     type: TriggerType = Field(description="What kind of thing starts runs.")
@@ -152,7 +197,31 @@ class Trigger(Part):
 
 class Concurrency(Part):
     limit: int = Field(ge=1, le=100_000, description="Runs of the workflow that may be under way at the same time.")
-    when_full: Literal["queue"] = Field(default="queue", description="What becomes of a further run: it waits.")
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="An expression over input, variables and trigger: the limit then holds for each of its values.",
+        examples=["{{ input.day }}"],
+    )
+    when_full: WhenFull = Field(
+        default="queue",
+        description="What becomes of a further run: `queue` waits, `skip` is not started, `cancel_oldest` and "
+        "`cancel_newest` take the place of the oldest or newest run.",
+    )
+
+
+class RateLimit(Part):
+    """At most `limit` runs are admitted in any `per`; further ones wait."""
+
+    limit: int = Field(ge=1, le=100_000, description="Runs in each period.")
+    per: Limit = Field(description="The period.", examples=["1m"])
+    key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4096,
+        description="An expression over input, variables and trigger: the limit then holds for each of its values.",
+    )
 
 
 class Defaults(Part):
@@ -160,6 +229,18 @@ class Defaults(Part):
 
     retry: Retry | None = Field(default=None, description="When a failed attempt is followed by another.")
     timeout: Limit | None = Field(default=None, description="Limit of one attempt.")
+    queue: Queue | None = Field(default=None, description="Workers that serve this queue run the tasks.")
+
+
+class Retention(Part):
+    """How long after its end data of a run is kept. What is not given here is as the settings of Millrace say."""
+
+    payloads: Period | None = Field(
+        default=None, description="What its tasks took and answered, and its logs; or `never` to delete them."
+    )
+    runs: Period | None = Field(
+        default=None, description="The run itself with all that belongs to it; or `never` to delete it."
+    )
 
 
 class Canonical(Part):
@@ -175,10 +256,14 @@ class Canonical(Part):
     input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the input of a run.")
     variables: dict[str, Any] = Field(default_factory=dict, description="Defaults that a run may override.")
     concurrency: Concurrency | None = Field(default=None, description="How many runs may be under way at once.")
+    rate_limit: RateLimit | None = Field(default=None, description="How many runs may begin in a period.")
     timeout: Limit | None = Field(default=None, description="Limit of the main part of a run.")
+    priority: Priority | None = Field(default=None, description="Of its runs among those that wait; higher goes first.")
+    queue: Queue | None = Field(default=None, description="Workers that serve this queue run its tasks.")
+    retention: Retention | None = Field(default=None, description="How long the data of its runs is kept.")
     defaults: Defaults | None = Field(default=None, description="For every task that does not say otherwise.")
     triggers: list[Trigger] = Field(default_factory=list, max_length=100, description="What starts runs.")
-    tasks: list[Task] = Field(
+    tasks: list[MainTask] = Field(
         min_length=1, max_length=MOST_TASKS, description="What is done, one after another: at least one task."
     )
     on_failure: list[Task] = Field(default_factory=list, max_length=100, description="Run when the main part failed.")
@@ -193,16 +278,19 @@ TASK_LISTS = {"tasks": "tasks", "on_failure": "on_failure", "finally": "finally_
 NESTED = frozenset({"tasks", "then", "else", "cases"})
 """Where the tasks within a task stand."""
 
+ON_ROLLBACK = "on_rollback"
+"""Where those stand that undo a task of the main part."""
+
 NOT_YET: dict[str, frozenset[str]] = {
-    "Canonical": frozenset({"rate_limit", "priority", "queue", "retention", "redact"}),
-    "Task": frozenset({"queue_timeout", "queue", "priority", "on_rollback"}) | NESTED,
-    "Concurrency": frozenset({"key"}),
+    "Canonical": frozenset({"redact"}),
+    "Task": NESTED,
+    "MainTask": NESTED,
 }
 """Fields of the definition language that this release does not know what to do with."""
 
 TYPES_NOT_YET = frozenset(
     {
         "condition", "switch", "parallel", "sequential", "foreach", "while", "sub_workflow", "sleep", "until",
-        "wait_for_event", "signal", "approval", "agent", "script", "email", "notify", "publish_event",
+        "wait_for_event", "signal", "approval", "agent",
     }
 )  # fmt: skip

@@ -14,6 +14,7 @@ from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.expressions.check import CheckedExpression, check_expression, check_templates
 from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.expressions.paths import PathRead
+from millrace.definition.expressions.templates import parse_template
 from millrace.definition.faults import FaultList, meant
 from millrace.definition.graph import Ancestors
 
@@ -21,11 +22,19 @@ TASK_FIELDS = ("output", "status", "error")
 RUN_FIELDS = ("id", "status", "workflow", "correlation_id", "created_at", "started_at", "error")
 LITERAL_ROOTS = frozenset({"input", "variables", "tasks", "run", "trigger", "secrets", "item", "index"})
 
+ORDER = ("tasks", "on_failure", "on_rollback", "finally")
+
+BEFORE_START = "start"
+"""Where limits are: their keys are known before any task has run."""
+
 DATA_REMEDY = 'hand the value over in `env` and write "$NAME", in `stdin`, or make the command a list'
 _BEGINS_WITH_DATA = re.compile(r"(?:input|variables|tasks|run|trigger|secrets|item)\s*[.\[]")
 """`index .Labels` is a function of another template language (Go's, as in `docker ps --format`)."""
 
-LITERAL_REMEDIES = {"sql": "use `parameters` and write :name in the SQL"}
+LITERAL_REMEDIES = {
+    "sql": "use `parameters` and write :name in the SQL",
+    "source": "hand the value over in `input` or `env`",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +64,27 @@ class Reader:
 
     def may_read(self, task_id: str, list_name: str) -> str | None:
         """`None` if it may; otherwise why it cannot have a value, and what to do."""
+        if self.list_name == BEFORE_START:
+            return "it is read before the run starts"
         if self.list_name is None:
-            return None if list_name == "tasks" else f"it runs in `{list_name}`, after the output was made"
+            other = part_of(list_name)
+            return None if other == "tasks" else f"it runs in `{other}`, after the output was made"
         if list_name != self.list_name:
-            order = ("tasks", "on_failure", "finally")
-            earlier = order.index(list_name) < order.index(self.list_name)
-            return None if earlier else f"it runs in `{list_name}`, later than this"
+            mine, other = part_of(self.list_name), part_of(list_name)
+            if mine == other:
+                return "it undoes another task"
+            return None if ORDER.index(other) < ORDER.index(mine) else f"it runs in `{other}`, later than this"
         if task_id == self.task_id:
             return "a task cannot read its own result"
         assert self.task_id is not None, "a reader in a list is a task"  # noqa: S101
         if self.ancestors is not None and not self.ancestors.has(self.task_id, task_id):
             return f"{self.task_id} does not wait for it"
         return None
+
+
+def part_of(list_name: str) -> str:
+    """The part of a run that a list of tasks belongs to: `tasks[3].on_rollback` to the rollback."""
+    return list_name.rpartition("].")[2]
 
 
 def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultList) -> None:
@@ -76,7 +94,7 @@ def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultLis
             return
         path = f"{reader.path}.{place}" if place and not place.startswith("[") else f"{reader.path}{place}"
         if isinstance(found, ExpressionFault):
-            _tell(found, path, faults)
+            tell(found, path, faults)
         else:
             check_reads(found, path, reader, names, faults)
 
@@ -85,11 +103,23 @@ def check_syntax(value: JsonValue, path: str, faults: FaultList) -> None:
     """Check that every expression in the strings of `value` is well-formed; what it reads is not looked at."""
     for place, found in check_templates(value):
         if isinstance(found, ExpressionFault):
-            _tell(found, f"{path}.{place}", faults)
+            tell(found, f"{path}.{place}", faults)
 
 
-def _tell(found: ExpressionFault, path: str, faults: FaultList) -> None:
+def tell(found: ExpressionFault, path: str, faults: FaultList) -> None:
     faults.add(path, "expression", f"{found.message} (at character {found.offset + 1})", found.remedy)
+
+
+def is_one_expression(text: str, path: str, faults: FaultList) -> bool:
+    """Whether a condition is what it must be; adds the fault if it is not."""
+    try:
+        whole = parse_template(text).whole
+    except ExpressionFault as fault:
+        faults.add(path, "expression", fault.message, fault.remedy)
+        return False
+    if whole is None:
+        faults.add(path, "condition", "a condition is one expression in braces and nothing else", 'write if: "{{ … }}"')
+    return whole is not None
 
 
 def check_reads(found: CheckedExpression, path: str, reader: Reader, names: Names, faults: FaultList) -> None:
@@ -97,7 +127,7 @@ def check_reads(found: CheckedExpression, path: str, reader: Reader, names: Name
         fault = _fault_of(read, reader, names)
         if fault is not None:
             message, remedy = fault
-            faults.add(path, "unknown_name", f"in {{{{ {_short(found.source)} }}}}: {message}", remedy)
+            faults.add(path, "unknown_name", f"in {{{{ {shortened(found.source)} }}}}: {message}", remedy)
 
 
 def check_literals(config: JsonObject, literal: Iterable[str], path: str, faults: FaultList) -> None:
@@ -107,7 +137,7 @@ def check_literals(config: JsonObject, literal: Iterable[str], path: str, faults
         if not isinstance(text, str) or "{{" not in text:
             continue
         for source in _meant_as_expressions(text):
-            message = f"{name} is handed over as it is written; {{{{ {_short(source)} }}}} is not replaced"
+            message = f"{name} is handed over as it is written; {{{{ {shortened(source)} }}}} is not replaced"
             faults.add(f"{path}.{name}", "literal_text", message, LITERAL_REMEDIES.get(name, DATA_REMEDY))
 
 
@@ -136,6 +166,8 @@ def _fault_of(read: PathRead, reader: Reader, names: Names) -> tuple[str, str] |
             return _declared(read, names.variables, "variable", "declare it under `variables` (null if a run gives it)")
         case "input" if names.inputs is not None:
             return _declared(read, names.inputs, "input", "declare it under `input.properties`")
+        case "run" if reader.list_name == BEFORE_START:
+            return "run has no value before the run starts", "use input, variables or trigger"
         case "run":
             return _declared(read, frozenset(RUN_FIELDS), "field of run", f"the fields are {', '.join(RUN_FIELDS)}")
         case "secrets" if not reader.secrets:
@@ -178,6 +210,6 @@ def _task_fault(read: PathRead, reader: Reader, names: Names) -> tuple[str, str]
     return f"tasks.{task_id} cannot have a value here: {reason}", remedy
 
 
-def _short(source: str) -> str:
+def shortened(source: str) -> str:
     line = " ".join(source.split())
     return line if len(line) <= 60 else f"{line[:60]}…"

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition.model import MOST_TASKS, NESTED, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
+from millrace.definition.faults import at
+from millrace.definition.model import MOST_TASKS, NESTED, ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
 
 
 def items(value: JsonValue) -> list[JsonValue]:
@@ -23,12 +24,31 @@ def mapping(value: JsonValue) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 
-def tasks_of(raw: JsonObject, model: Canonical | None, name: str) -> Sequence[Task]:
-    """The tasks of a list: checked ones, or as much of each as can be used."""
-    if model is not None:
-        tasks: Sequence[Task] = getattr(model, TASK_LISTS[name])
-        return tasks
-    return [_task(task, f"{name}[{number}]") for number, task in enumerate(items(raw.get(name))[:MOST_TASKS])]
+def lists_of(raw: JsonObject) -> dict[str, list[JsonValue]]:
+    """Every list of tasks as it is written, by its path: the three of a definition, and what undoes each task."""
+    lists = {name: items(raw.get(name)) for name in TASK_LISTS}
+    undoing = {
+        at(at("tasks", number), ON_ROLLBACK): items(task.get(ON_ROLLBACK))
+        for number, task in enumerate(lists["tasks"])
+        if isinstance(task, dict) and task.get(ON_ROLLBACK)
+    }
+    return {**lists, **undoing}
+
+
+def tasks_in(raw: JsonObject, model: Canonical | None) -> dict[str, Sequence[Task]]:
+    """The tasks of every list, by its path: checked ones, or as much of each as can be used."""
+    if model is None:
+        return {
+            path: [_task(task, at(path, number)) for number, task in enumerate(written[:MOST_TASKS])]
+            for path, written in lists_of(raw).items()
+        }
+    lists: dict[str, Sequence[Task]] = {name: getattr(model, field) for name, field in TASK_LISTS.items()}
+    undoing = {
+        at(at("tasks", number), ON_ROLLBACK): task.on_rollback
+        for number, task in enumerate(model.tasks)
+        if task.on_rollback
+    }
+    return {**lists, **undoing}
 
 
 def _task(task: JsonValue, place: str) -> Task:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from millrace.core.values import JsonObject
+from millrace.core.values import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,34 @@ class Definition:
     def variables(self) -> JsonObject:
         variables = self.canonical.get("variables")
         return variables if isinstance(variables, dict) else {}
+
+    @property
+    def priority(self) -> int:
+        priority = self.canonical.get("priority")
+        return priority if isinstance(priority, int) else 0
+
+    @property
+    def concurrency(self) -> JsonObject | None:
+        return _mapping(self.canonical.get("concurrency"))
+
+    @property
+    def rate_limit(self) -> JsonObject | None:
+        return _mapping(self.canonical.get("rate_limit"))
+
+    @property
+    def requires_confirmation(self) -> bool:
+        """Whether a manual trigger says that an explicit start must be confirmed."""
+        triggers = self.canonical.get("triggers")
+        manual = [
+            _mapping(trigger.get("config")) or {}
+            for trigger in (triggers if isinstance(triggers, list) else ())
+            if isinstance(trigger, dict) and trigger.get("type") == "manual"
+        ]
+        return any(config.get("require_confirmation") is True for config in manual)
+
+
+def _mapping(value: JsonValue) -> JsonObject | None:
+    return value if isinstance(value, dict) else None
 
 
 def stored_definition(canonical: JsonObject) -> Definition:

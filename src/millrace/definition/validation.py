@@ -11,18 +11,17 @@ from dataclasses import dataclass, replace
 
 from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import configs, graph, inputs, references, rough
-from millrace.definition.expressions.faults import ExpressionFault
-from millrace.definition.expressions.templates import parse_template
 from millrace.definition.faults import FaultList, InvalidDefinition, at, in_order, kind_of, meant
-from millrace.definition.model import TASK_LISTS, TYPES_NOT_YET, Canonical, Task
+from millrace.definition.model import ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
 from millrace.definition.names import numbered, task_id_from
 from millrace.definition.shapes.accepted import to_canonical
 from millrace.definition.stored import Definition
 from millrace.definition.structure import read_structure
+from millrace.definition.triggers import check_triggers, trigger_warnings
 from millrace.ports.runner import AnyRunner
+from millrace.ports.trigger import TriggerTypes
 
 PLAIN_VALUES = "write values that JSON has: text, numbers of at most 64 bits, lists and mappings, not too deep"
-NOT_FIRING = "schedule stored, not firing yet"
 URL_PASSWORD = re.compile(r"://[^/?#\s:@{]*:[^/?#\s@{]+@")
 
 
@@ -35,17 +34,19 @@ class Validated:
     definition: Definition
 
 
-def validate(raw: JsonObject, *, task_types: Mapping[str, AnyRunner]) -> Validated:
+def validate(raw: JsonObject, *, task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes) -> Validated:
     """Check a definition of any accepted shape. Raises `InvalidDefinition` with every fault."""
     faults = FaultList()
-    model = _read(raw, task_types, faults)
+    model = _read(raw, task_types, trigger_types, faults)
     if faults or model is None:
         raise InvalidDefinition(in_order(faults.found, raw))
     canonical = _canonical(model)
-    return Validated(canonical, _warnings(model), Definition(canonical))
+    return Validated(canonical, _warnings(model, trigger_types), Definition(canonical))
 
 
-def _read(raw: JsonObject, task_types: Mapping[str, AnyRunner], faults: FaultList) -> Canonical | None:
+def _read(
+    raw: JsonObject, task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes, faults: FaultList
+) -> Canonical | None:
     """The definition as a model, if it can be one, and all faults."""
     if not isinstance(raw, dict):
         faults.add("", "type", f"a workflow is a mapping, not {kind_of(raw)}", "write `name: …` and `tasks: …`")
@@ -62,6 +63,7 @@ def _read(raw: JsonObject, task_types: Mapping[str, AnyRunner], faults: FaultLis
     named = _with_ids(rewritten.raw)
     model = read_structure(named, faults)
     _check_whole(named, rough.nested_ids(rewritten.raw), model, task_types, faults)
+    check_triggers(named.get("triggers"), rough.declared(named.get("variables")), trigger_types, faults)
     return model
 
 
@@ -73,7 +75,7 @@ def _check_whole(
     faults: FaultList,
 ) -> None:
     """What only the whole definition can tell. Looks at the tasks that are well-formed, if not all are."""
-    lists = {name: rough.tasks_of(raw, model, name) for name in TASK_LISTS}
+    lists, written = rough.tasks_in(raw, model), rough.lists_of(raw)
     schema = raw.get("input")
     if isinstance(schema, dict):
         inputs.check_schema(schema, "input", faults)
@@ -84,11 +86,13 @@ def _check_whole(
         unread=unread,
     )
     for name, tasks in lists.items():
-        ancestors = _check_order(name, tasks, rough.items(raw.get(name)), names.tasks, faults)
+        ancestors = _check_order(name, tasks, written[name], names.tasks, faults)
         for position, task in enumerate(tasks):
             _check_task(task, at(name, position), name, ancestors, names, task_types, faults)
     references.check_value(raw.get("output"), references.Reader("output", None), names, faults)
-    _check_triggers(raw.get("triggers"), faults)
+    for name in ("concurrency", "rate_limit"):
+        key = rough.mapping(raw.get(name)).get("key")
+        references.check_value(key, references.Reader(at(name, "key"), references.BEFORE_START), names, faults)
 
 
 def _check_order(
@@ -123,10 +127,10 @@ def _check_task(
     references.check_value(templates, reader, names, faults)
     references.check_literals(config, literals, reader.path, faults)
     if runner is not None and isinstance(task.config, dict):
-        configs.check_config(config, runner, reader.path, faults)
+        configs.check_config(config, runner.config_model, reader.path, faults)
     if isinstance(task.if_, str):
         condition = replace(reader, path=at(path, "if"), secrets=False)
-        if _is_one_expression(task.if_, condition.path, faults):
+        if references.is_one_expression(task.if_, condition.path, faults):
             references.check_value(task.if_, condition, names, faults)
 
 
@@ -144,29 +148,26 @@ def _runner_of(task: Task, path: str, task_types: Mapping[str, AnyRunner], fault
     return None
 
 
-def _is_one_expression(text: str, path: str, faults: FaultList) -> bool:
-    try:
-        whole = parse_template(text).whole
-    except ExpressionFault as fault:
-        faults.add(path, "expression", fault.message, fault.remedy)
-        return False
-    if whole is None:
-        faults.add(path, "condition", "a condition is one expression in braces and nothing else", 'write if: "{{ … }}"')
-    return whole is not None
-
-
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
 def _with_ids(raw: JsonObject) -> JsonObject:
     """`raw` with an id for every task and trigger that has none; what is malformed is left as it is."""
     named = dict(raw)
-    tasks = _IdMaker(part for name in TASK_LISTS for part in rough.mappings(raw.get(name)))
+    tasks = _IdMaker(part for written in rough.lists_of(raw).values() for part in rough.mappings(written))
     triggers = _IdMaker(rough.mappings(raw.get("triggers")))
     for name, maker, source in (*((name, tasks, "name") for name in TASK_LISTS), ("triggers", triggers, "type")):
         if isinstance(raw.get(name), list):
             named[name] = [maker.with_id(rough.without_nested(part), source) for part in rough.items(raw[name])]
-    return named
+    named_tasks = [_with_undoing_ids(task, tasks) for task in rough.items(named.get("tasks"))]
+    return {**named, "tasks": named_tasks} if named_tasks else named
+
+
+def _with_undoing_ids(task: JsonValue, maker: "_IdMaker") -> JsonValue:
+    if not isinstance(task, dict) or not isinstance(task.get(ON_ROLLBACK), list):
+        return task
+    undoing = [maker.with_id(rough.without_nested(part), "name") for part in rough.items(task[ON_ROLLBACK])]
+    return {**task, ON_ROLLBACK: undoing}
 
 
 class _IdMaker:
@@ -198,23 +199,6 @@ def _check_ids(lists: Mapping[str, Sequence[Task]], faults: FaultList) -> dict[s
     return {task_id: name for task_id, (name, _) in seen.items()}
 
 
-def _check_triggers(triggers: JsonValue, faults: FaultList) -> None:
-    """Ids are unique and expressions well-formed; what these refer to is known when the trigger fires."""
-    seen: dict[str, int] = {}
-    for position, trigger in enumerate(rough.items(triggers)):
-        if not isinstance(trigger, dict):
-            continue
-        path = at("triggers", position)
-        trigger_id = trigger.get("id")
-        if isinstance(trigger_id, str) and seen.setdefault(trigger_id, position) != position:
-            message = f"the id {trigger_id} is also that of triggers[{seen[trigger_id]}]"
-            faults.add(at(path, "id"), "duplicate", message, "give each trigger an id of its own")
-        condition = trigger.get("if")
-        sound = not isinstance(condition, str) or _is_one_expression(condition, at(path, "if"), faults)
-        checked = ("if", "config", "input") if sound else ("config", "input")
-        references.check_syntax({key: trigger.get(key) for key in checked}, path, faults)
-
-
 def _text(part: JsonValue, key: str) -> str:
     value = part.get(key) if isinstance(part, dict) else None
     return value if isinstance(value, str) and value.strip() else "task"
@@ -229,16 +213,15 @@ def _canonical(model: Canonical) -> JsonObject:
     return {key: value for key, value in dumped.items() if value or key in ("tasks", "output")}
 
 
-def _warnings(model: Canonical) -> tuple[str, ...]:
-    firing = [NOT_FIRING] if any(trigger.type != "manual" for trigger in model.triggers) else []
-    return (*firing, *_passwords(model))
+def _warnings(model: Canonical, trigger_types: TriggerTypes) -> tuple[str, ...]:
+    return (*trigger_warnings(model, trigger_types), *_passwords(model))
 
 
 def _passwords(model: Canonical) -> Iterator[str]:
     """Whoever may read a workflow reads its definition; a password belongs into a secret."""
-    for name, attribute in TASK_LISTS.items():
-        for position, task in enumerate(getattr(model, attribute)):
+    for name, tasks in rough.tasks_in({}, model).items():
+        for position, task in enumerate(tasks):
             for key, value in task.config.items():
                 if isinstance(value, str) and URL_PASSWORD.search(value):
-                    place = f"{name}[{position}].config.{key}"
+                    place = at(at(at(name, position), "config"), key)
                     yield f"{place} holds a password, which every reader sees; write {{{{ secrets.NAME }}}} instead"

@@ -3,6 +3,8 @@
 import asyncio
 from collections import defaultdict
 
+from millrace.ports.bus import ANY_RUN
+
 
 class LocalBus:
     """Meets `ports.bus.Bus` for readers in the process that commits."""
@@ -11,10 +13,11 @@ class LocalBus:
         self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
 
     def publish(self, run_id: str) -> None:
-        if run_id in self._waiting:
-            for waiter in self._waiting.pop(run_id):
-                if not waiter.done():
-                    waiter.set_result(None)
+        for key in (run_id, ANY_RUN):
+            if key in self._waiting:
+                for waiter in self._waiting.pop(key):
+                    if not waiter.done():
+                        waiter.set_result(None)
 
     async def wait(self, run_id: str, timeout: float) -> bool:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -22,7 +22,7 @@ from millrace.core.plan import Plan
 from millrace.core.run import RunState, restored
 from millrace.core.states import FINISHED_RUN
 from millrace.core.values import Instant, JsonValue
-from millrace.ports.store import LoadedRun, LogLine, NewRun, TaskPayload
+from millrace.ports.store import LoadedRun, LogLine, NewRun, Refusal, TaskPayload
 
 EndEvent = AttemptCompleted | AttemptFailed | AttemptLost
 
@@ -65,6 +65,7 @@ class Proposal:
     mail: list[Mail]
     now: Instant
     output: JsonValue = None
+    output_text: str | None = None
 
 
 @dataclass(slots=True)
@@ -139,3 +140,5 @@ class Started:
     run_id: str
     existed: bool = False
     same_request: bool = True
+    refused: Refusal | None = None
+    """Set when the rules of the moment forbade the start; then there is no such run."""

@@ -4,6 +4,7 @@ The one choice made here is who gets a new attempt: `Placement` claims it for th
 commit when a slot is free and nothing older waits, and otherwise leaves it `scheduled`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -25,6 +26,8 @@ from millrace.ports.ids import Ids
 from millrace.ports.store import ClaimedAttempt, EndedAttempt, NewAttempt, RunChange, TaskPayload, deadline
 from millrace.ports.worker import ClaimHost
 
+EVERY_QUEUE = "*"
+
 
 @dataclass(slots=True)
 class Placement:
@@ -33,17 +36,24 @@ class Placement:
     host: ClaimHost | None
     inline: bool
     """False when older attempts wait in the queue: those go first, so new ones must queue behind them."""
+    type_limits: Mapping[str, int] = field(default_factory=dict)
+    """Task types of which only so many attempts may run at the same time."""
     left_waiting: bool = False
     """Whether an attempt that could start now was left in the queue."""
 
-    def claimant(self, effect: ScheduleAttempt, now: Instant) -> str | None:
+    def claimant(self, effect: ScheduleAttempt, now: Instant, *, limited: bool) -> str | None:
+        """Who claims the attempt in this very commit. Under a limit nobody: the claim that follows counts first."""
         if effect.available_at > now:
             return None
         host = self.host
-        if host is not None and self.inline and effect.queue in host.queues and host.reserve(1):
+        if host is not None and self.inline and not limited and _serves(host, effect.queue) and host.reserve(1):
             return host.incarnation_id
         self.left_waiting = True
         return None
+
+
+def _serves(host: ClaimHost, queue: str) -> bool:
+    return queue in host.queues or EVERY_QUEUE in host.queues
 
 
 @dataclass(slots=True)
@@ -60,7 +70,6 @@ class Rows:
 
 def sort_effects(cell: Cell, proposal: Proposal, placement: Placement, ids: Ids) -> Rows:
     rows = Rows()
-    priority = cell.new.priority if cell.new else 0
     taken_back = {
         (effect.path, effect.number)
         for effect in proposal.transition.effects
@@ -71,19 +80,7 @@ def sort_effects(cell: Cell, proposal: Proposal, placement: Placement, ids: Ids)
             case ScheduleAttempt(path=path, number=number):
                 # An attempt that the same fold takes back must not be claimed: the withdrawal would miss it.
                 keep = (path, number) not in taken_back
-                rows.scheduled.append(
-                    NewAttempt(
-                        path=path,
-                        number=number,
-                        token=ids.new(),
-                        queue=effect.queue,
-                        priority=priority,
-                        available_at=effect.available_at,
-                        timeout=effect.timeout,
-                        expires_at=effect.expires_at,
-                        claimed_by=placement.claimant(effect, proposal.now) if keep else None,
-                    )
-                )
+                rows.scheduled.append(_new_attempt(cell, effect, placement, proposal.now, ids.new(), keep=keep))
             case WithdrawAttempt(path=path, number=number):
                 rows.withdraw.append((path, number))
             case StopAttempt(path=path, number=number):
@@ -98,6 +95,31 @@ def sort_effects(cell: Cell, proposal: Proposal, placement: Placement, ids: Ids)
             case _:
                 assert_never(effect)
     return rows
+
+
+def _new_attempt(
+    cell: Cell, effect: ScheduleAttempt, placement: Placement, now: Instant, token: str, *, keep: bool
+) -> NewAttempt:
+    assert cell.plan is not None, "a fold needs a plan"  # noqa: S101
+    task = cell.plan.tasks[effect.path]
+    run_priority = cell.new.priority if cell.new else 0
+    type_key = task.type if task.type in placement.type_limits else None
+    limited = task.limit is not None or type_key is not None
+    return NewAttempt(
+        path=effect.path,
+        number=effect.number,
+        token=token,
+        queue=effect.queue,
+        priority=run_priority if task.priority is None else task.priority,
+        available_at=effect.available_at,
+        timeout=effect.timeout,
+        expires_at=effect.expires_at,
+        queue_until=effect.queue_until,
+        limit_key=None if task.limit is None else task.limit.key,
+        limit_size=None if task.limit is None else task.limit.size,
+        type_key=type_key,
+        claimed_by=placement.claimant(effect, now, limited=limited) if keep else None,
+    )
 
 
 def change_of(cell: Cell, proposal: Proposal, rows: Rows) -> RunChange:
@@ -123,6 +145,7 @@ def change_of(cell: Cell, proposal: Proposal, rows: Rows) -> RunChange:
         inbox_done=[mail.inbox_id for mail in proposal.mail if mail.inbox_id is not None],
         records=transition.records,
         output=proposal.output,
+        output_text=proposal.output_text,
         logs=[line for mail in proposal.mail for line in mail.logs],
         cancelled_by=_canceller(applied),
         header_changed=is_new or header_of(transition.run) != header_of(cell.run),

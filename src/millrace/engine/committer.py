@@ -10,12 +10,14 @@ In a batch each change stands alone. What becomes of it, by the store's reply:
     Committed       the cell takes the new state; claimed attempts are launched, waiters told
     Conflict        somebody else changed the run: load it and fold the same mail again
     AlreadyStarted  the start key is taken: the caller gets the run that has it
+    NotStarted      the rules of the moment refuse the start: the caller is told which
     Rejected        the database refuses the data: only this run suffers
     (exception)     the outcome is unknown: forget the cells, load them, fold the same mail again
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, assert_never
 
@@ -25,12 +27,14 @@ from millrace.engine.loading import ASK_AGAIN
 from millrace.ports.ids import Ids
 from millrace.ports.store import (
     AlreadyStarted,
+    ChangeReply,
     ClaimedAttempt,
     ClaimRequest,
     CommitReply,
     Committed,
     Conflict,
     IncarnationDead,
+    NotStarted,
     Rejected,
     RunChange,
     Store,
@@ -71,6 +75,8 @@ class Runs(Protocol):
 
     def already_started(self, entry: Entry, reply: AlreadyStarted) -> None: ...
 
+    def not_started(self, entry: Entry, reply: NotStarted) -> None: ...
+
     def rejected(self, entry: Entry, reply: Rejected) -> None: ...
 
     def again(self, entry: Entry, error: Exception | None = None) -> None:
@@ -89,7 +95,7 @@ class CommitCounts:
 
 
 class Committer:
-    def __init__(self, store: Store, ids: Ids, runs: Runs) -> None:
+    def __init__(self, store: Store, ids: Ids, runs: Runs, type_limits: Mapping[str, int]) -> None:
         self._store = store
         self._ids = ids
         self._runs = runs
@@ -97,6 +103,7 @@ class Committer:
         self._wanted = asyncio.Event()
         self._batch_done = asyncio.Event()
         self._work_waits = True
+        self.type_limits = type_limits
         self.host: ClaimHost | None = None
         self.counts = CommitCounts()
 
@@ -137,7 +144,7 @@ class Committer:
 
     async def commit_batch(self) -> bool:
         """Write what waits now, and act on every reply. False when the store did not take it: ask again later."""
-        placement = Placement(self.host, inline=not self._work_waits)
+        placement = Placement(self.host, inline=not self._work_waits, type_limits=self.type_limits)
         batch = self._gather(placement)
         claim = self._claim_request(placement)
         if not batch and claim is None:
@@ -185,7 +192,7 @@ class Committer:
             return None
         # Taken down now, not with the answer: who looks for work meanwhile speaks of what this claim may not see.
         self._work_waits = False
-        return ClaimRequest(self.host.incarnation_id, self.host.queues, free)
+        return ClaimRequest(self.host.incarnation_id, self.host.queues, free, self.type_limits)
 
     def _settle(self, batch: list[Entry], claim: ClaimRequest | None, reply: CommitReply) -> None:
         for entry, answer in zip(batch, reply.changes, strict=True):
@@ -193,23 +200,28 @@ class Committer:
             entry.cell.stage = Stage.IDLE
             if not isinstance(answer, Committed):
                 self._release(len(entry.inline))
-            match answer:
-                case Committed():
-                    self._runs.committed(entry, answer)
-                case Conflict():
-                    self._runs.again(entry)
-                case AlreadyStarted():
-                    self._runs.already_started(entry, answer)
-                case Rejected():
-                    self._runs.rejected(entry, answer)
-                case _:
-                    assert_never(answer)
+            self._pass_on(entry, answer)
         if claim is not None:
             if len(reply.claimed) == claim.limit:
                 self.look_for_work()
             self._release(claim.limit - len(reply.claimed))
         for attempt in reply.claimed:
             self._runs.claimed(attempt)
+
+    def _pass_on(self, entry: Entry, answer: ChangeReply) -> None:
+        match answer:
+            case Committed():
+                self._runs.committed(entry, answer)
+            case Conflict():
+                self._runs.again(entry)
+            case AlreadyStarted():
+                self._runs.already_started(entry, answer)
+            case NotStarted():
+                self._runs.not_started(entry, answer)
+            case Rejected():
+                self._runs.rejected(entry, answer)
+            case _:
+                assert_never(answer)
 
     def _give_up(self, batch: list[Entry], claim: ClaimRequest | None, error: Exception) -> None:
         """Nothing was written, or nothing is known about it; the mail of every run in this batch is folded again."""

@@ -7,6 +7,8 @@ or of the run's output is decided in a task of its own, so that a slow expressio
 import logging
 from collections.abc import Mapping
 
+import orjson
+
 from millrace.core.draft import Draft
 from millrace.core.effects import Evaluate
 from millrace.core.events import AttemptCompleted, Evaluated, Verdict
@@ -17,6 +19,7 @@ from millrace.engine.cell import Cell, Mail, Proposal
 from millrace.engine.views import scope_of
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
+from millrace.ports.payloads import Payloads
 from millrace.ports.store import Store
 
 logger = logging.getLogger(__name__)
@@ -44,8 +47,10 @@ def changes_anything(cell: Cell, mail: list[Mail]) -> bool:
 class Decider:
     """Answers the questions of drafts."""
 
-    def __init__(self, store: Store, evaluator: Evaluator) -> None:
+    def __init__(self, store: Store, evaluator: Evaluator, payloads: Payloads | None = None) -> None:
+        """`payloads`: where outputs of runs go that are too large for their rows."""
         self._store = store
+        self._payloads = payloads
         self._evaluator = evaluator
 
     async def outputs(self, cell: Cell) -> Mapping[str, JsonValue]:
@@ -68,7 +73,16 @@ class Decider:
             fold(draft, answer)
             if question.path is None:
                 output = answer.value
-        return Proposal(draft.close(), mail, draft.now, output)
+        return Proposal(draft.close(), mail, draft.now, output, await self._put_away(cell.run_id, output))
+
+    async def _put_away(self, run_id: str, output: JsonValue) -> str | None:
+        """What stands in the row for an output that is too large for it."""
+        if self._payloads is None or output is None:
+            return None
+        content = orjson.dumps(output)
+        if len(content) <= self._payloads.largest_in_row:
+            return None
+        return await self._payloads.put_away_of_run(run_id, "output", content)
 
     async def _answer(self, question: Evaluate, scope: Scope) -> Evaluated:
         place = "output" if question.path is None else f"tasks.{question.path}.if"
@@ -105,4 +119,8 @@ def _origin(cell: Cell) -> JsonObject:
     for key, value in (("trigger_id", new.trigger_id), ("by", new.triggered_by), ("retry_of", new.retry_of)):
         if value is not None:
             origin[key] = value
+    if new.admission_key is not None:
+        origin["admission"] = {"key": new.admission_key, "limit": new.admission_limit}
+    if new.adopted:
+        origin["adopted"] = len(new.adopted)
     return origin

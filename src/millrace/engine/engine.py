@@ -13,7 +13,7 @@ that was accepted depends on this process staying alive.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 from millrace.core.draft import Draft
 from millrace.core.errors import InvalidRequest, Unavailable
@@ -22,6 +22,7 @@ from millrace.core.events import (
     AttemptCompleted,
     AttemptFailed,
     AttemptLost,
+    Delayed,
     Event,
     TimerFired,
     TimerKind,
@@ -41,6 +42,7 @@ from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, Scope
 from millrace.ports.ids import Ids
+from millrace.ports.payloads import Payloads
 from millrace.ports.plans import Plans
 from millrace.ports.runner import Completed
 from millrace.ports.store import (
@@ -50,6 +52,7 @@ from millrace.ports.store import (
     InboxItem,
     IncarnationDead,
     NewRun,
+    NotStarted,
     Rejected,
     Store,
 )
@@ -66,8 +69,20 @@ MAX_IDLE = 2_000
 
 class Engine:
     def __init__(
-        self, store: Store, plans: Plans, evaluator: Evaluator, clock: Clock, ids: Ids, bus: Bus, wakeups: Wakeups
+        self,
+        store: Store,
+        plans: Plans,
+        evaluator: Evaluator,
+        clock: Clock,
+        ids: Ids,
+        bus: Bus,
+        wakeups: Wakeups,
+        *,
+        type_limits: Mapping[str, int] | None = None,
+        payloads: Payloads | None = None,
     ) -> None:
+        """`type_limits`: attempts of a task type that may run at the same time in this installation. `payloads`: where
+        outputs of runs go that are too large for their rows."""
         self._store = store
         self._plans = plans
         self._clock = clock
@@ -76,8 +91,8 @@ class Engine:
         self._cells: dict[str, Cell] = {}
         self._idle: dict[str, Cell] = {}
         self._folded = Folded()
-        self._decider = Decider(store, evaluator)
-        self._committer = Committer(store, ids, self)
+        self._decider = Decider(store, evaluator, payloads)
+        self._committer = Committer(store, ids, self, type_limits or {})
         self._tasks: asyncio.TaskGroup | None = None
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -123,10 +138,12 @@ class Engine:
         """
         if self._committer.backlog >= MAX_BACKLOG:
             raise Unavailable("overloaded", "too many runs wait to be written; try again later")
-        cell = Cell(new.id, Stage.IDLE, plan, created(plan, new.id), new, workflow_name, version_number)
-        cell.outputs = {}
+        run = created(plan, new.id, adopted=new.adopted, now=new.created_at)
+        cell = Cell(new.id, Stage.IDLE, plan, run, new, workflow_name, version_number)
+        # What was adopted lies with another run: it is read when an expression wants it.
+        cell.outputs = None if new.adopted else {}
         if new.admission_key is None:
-            cell.mailbox.append(Mail(Admitted()))
+            cell.mailbox.append(Mail(Admitted() if new.run_at is None else Delayed(new.run_at)))
         cell.started = asyncio.get_running_loop().create_future()
         self._cells[new.id] = cell
         self._committer.request(cell)
@@ -255,6 +272,8 @@ class Engine:
         self._bus.publish(cell.run_id)
         if rows.finished:
             self._announce(cell)
+        if self._freed_a_limit(cell, proposal):
+            self._committer.look_for_work()
         self._carry_on(cell)
 
     def already_started(self, entry: Entry, reply: AlreadyStarted) -> None:
@@ -265,6 +284,11 @@ class Engine:
             self._reload(cell, [])
         else:
             del self._cells[cell.run_id]
+
+    def not_started(self, entry: Entry, reply: NotStarted) -> None:
+        cell = entry.cell
+        del self._cells[cell.run_id]
+        cell.tell_starter(Started(cell.run_id, refused=reply.reason))
 
     def rejected(self, entry: Entry, reply: Rejected) -> None:
         """The database refuses what this run wants to write. Its outcomes are replaced by a failure that says so.
@@ -307,6 +331,13 @@ class Engine:
         self._bus.publish(attempt.run_id)
 
     # --- cells ----------------------------------------------------------------------------------------------------
+
+    def _freed_a_limit(self, cell: Cell, proposal: Proposal) -> bool:
+        """Whether an attempt ended that others may have waited for under a limit."""
+        plan = cell.plan
+        if plan is None or not (plan.limited or self._committer.type_limits):
+            return False
+        return any(isinstance(mail.event, EndEvent) for mail in proposal.mail)
 
     def _cell(self, run_id: str) -> Cell:
         cell = self._cells.get(run_id)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from millrace.core.events import (
     Admitted,
+    AttemptExpired,
     AttemptWithdrawn,
     CancelRequested,
     Event,
@@ -54,10 +55,11 @@ def event_of(item: InboxItem) -> Event | None:
             return PauseRequested(_text(item.data, "by"))
         case "resume":
             return ResumeRequested(_text(item.data, "by"))
-        case "attempt_withdrawn":
+        case "attempt_withdrawn" | "attempt_expired":
             number = item.data["number"]
             assert isinstance(number, int), "written by the store itself"  # noqa: S101
-            return AttemptWithdrawn(str(item.data["path"]), number)
+            kind = AttemptWithdrawn if item.kind == "attempt_withdrawn" else AttemptExpired
+            return kind(str(item.data["path"]), number)
         case _:
             logger.error("inbox item %s is of the unknown kind %r and stays where it is", item.id, item.kind)
             return None

@@ -1,4 +1,4 @@
-"""Time: fires the timers that are due, and looks for attempts whose delay is over."""
+"""Time: fires timers that are due, takes back attempts that queued too long, looks for work whose delay is over."""
 
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ class Timers(Service):
     async def run_once(self) -> float | None:
         for run_id, kind in await self._store.due_timers(BATCH):
             self._engine.fire(run_id, kind)
+        self._engine.receive(await self._store.expire_attempts(BATCH))
         self._engine.look_for_work()
         self._next = await self._store.next_wake()
         if self._next is None:

@@ -7,6 +7,7 @@ from millrace.core.states import FINISHED_TASK, TaskStatus
 from millrace.core.values import JsonObject, JsonValue, to_iso
 from millrace.engine.cell import Cell
 from millrace.ports.evaluator import Scope
+from millrace.ports.payloads import LostPayload
 
 
 class FinishedTasks(Mapping[str, JsonObject]):
@@ -22,7 +23,10 @@ class FinishedTasks(Mapping[str, JsonObject]):
             raise KeyError(path)
         view: JsonObject = {"status": task.status.value}
         if task.status is TaskStatus.COMPLETED:
-            view["output"] = self._outputs.get(path)
+            output = self._outputs.get(path)
+            if isinstance(output, LostPayload):
+                output.fail()
+            view["output"] = output
         if task.failure is not None:
             view["error"] = task.failure.to_json()
         return view

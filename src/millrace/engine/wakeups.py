@@ -29,6 +29,8 @@ class Wakeups:
             for attempt in rows.scheduled:
                 if attempt.available_at > now:
                     self.alarm.expect(attempt.available_at)
+                if attempt.queue_until is not None:
+                    self.alarm.expect(attempt.queue_until)
             for _, fire_at in rows.timers:
                 self.alarm.expect(fire_at)
         if admission and self.admission is not None:

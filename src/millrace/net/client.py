@@ -10,11 +10,11 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from millrace.net.decoding import decoder_for
 from millrace.net.reasons import reason_of
-from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut
+from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut, StreamedContent
 from millrace.ports.network import Addresses, AddressRefused
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ FRAMING = frozenset({"content-length", "transfer-encoding"})
 ABOUT_CONTENT = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
 HIGHEST_PORT = 65535
 MOST_CONNECTIONS = 100
+
+Content: TypeAlias = bytes | StreamedContent | None
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -81,7 +83,7 @@ class GuardedHttpClient:
     @asynccontextmanager
     async def send(self, request: HttpRequest) -> AsyncIterator[HttpAnswer]:
         transport = await self._transport(verify=request.verify_tls)
-        response = await _follow(transport, _first(request), request.max_redirects)
+        response = await _follow(transport, _first(request), request.max_redirects, request.content)
         try:
             yield Answer(response)
         finally:
@@ -122,13 +124,24 @@ def _first(request: HttpRequest) -> "httpx2.Request":
         return httpx2.Request(
             request.method,
             _checked_url(httpx2.URL(request.url)),
-            headers=_checked_headers(request.headers),
-            content=request.content,
+            headers=_checked_headers(request.headers) + _framing(request.content),
+            content=_sendable(request.content),
             extensions={"timeout": limits},
         )
 
 
-async def _follow(transport: "GuardedTransport", request: "httpx2.Request", most: int) -> "httpx2.Response":
+def _sendable(content: Content) -> bytes | AsyncIterator[bytes] | None:
+    return content.parts() if isinstance(content, StreamedContent) else content
+
+
+def _framing(content: Content) -> list[tuple[bytes, bytes]]:
+    """A stream's length is known, so it goes out as one piece: not every server takes chunks."""
+    return [(b"content-length", str(content.size).encode())] if isinstance(content, StreamedContent) else []
+
+
+async def _follow(
+    transport: "GuardedTransport", request: "httpx2.Request", most: int, content: Content
+) -> "httpx2.Response":
     followed = 0
     while True:
         with _in_our_words(str(request.url)):
@@ -140,7 +153,7 @@ async def _follow(transport: "GuardedTransport", request: "httpx2.Request", most
             if followed == most:
                 raise HttpFailed(f"{_shown(str(request.url))} redirects more than {most} times")
             followed += 1
-            request = _redirected(request, response.status_code, location)
+            request = _redirected(request, response.status_code, location, content)
 
 
 def _checked_url(url: "httpx2.URL") -> "httpx2.URL":
@@ -170,22 +183,28 @@ def _checked_headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode(errors="replace")) for name, value in headers]
 
 
-def _redirected(request: "httpx2.Request", status: int, location: str) -> "httpx2.Request":
+def _redirected(request: "httpx2.Request", status: int, location: str, given: Content) -> "httpx2.Request":
     """The request that a redirect asks for (RFC 9110, section 15.4)."""
     import httpx2
 
     target = _checked_url(request.url.join(location))
-    method, content = request.method, request.content
+    method = request.method
+    content = _sendable(given) if _has_content(request) else None
     dropped: frozenset[str] = frozenset({"host"})
     if (status == 303 and method != "HEAD") or (status not in KEEP_METHOD and method == "POST"):
-        method, content, dropped = "GET", b"", dropped | ABOUT_CONTENT
+        method, content, dropped = "GET", None, dropped | ABOUT_CONTENT
     same = _origin(target) == _origin(request.url)
     headers = [
         (name, value)
         for name, value in request.headers.raw
         if name.decode().lower() not in dropped and (same or name.decode().lower() in GOES_ALONG)
     ]
-    return httpx2.Request(method, target, headers=headers, content=content or None, extensions=dict(request.extensions))
+    return httpx2.Request(method, target, headers=headers, content=content, extensions=dict(request.extensions))
+
+
+def _has_content(request: "httpx2.Request") -> bool:
+    """Whether an earlier redirect has not taken the content away."""
+    return "content-length" in request.headers
 
 
 def _origin(url: "httpx2.URL") -> tuple[str, str, int | None]:

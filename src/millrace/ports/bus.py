@@ -1,6 +1,9 @@
 """The port for "look again": hints of a commit. Never the news itself, so losing one costs only time."""
 
-from typing import Protocol
+from typing import Final, Protocol
+
+ANY_RUN: Final = "*"
+"""What to wait for to hear of every run. No run has such an id."""
 
 
 class Bus(Protocol):
@@ -9,5 +12,8 @@ class Bus(Protocol):
         ...
 
     async def wait(self, run_id: str, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for a hint about the run that comes after this call; True if one came."""
+        """Wait up to `timeout` seconds for a hint about the run, or about `ANY_RUN`, that comes after this call.
+
+        True if one came.
+        """
         ...

@@ -5,6 +5,8 @@ with an open transaction, which is committed when the function returns and rolle
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -21,6 +23,46 @@ class Database(Protocol):
         """
         ...
 
+    async def read_for_engine(self, work: "Callable[[Connection], T]") -> T:
+        """As `read`, for what must not stand behind the long lists that people ask for."""
+        ...
+
     async def write(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` in one write transaction, off the event loop. Durable when it returns."""
+        ...
+
+
+class CopyFailed(Exception):
+    """There is no copy; the message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing can be written now. `code` is `disk_full`, `database_read_only` or `database_unusable`."""
+
+    code: str
+    message: str
+
+
+class DatabaseFile(Protocol):
+    """The file that a database is: the space it takes on the disk, and copies of it."""
+
+    @property
+    def path(self) -> Path: ...
+
+    async def free_pages(self) -> int:
+        """How many pages hold nothing now."""
+        ...
+
+    async def give_back(self, pages: int) -> float:
+        """Give about so many free pages back to the disk; answers the seconds that others had to wait for it."""
+        ...
+
+    async def copy_to(self, place: Path) -> None:
+        """Copy the database as it is now, without hindering anyone, and check the copy. Raises `CopyFailed`."""
+        ...
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why the last write failed, when it was not the fault of what was written; `None` once one succeeds."""
         ...

@@ -1,6 +1,6 @@
 """The port for HTTP requests that leave Millrace. `net.client` meets it: pooled, guarded, bounded."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,11 +15,20 @@ class HttpTimedOut(HttpFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamedContent:
+    """The content of a request that is too large to be held in memory."""
+
+    size: int
+    parts: Callable[[], AsyncIterator[bytes]]
+    """The content from its beginning, at each call: a redirect may ask for it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes | None = None
+    content: bytes | StreamedContent | None = None
     timeout: float = 30.0
     """Seconds for each of: to connect, to send, and between two parts of the answer."""
     max_redirects: int = 0

@@ -16,7 +16,11 @@ from pydantic import BaseModel
 
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.values import JsonObject, JsonValue
+from millrace.ports.artifacts import NO_ARTIFACTS, Artifacts
+from millrace.ports.connections import Connections
+from millrace.ports.events import Events
 from millrace.ports.http import HttpClient
+from millrace.ports.mail import Mailer, MailServer
 from millrace.ports.network import Addresses
 
 ConfigModel: TypeAlias = type[BaseModel]
@@ -71,6 +75,8 @@ class RunnerContext:
     log: LogSink
     environment: Mapping[str, str] = field(default_factory=dict)
     stopping: asyncio.Event | None = None
+    artifacts: Artifacts = NO_ARTIFACTS
+    """Files: those that this attempt writes, and those that others handed on to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,13 @@ class RunnerServices:
     shell_enabled: bool = True
     shell_allowed_dirs: tuple[Path, ...] = ()
     """Folders that shell tasks may work in; empty allows any."""
+    script_interpreters: Mapping[str, str] = field(default_factory=dict)
+    """Programs that run the languages of script tasks, by language; one that is not named is looked for."""
+    connections: Connections | None = None
+    mailer: Mailer | None = None
+    mail_server: MailServer | None = None
+    """The one of the settings, for mail that names no connection."""
+    events: Events | None = None
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel, contravariant=True)

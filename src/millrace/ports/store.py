@@ -16,6 +16,7 @@ A claim is a compare-and-set on the attempt (`scheduled` -> `running`) and bumps
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from millrace.core.effects import Record
@@ -46,6 +47,40 @@ class StartKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NewFiring:
+    """The firing of a trigger that starts a run: written in the run's own commit, with the cursor of its trigger.
+
+    It holds only while the trigger's row is enabled and still at `trigger_revision`; otherwise nothing is started.
+    """
+
+    id: str
+    trigger_id: str
+    trigger_revision: int
+    start_key: str
+    due_at: Instant | None
+    next_due_at: Instant | None
+    decided_until: Instant | None
+
+
+class WhenFull(StrEnum):
+    """What becomes of a new run when the limit it is admitted under has no room."""
+
+    QUEUE = "queue"
+    SKIP = "skip"
+    CANCEL_OLDEST = "cancel_oldest"
+    CANCEL_NEWEST = "cancel_newest"
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `limit` runs of a key are admitted in any `period`, evenly refilled (GCRA with a burst of `limit`)."""
+
+    key: str
+    limit: int
+    period: Duration
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """What is known of a run before it starts, and never changes afterwards."""
 
@@ -64,12 +99,22 @@ class NewRun:
     admission_key: str | None = None
     """The limit the run is admitted under; `None` when its workflow has none."""
     admission_limit: int | None = None
+    when_full: WhenFull = WhenFull.QUEUE
+    rate_limit: RateLimit | None = None
+    """Asks for an `admission_key`, too: both are granted at admission."""
+    run_at: Instant | None = None
+    """Not admitted before this time."""
     root_run_id: str | None = None
     """The first run of its family; itself when `None`."""
     parent_run_id: str | None = None
     retry_of: str | None = None
     causation_depth: int = 0
+    adopted: Mapping[str, str] = field(default_factory=dict)
+    """Tasks that count as completed from the start, each with the run whose output it refers to."""
     start_key: StartKey | None = None
+    firing: NewFiring | None = None
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the row for an `input`, `variables` or `trigger` that is too large for it (`ports.payloads`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +127,13 @@ class NewAttempt:
     available_at: Instant
     timeout: Duration | None
     expires_at: Instant | None
+    queue_until: Instant | None = None
+    """When it must have been claimed."""
+    limit_key: str | None = None
+    limit_size: int | None = None
+    """At most so many attempts with this key run at the same time."""
+    type_key: str | None = None
+    """Its task type, if this installation limits how many attempts of the type run at the same time."""
     claimed_by: str | None = None
     """The incarnation that claims it in this very commit (inline continuation); `None` leaves it `scheduled`."""
 
@@ -103,6 +155,9 @@ class TaskPayload:
 
     input: JsonValue = None
     output: JsonValue = None
+    input_text: str | None = None
+    """What stands in the row for an input that is too large for it (`ports.payloads`)."""
+    output_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +186,8 @@ class RunChange:
     records: Sequence[Record] = ()
     output: JsonValue = None
     """The run's output; written when the run completes."""
+    output_text: str | None = None
+    """What stands in the row for an output that is too large for it (`ports.payloads`)."""
     logs: Sequence["LogLine"] = ()
     """The last log lines of attempts that ended; they become visible together with the outcome."""
     cancelled_by: str | None = None
@@ -144,7 +201,10 @@ class ClaimRequest:
 
     incarnation_id: str
     queues: tuple[str, ...]
+    """`*` stands for every queue."""
     limit: int
+    type_limits: Mapping[str, int] = field(default_factory=dict)
+    """Attempts of a task type that may run at the same time in this installation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +226,7 @@ def deadline(claimed_at: Instant, timeout: Duration | None, expires_at: Instant 
 @dataclass(frozen=True, slots=True)
 class InboxItem:
     """A fact for a run, left by someone who does not own it. Kinds: `admitted`, `cancel`, `pause`, `resume`,
-    `attempt_withdrawn` (data: `path`, `number`)."""
+    `attempt_withdrawn` and `attempt_expired` (data: `path`, `number`)."""
 
     id: str
     run_id: str
@@ -200,6 +260,23 @@ class AlreadyStarted:
     same_request: bool
 
 
+class Refusal(StrEnum):
+    """Why a new run was not started, decided in its commit."""
+
+    TRIGGER_CHANGED = "trigger_changed"
+    """The trigger was changed, disabled or removed since the firing was decided."""
+    LIMIT_FULL = "limit_full"
+    """Its limit has no room, and its workflow says `when_full: skip`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """A new run that the rules of the moment refuse; nothing of it was written, its start key included."""
+
+    run_id: str
+    reason: Refusal
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """The database refuses the data of this change (a defect, or a fenced token); it was tried alone."""
@@ -208,7 +285,7 @@ class Rejected:
     reason: str
 
 
-ChangeReply: TypeAlias = Committed | Conflict | AlreadyStarted | Rejected
+ChangeReply: TypeAlias = Committed | Conflict | AlreadyStarted | NotStarted | Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +382,14 @@ class Store(Protocol):
         """Admit waiting runs whose limit has room, by (priority, age); leave each an inbox row `admitted`.
 
         Occupancy is counted from live rows, never stored. Answers the ids of the runs admitted, `limit` at most.
+        Where waiting runs say `cancel_oldest` or `cancel_newest`, the runs in their way get an inbox row `cancel`.
+        """
+        ...
+
+    async def expire_attempts(self, limit: int) -> Sequence[InboxItem]:
+        """Take back scheduled attempts whose `queue_until` has passed by the store's clock.
+
+        Each leaves an inbox row `attempt_expired` in the same transaction and is named in the answer.
         """
         ...
 

@@ -7,22 +7,28 @@ installation's rules (address policy, SQLite folders) are applied before anythin
 import asyncio
 import builtins
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject
+from millrace.ports.artifacts import ArtifactFault
+from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.sql.address import Target, read_target, secrets_in
+from millrace.runners.sql.connections import TYPES, connection_string_of
 from millrace.runners.sql.dialect import POSTGRES, SQLITE
 from millrace.runners.sql.faults import SqlFault
 from millrace.runners.sql.plan import Script, script_of
 from millrace.runners.sql.results import Demand
+from millrace.runners.sql.spool import MEDIA_TYPES, Format, Spool
 
 MASK = "***"
 SQLITE_THREADS = 16
+ROW_LIMIT = 10_000
 ALLOWED_TARGETS = "MILLRACE_HTTP_ALLOWED_TARGETS"
 
 
@@ -31,7 +37,11 @@ class DatabaseConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    connection_string: str = Field(
+    connection: str | None = Field(
+        default=None, min_length=1, description="Name of a connection, instead of `connection_string`."
+    )
+    connection_string: str | None = Field(
+        default=None,
         min_length=1,
         description="`sqlite:///PATH`, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` or `mysql://…` (`mariadb://…`). "
         "Options: sslmode, connect_timeout, application_name.",
@@ -51,15 +61,34 @@ class DatabaseConfig(BaseModel):
         description="Run all statements in one transaction and roll all back when one fails. False commits each by "
         "itself, for statements that allow no transaction. MySQL commits at every `create`, `alter` and `drop`.",
     )
-    fetch: Literal["all", "one", "none"] = Field(
+    fetch: Literal["all", "one", "none", "artifact"] = Field(
         default="all",
         description="Which rows of the last statement that returns any become the output: all, the first, or none "
-        "(then `row_count` is the number of rows changed).",
+        "(then `row_count` is the number of rows changed). With artifact all go into a file, and `file` in the output "
+        "is the reference to it.",
     )
-    row_limit: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        default=10_000, description="More rows than this are a failure: filter in SQL, or raise it."
+    format: Format = Field(
+        default="jsonl",
+        description="Of that file: a JSON object per line, or CSV with the names of the columns in the first line.",
+    )
+    file_name: str | None = Field(default=None, min_length=1, description="Of that file; by default rows.jsonl.")
+    row_limit: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None,
+        description=f"More rows than this are a failure: filter in SQL, or raise it. The default is {ROW_LIMIT}; a "
+        "file has no limit but its size.",
     )
     read_only: bool = Field(default=False, description="Refuse every change: the database itself sees to it.")
+
+    @model_validator(mode="after")
+    def _one_database(self) -> "DatabaseConfig":
+        if (self.connection is None) == (self.connection_string is None):
+            raise ValueError("give exactly one of connection and connection_string")
+        return self
+
+    @property
+    def source(self) -> str:
+        """What says which database it is, for messages."""
+        return "connection_string" if self.connection is None else f"connection {self.connection!r}"
 
 
 class DatabaseRunner:
@@ -76,14 +105,23 @@ class DatabaseRunner:
         self._threads: ThreadPoolExecutor | None = None
 
     async def run(self, config: DatabaseConfig, context: RunnerContext) -> Outcome:
-        secrets = secrets_in(config.connection_string)
         try:
-            target = read_target(config.connection_string)
-            output = await self._perform(target, _script(config, target))
+            connection_string = config.connection_string or await self._named(config.connection or "")
+        except ConnectionUnavailable as error:
+            return Failed.because(str(error), kind=FailureKind.REFUSED)
+        secrets = secrets_in(connection_string)
+        try:
+            target = read_target(connection_string)
+            if config.fetch == "artifact":
+                output = await self._into_file(config, target, context)
+            else:
+                output = await self._perform(target, _script(config, target))
+        except ArtifactFault:
+            raise
         except SqlFault as fault:
             return Failed.because(_masked(str(fault), secrets), kind=fault.kind)
         except AddressRefused as refusal:
-            message = f"connection_string: {refusal}"
+            message = f"{config.source}: {refusal}"
             if ALLOWED_TARGETS not in message:
                 message += f"; the setting is {ALLOWED_TARGETS}"
             return Failed.because(_masked(message, secrets), kind=FailureKind.REFUSED)
@@ -96,6 +134,16 @@ class DatabaseRunner:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
+    async def _into_file(self, config: DatabaseConfig, target: Target, context: RunnerContext) -> JsonObject:
+        with closing(Spool(config.format, context.artifacts.largest)) as spool:
+            output = await self._perform(target, _script(config, target, spool))
+            del output["rows"]
+            file = None
+            if output["columns"]:
+                name = config.file_name or f"rows.{config.format}"
+                file = await context.artifacts.write(spool.parts(), name=name, media_type=MEDIA_TYPES[config.format])
+            return {"file": file, **output}
+
     async def _perform(self, target: Target, script: Script) -> JsonObject:
         if target.dialect is SQLITE:
             return await self._on_sqlite(target, script)
@@ -107,6 +155,11 @@ class DatabaseRunner:
         from millrace.runners.sql.mysql import run_on_mysql
 
         return await run_on_mysql(target, addresses, script)
+
+    async def _named(self, name: str) -> str:
+        if self._services.connections is None:
+            raise ConnectionUnavailable("this worker has no connections")
+        return connection_string_of(await self._services.connections.resolve(name, types=TYPES))
 
     async def _addresses(self, target: Target) -> tuple[str, ...]:
         try:
@@ -133,8 +186,9 @@ class DatabaseRunner:
             raise
 
 
-def _script(config: DatabaseConfig, target: Target) -> Script:
-    demand = Demand(config.row_limit, first_only=config.fetch == "one", none=config.fetch == "none")
+def _script(config: DatabaseConfig, target: Target, spool: Spool | None = None) -> Script:
+    limit = config.row_limit or (ROW_LIMIT if spool is None else None)
+    demand = Demand(limit, first_only=config.fetch == "one", none=config.fetch == "none", spool=spool)
     return script_of(
         config.sql,
         config.parameters,

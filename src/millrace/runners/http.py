@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -14,10 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validat
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue
-from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut
+from millrace.ports.connections import ConnectionUnavailable
+from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut, StreamedContent
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.http_auth import Auth, Authorizer
+from millrace.runners.http_connection import TYPES, address_of, auth_of, is_relative
+from millrace.runners.http_files import content_of, kept
 
 MOST_REDIRECTS = 10
 LARGEST_ANSWER = 4 * 1024 * 1024
@@ -60,27 +64,35 @@ class Body(BaseModel):
     json_: Any = Field(default=None, alias="json", description="Any value, sent as JSON.")
     form: dict[str, Any] | None = Field(default=None, description="Fields, sent as a web form.")
     text: str | None = Field(default=None, description="Text, sent as it is.")
+    file: Any = Field(default=None, description="A reference to an artifact, whose content is sent as it is.")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> "Body":
         if len(self.model_fields_set) != 1:
-            raise ValueError("give exactly one of json, form and text")
-        if "json_" not in self.model_fields_set and self.form is None and self.text is None:
-            raise ValueError("form and text cannot be null; leave `body` out to send none, or send null as json")
+            raise ValueError("give exactly one of json, form, text and file")
+        if "json_" not in self.model_fields_set and self.form is None and self.text is None and self.file is None:
+            raise ValueError("form, text and file cannot be null; leave `body` out to send none, or send null as json")
         return self
 
 
 class HttpConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    url: str = Field(min_length=1, description="http:// or https:// address.", examples=["https://api.example.com/v1"])
+    url: str = Field(
+        default="",
+        description="http:// or https:// address; with `connection` what comes behind its address, such as /orders.",
+        examples=["https://api.example.com/v1"],
+    )
+    connection: str | None = Field(
+        default=None, min_length=1, description="Name of a connection that has the address and how to sign in."
+    )
     method: Annotated[Method, WithJsonSchema(METHOD_SCHEMA)] = Field(default="GET", description="GET, POST, …")
     headers: dict[str, Any] = Field(default_factory=dict, description="Headers of the request.")
     query: dict[str, Any] = Field(default_factory=dict, description="Added to the address; a list repeats its name.")
     body: Annotated[Body | None, WithJsonSchema(BODY_SCHEMA)] = Field(
         default=None,
-        description="One of {json: …}, {form: {…}}, {text: …}; a value with such a key alone must be written as "
-        "{json: {text: …}}. A plain text is sent as text, a list or another mapping as JSON.",
+        description="One of {json: …}, {form: {…}}, {text: …}, {file: reference}; a value with such a key alone "
+        "must be written as {json: {text: …}}. A plain text is sent as text, a list or another mapping as JSON.",
     )
     auth: Auth | None = Field(default=None, description="How the request signs in.")
     expected_status: list[int | str] = Field(
@@ -88,12 +100,22 @@ class HttpConfig(BaseModel):
         min_length=1,
         description="Statuses that are no failure: numbers, and ranges such as 200-299.",
     )
-    response: Literal["auto", "json", "text", "base64"] = Field(
-        default="auto", description="What the body becomes; auto goes by its content type."
+    response: Literal["auto", "json", "text", "base64", "file"] = Field(
+        default="auto",
+        description="What the body becomes; auto goes by its content type, and file makes it an artifact and `body` "
+        "the reference to it.",
+    )
+    file_name: str | None = Field(
+        default=None, min_length=1, description="For `response: file`; otherwise what the answer or its address says."
     )
     follow_redirects: bool = Field(default=True, description=f"Up to {MOST_REDIRECTS} redirects are followed.")
     verify_tls: bool = Field(default=True, description="Whether the other side must prove who it is.")
-    max_bytes: int = Field(default=LARGEST_ANSWER, ge=1, le=LARGEST_ANSWER, description="A longer answer is a failure.")
+    max_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description=f"A longer answer is a failure. At most {LARGEST_ANSWER}, which is the default; for "
+        "`response: file` what this installation allows, MILLRACE_MAX_ARTIFACT_BYTES.",
+    )
 
     @field_validator("method", mode="before")
     @classmethod
@@ -123,8 +145,37 @@ class HttpConfig(BaseModel):
                 raise ValueError(f"{entry} is no status; write a number from 100 to 599 or a range such as 200-299")
         return value
 
+    @model_validator(mode="after")
+    def _only_files_are_larger(self) -> "HttpConfig":
+        if self.response != "file" and (self.max_bytes or 0) > LARGEST_ANSWER:
+            raise ValueError(f"max_bytes is at most {LARGEST_ANSWER} unless the response is a file")
+        return self
+
+    @model_validator(mode="after")
+    def _one_server(self) -> "HttpConfig":
+        if self.connection is None and not self.url:
+            raise ValueError("give url or connection")
+        if self.connection is not None and not is_relative(self.url):
+            raise ValueError("with connection the url names no server: write the path that comes behind its address")
+        if self.connection is not None and self.auth is not None:
+            raise ValueError("give auth or connection, which has its own")
+        return self
+
     def expects(self, status: int) -> bool:
         return any(low <= status <= high for low, high in map(_range, self.expected_status))
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An answer with its body: in memory, or kept as a file."""
+
+    answer: HttpAnswer
+    content: bytes = b""
+    file: JsonObject | None = None
+
+    @property
+    def size(self) -> JsonValue:
+        return len(self.content) if self.file is None else self.file["size"]
 
 
 class HttpRunner:
@@ -137,43 +188,53 @@ class HttpRunner:
     def __init__(self, services: RunnerServices) -> None:
         self._http = services.http
         self._authorizer = Authorizer(services.http)
+        self._connections = services.connections
 
     async def close(self) -> None:
         """The client belongs to the installation."""
 
     async def run(self, config: HttpConfig, context: RunnerContext) -> Outcome:
         try:
-            answer, content = await self._answered(config, context)
-        except AddressRefused as error:
+            received = await self._answered(await self._named(config), context)
+        except (AddressRefused, ConnectionUnavailable) as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
         except HttpTimedOut as error:
             return Failed.because(str(error), kind=FailureKind.TIMEOUT)
         except HttpFailed as error:
             return Failed.because(str(error))
-        if len(content) > LARGE:
-            return await asyncio.to_thread(_outcome, config, answer, content)
-        return _outcome(config, answer, content)
+        if len(received.content) > LARGE:
+            return await asyncio.to_thread(_outcome, config, received)
+        return _outcome(config, received)
 
-    async def _answered(self, config: HttpConfig, context: RunnerContext) -> tuple[HttpAnswer, bytes]:
-        answer, content = await self._asked(config, context)
-        if answer.status == UNAUTHORIZED and config.auth is not None and self._authorizer.forget(config.auth):
+    async def _named(self, config: HttpConfig) -> HttpConfig:
+        """The config with what its connection says."""
+        if config.connection is None:
+            return config
+        if self._connections is None:
+            raise ConnectionUnavailable("this worker has no connections")
+        found = await self._connections.resolve(config.connection, types=TYPES)
+        return config.model_copy(update={"url": address_of(found, config.url), "auth": auth_of(found)})
+
+    async def _answered(self, config: HttpConfig, context: RunnerContext) -> Received:
+        received = await self._asked(config, context)
+        if received.answer.status == UNAUTHORIZED and config.auth is not None and self._authorizer.forget(config.auth):
             # The token was taken back before its time; nothing was done yet, so asking again does it once.
-            answer, content = await self._asked(config, context)
-        return answer, content
+            received = await self._asked(config, context)
+        return received
 
-    async def _asked(self, config: HttpConfig, context: RunnerContext) -> tuple[HttpAnswer, bytes]:
+    async def _asked(self, config: HttpConfig, context: RunnerContext) -> Received:
         began = time.monotonic()
-        async with self._http.send(await self._request(config)) as answer:
-            content = b"".join([part async for part in answer.body(config.max_bytes)])
+        async with self._http.send(await self._request(config, context)) as answer:
+            received = await _received(config, answer, context)
         took = (time.monotonic() - began) * 1000
         context.log(
-            f"{config.method} {_without_query(answer.url)}: {answer.status}, {len(content)} bytes, {took:.0f} ms"
+            f"{config.method} {_without_query(answer.url)}: {answer.status}, {received.size} bytes, {took:.0f} ms"
         )
-        return answer, content
+        return received
 
-    async def _request(self, config: HttpConfig) -> HttpRequest:
+    async def _request(self, config: HttpConfig, context: RunnerContext) -> HttpRequest:
         headers = {name.lower(): _text(value) for name, value in config.headers.items() if value is not None}
-        content, content_type = _content(config.body)
+        content, content_type = await _content(config.body, context)
         if content_type is not None:
             headers.setdefault("content-type", content_type)
         query = dict(config.query)
@@ -190,7 +251,15 @@ class HttpRunner:
         )
 
 
-def _outcome(config: HttpConfig, answer: HttpAnswer, content: bytes) -> Outcome:
+async def _received(config: HttpConfig, answer: HttpAnswer, context: RunnerContext) -> Received:
+    if config.response == "file" and config.expects(answer.status):
+        return Received(answer, file=await kept(answer, context, name=config.file_name, limit=config.max_bytes))
+    limit = LARGEST_ANSWER if config.response == "file" else config.max_bytes or LARGEST_ANSWER
+    return Received(answer, b"".join([part async for part in answer.body(limit)]))
+
+
+def _outcome(config: HttpConfig, received: Received) -> Outcome:
+    answer, content = received.answer, received.content
     headers: JsonObject = dict(answer.headers)
     if not config.expects(answer.status):
         excerpt = _excerpt(content)
@@ -198,6 +267,8 @@ def _outcome(config: HttpConfig, answer: HttpAnswer, content: bytes) -> Outcome:
             f"the answer has the status {answer.status}, which is not expected: {excerpt[:300]}".rstrip(": "),
             details={"status": answer.status, "headers": headers, "body": excerpt, **_advice(answer)},
         )
+    if received.file is not None:
+        return Completed({"status": answer.status, "headers": headers, "body": received.file})
     try:
         body = _body(config.response, answer.headers.get("content-type", ""), content)
     except (ValueError, RecursionError) as error:
@@ -254,9 +325,11 @@ def _charset(content_type: str) -> str:
     return "utf-8"
 
 
-def _content(body: Body | None) -> tuple[bytes | None, str | None]:
+async def _content(body: Body | None, context: RunnerContext) -> tuple[bytes | StreamedContent | None, str | None]:
     if body is None:
         return None, None
+    if body.file is not None:
+        return await content_of(body.file, context)
     if body.text is not None:
         return body.text.encode(), "text/plain; charset=utf-8"
     if body.form is not None:
@@ -283,7 +356,7 @@ def _pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _names_a_form(value: Mapping[str, Any]) -> bool:
-    return bool(value) and value.keys() <= {"json", "form", "text"}
+    return bool(value) and value.keys() <= {"json", "form", "text", "file"}
 
 
 def _text(value: object) -> str:

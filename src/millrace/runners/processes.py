@@ -8,7 +8,7 @@ asyncio the end of a command waits for everyone who holds them.
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,14 +67,21 @@ class Ear:
 
 
 async def run_command(
-    command: Sequence[str], *, folder: Path, environment: Mapping[str, str], stdin: bytes, output: Output
+    command: Sequence[str],
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    stdin: bytes,
+    output: Output,
+    handed_over: Collection[int] = (),
 ) -> int:
     """Run a command to its end and answer its exit code; negative: the number of the signal that ended it.
 
-    Raises `OSError` when it cannot be started. Cancelling this ends its whole group first, and still hears it.
+    It inherits the file descriptors in `handed_over`, and no others but the usual three. Raises `OSError` when it
+    cannot be started. Cancelling this ends its whole group first, and still hears it.
     """
     with Ear(output.stdout) as stdout, Ear(output.stderr) as stderr:
-        process = await _started(command, folder, environment, stdin, stdout, stderr)
+        process = await _started(command, folder, environment, stdin, stdout, stderr, handed_over)
         try:
             await process.wait()
             await _last_words(stdout, stderr)
@@ -101,6 +108,7 @@ async def _started(
     stdin: bytes,
     stdout: Ear,
     stderr: Ear,
+    handed_over: Collection[int],
 ) -> asyncio.subprocess.Process:
     with _readable(stdin) as source, stdout.end, stderr.end:
         starting = asyncio.create_task(
@@ -112,6 +120,7 @@ async def _started(
                 stdout=stdout.end.fileno(),
                 stderr=stderr.end.fileno(),
                 start_new_session=True,
+                pass_fds=tuple(handed_over),
             )
         )
         try:

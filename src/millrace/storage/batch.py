@@ -16,19 +16,22 @@ from millrace.core.values import Instant
 from millrace.ports.store import (
     AlreadyStarted,
     ChangeReply,
-    ClaimedAttempt,
     ClaimRequest,
     CommitReply,
     Committed,
     Conflict,
     InboxItem,
     IncarnationDead,
+    NewFiring,
     NewRun,
+    NotStarted,
+    Refusal,
     Rejected,
     RunChange,
-    deadline,
+    WhenFull,
 )
 from millrace.storage import mapping, statements
+from millrace.storage.claims import claim_attempts
 from millrace.storage.mapping import Row
 
 BAD_DATA = (
@@ -63,7 +66,7 @@ def write_batch(raw: sqlite3.Connection, changes: Sequence[RunChange], claim: Cl
         raw.execute("rollback")
         raw.execute("begin immediate")
         replies = [_write_alone(raw, change) for change in changes]
-    claimed = () if claim is None else _claim(raw, claim)
+    claimed = () if claim is None else claim_attempts(raw, claim)
     raw.execute("commit")
     return CommitReply(tuple(replies), tuple(claimed))
 
@@ -121,17 +124,53 @@ def _gate(raw: sqlite3.Connection, change: RunChange) -> Accepted | ChangeReply:
 def _gate_new(raw: sqlite3.Connection, change: RunChange, new: NewRun) -> Accepted | ChangeReply:
     itself = AlreadyStarted(new.id, new.id, same_request=True)
     key = new.start_key
+    # Asked first: the run's own key may have expired meanwhile, and may be another's by now.
+    if key is not None and raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
+        return itself
+    refusal = _refusal(raw, new)
+    if refusal is not None:
+        return refusal
     if key is not None:
-        # Asked first: the run's own key may have expired meanwhile, and may be another's by now.
-        if raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
-            return itself
         values = (key.namespace, key.scope, key.key, key.request_hash, new.id, key.expires_at)
         if raw.execute(statements.TAKE_START_KEY, values).fetchone() is None:
             holder, request_hash = raw.execute(statements.START_KEY, values[:3]).fetchone()
             return AlreadyStarted(new.id, holder, request_hash == key.request_hash)
     if raw.execute(statements.INSERT_RUN, mapping.new_run_row(change, new)).rowcount == 0:
         return itself
+    if new.firing is not None:
+        _note_firing(raw, new, new.firing)
     return Accepted(change, len(change.records), len(change.logs))
+
+
+def _refusal(raw: sqlite3.Connection, new: NewRun) -> ChangeReply | None:
+    """What the rules of the moment say against the start. Only reads: one writer, so what it sees holds to the commit.
+
+    A taken start key goes first: the run it names was started, whatever has changed since.
+    """
+    key, firing = new.start_key, new.firing
+    if firing is None and new.when_full is not WhenFull.SKIP:
+        return None
+    if key is not None:
+        taken = raw.execute(statements.TAKEN_KEY, (key.namespace, key.scope, key.key)).fetchone()
+        if taken is not None:
+            return AlreadyStarted(new.id, taken[0], taken[1] == key.request_hash)
+    if firing is not None:
+        holds = raw.execute(statements.TRIGGER_HOLDS, (firing.trigger_id, firing.trigger_revision)).fetchone()
+        if holds is None:
+            return NotStarted(new.id, Refusal.TRIGGER_CHANGED)
+    if new.when_full is WhenFull.SKIP and new.admission_key is not None and new.admission_limit is not None:
+        counts = (statements.OCCUPIED, statements.UNADMITTED)
+        live = sum(raw.execute(count, (new.admission_key,)).fetchone()[0] for count in counts)
+        if live >= new.admission_limit:
+            return NotStarted(new.id, Refusal.LIMIT_FULL)
+    return None
+
+
+def _note_firing(raw: sqlite3.Connection, new: NewRun, firing: NewFiring) -> None:
+    cursor = (new.id, firing.next_due_at, firing.decided_until or 0, firing.trigger_id)
+    raw.execute(statements.FIRED, cursor)
+    row = (firing.id, firing.trigger_id, new.workflow_id, firing.start_key, firing.due_at, new.id)
+    raw.execute(statements.INSERT_FIRING, row)
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -216,41 +255,24 @@ def _latest(timers: Sequence[tuple[TimerKind, Instant]]) -> Iterable[tuple[Timer
 
 
 def _withdraw(raw: sqlite3.Connection, change: RunChange) -> tuple[InboxItem, ...]:
+    attempts = [(change.run.id, path, number) for path, number in change.withdraw]
+    return tuple(_take_back(raw, attempts, "attempt_withdrawn", change.now))
+
+
+def expire(raw: sqlite3.Connection, attempts: Sequence[tuple[str, str, int]]) -> Sequence[InboxItem]:
+    """Take back those of `attempts` that are still scheduled: their time to be claimed is over."""
+    (now,) = raw.execute("select now_us()").fetchone()
+    return _take_back(raw, attempts, "attempt_expired", now)
+
+
+def _take_back(
+    raw: sqlite3.Connection, attempts: Sequence[tuple[str, str, int]], kind: str, now: Instant
+) -> list[InboxItem]:
     """Take back what no worker has claimed. The fact of it takes the attempt's token as its id: it happens once."""
-    withdrawn: list[InboxItem] = []
-    for path, number in change.withdraw:
-        row = raw.execute(statements.WITHDRAW, (change.now, change.run.id, path, number)).fetchone()
+    taken: list[InboxItem] = []
+    for run_id, path, number in attempts:
+        row = raw.execute(statements.WITHDRAW, (now, run_id, path, number)).fetchone()
         if row is not None:
-            withdrawn.append(InboxItem(row[0], change.run.id, "attempt_withdrawn", {"path": path, "number": number}))
-    raw.executemany(statements.INSERT_INBOX, [mapping.inbox_row(item, change.now) for item in withdrawn])
-    return tuple(withdrawn)
-
-
-# --- claims -----------------------------------------------------------------------------------------------------------
-
-
-def _claim(raw: sqlite3.Connection, claim: ClaimRequest) -> list[ClaimedAttempt]:
-    now: Instant = raw.execute("select now_us()").fetchone()[0]
-    queues = tuple(dict.fromkeys(claim.queues))
-    waiting = [row for queue in queues for row in raw.execute(statements.QUEUED, (queue, now, claim.limit)).fetchall()]
-    if len(queues) > 1:
-        waiting.sort(key=lambda row: (-row[6], row[7], row[0], row[1]))
-    chosen = [
-        ClaimedAttempt(run_id, path, number, token, deadline(now, timeout, expires_at))
-        for run_id, path, number, token, timeout, expires_at, *_ in waiting[: claim.limit]
-    ]
-    _write_claims(raw, claim.incarnation_id, chosen, now)
-    return chosen
-
-
-def _write_claims(raw: sqlite3.Connection, incarnation_id: str, chosen: Sequence[ClaimedAttempt], now: Instant) -> None:
-    raw.executemany(
-        statements.CLAIM, [(incarnation_id, now, one.deadline_at, one.run_id, one.path, one.number) for one in chosen]
-    )
-    raw.executemany(statements.CLAIM_TASK, [(incarnation_id, now, one.run_id, one.path) for one in chosen])
-    records: list[Row] = []
-    for one in chosen:
-        (seq,) = raw.execute(statements.NEXT_SEQ, (one.run_id,)).fetchone()
-        data = mapping.to_text({"attempt": one.number, "worker": incarnation_id})
-        records.append((one.run_id, seq, mapping.STARTED, one.path, data, now))
-    raw.executemany(statements.INSERT_RECORD, records)
+            taken.append(InboxItem(row[0], run_id, kind, {"path": path, "number": number}))
+    raw.executemany(statements.INSERT_INBOX, [mapping.inbox_row(item, now) for item in taken])
+    return taken

@@ -8,7 +8,9 @@ pragmas matters: `auto_vacuum` has an effect only before anything else is writte
 import asyncio
 import logging
 import os
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +23,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from millrace.ports.clock import Clock
+from millrace.ports.database import Trouble
 from millrace.ports.store import StoreUnavailable
+from millrace.storage.backup import copy
 from millrace.storage.lock import DatabaseLock
 
 logger = logging.getLogger(__name__)
@@ -36,6 +40,9 @@ PAGES_IN_LOG = LOG_BYTES // 4096
 PAGES_OF_A_JOB, PAGES_OF_A_ROW = 8, 0.3
 """What a job adds to the log, roughly: a page of each table and index it touches, and more for many rows."""
 
+FULL_BELOW = 256 * 1024
+"""Bytes left on a disk that is full for a database."""
+
 READERS = 4
 ENGINE_READERS = 2
 
@@ -45,7 +52,7 @@ class DatabaseUnusable(Exception):
 
 
 class SqliteDatabase:
-    """Meets `ports.database.Database`, and gives the store the raw writing connection through `submit`."""
+    """Meets the ports `Database` and `DatabaseFile`, and gives the store the raw writing connection by `submit`."""
 
     def __init__(self, path: Path, clock: Clock, synchronous: Synchronous) -> None:
         self.path = path
@@ -56,6 +63,7 @@ class SqliteDatabase:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="millrace-reader")
         self._engine_readers = ThreadPoolExecutor(ENGINE_READERS, thread_name_prefix="millrace-engine-reader")
         self._closed = False
+        self._trouble: Trouble | None = None
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, synchronous: Synchronous = "full") -> "SqliteDatabase":
@@ -122,12 +130,18 @@ class SqliteDatabase:
         done: asyncio.Future[T] = loop.create_future()
 
         def run() -> None:
+            changes = self._raw.total_changes
             try:
                 result = job(self._raw)
             except Exception as error:
                 self._recover()
-                loop.call_soon_threadsafe(_fail, done, _translated(error))
+                translated = _translated(error)
+                if isinstance(translated, StoreUnavailable):
+                    self._trouble = _trouble_of(self.path, str(translated))
+                loop.call_soon_threadsafe(_fail, done, translated)
             else:
+                if self._raw.total_changes > changes:
+                    self._trouble = None
                 loop.call_soon_threadsafe(_resolve, done, result)
 
         self._jobs.put(run)
@@ -149,6 +163,28 @@ class SqliteDatabase:
     async def read_for_engine(self, work: Callable[[Connection], T]) -> T:
         """As `read`, on connections of the engine's own: no list of a million runs stands in its way."""
         return await self._read(self._engine_readers, work)
+
+    async def free_pages(self) -> int:
+        return await self.read(lambda connection: int(connection.exec_driver_sql("pragma freelist_count").scalar_one()))
+
+    async def give_back(self, pages: int) -> float:
+        """The file gets shorter with the next checkpoint."""
+
+        def job(raw: sqlite3.Connection) -> float:
+            began = time.perf_counter()
+            # Each row that is fetched is a page; the first alone would be one page.
+            raw.execute(f"pragma incremental_vacuum({pages})").fetchall()
+            return time.perf_counter() - began
+
+        return await self.submit(job)
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return self._trouble
+
+    async def copy_to(self, place: Path) -> None:
+        self._require_open()
+        await asyncio.to_thread(copy, self.path, place)
 
     async def _read(self, readers: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         self._require_open()
@@ -172,6 +208,8 @@ class SqliteDatabase:
             connection.execute(f"pragma synchronous = {self._synchronous}")
             connection.execute("pragma foreign_keys = on")
             connection.execute("pragma wal_autocheckpoint = 0")
+            # A long reader, such as a backup, makes the log grow; once it can begin anew it shrinks again.
+            connection.execute(f"pragma journal_size_limit = {LOG_BYTES}")
         else:
             connection.execute("pragma query_only = on")
         connection.execute("pragma busy_timeout = 5000")
@@ -191,7 +229,7 @@ class SqliteDatabase:
         if not self._checkpoint("truncate"):
             return
         try:
-            with self.path.with_name(self.path.name + "-wal").open("wb") as log:
+            with _log_of(self.path).open("wb") as log:
                 log.write(bytes(LOG_BYTES))
                 log.flush()
                 os.fsync(log.fileno())
@@ -244,6 +282,20 @@ def _translated(error: Exception) -> Exception:
         unavailable.__cause__ = error
         return unavailable
     return error
+
+
+def _trouble_of(path: Path, reason: str) -> Trouble:
+    """Said to anyone who asks for the health, so it names no place."""
+    # Where the index of the log has no room, or an open file became read-only, SQLite speaks of an I/O error.
+    if "disk is full" in reason or shutil.disk_usage(path.parent).free < FULL_BELOW:
+        return Trouble("disk_full", "the disk of the database is full; make room, and work goes on by itself")
+    if "readonly" in reason or not all(os.access(file, os.W_OK) for file in (path, _log_of(path)) if file.exists()):
+        return Trouble("database_read_only", "the database is read-only; let it be written, and work goes on by itself")
+    return Trouble("database_unusable", f"the database cannot be written: {reason}")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
 def _resolve(done: "asyncio.Future[T]", result: T) -> None:

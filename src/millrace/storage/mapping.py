@@ -13,7 +13,19 @@ from millrace.core.run import RunState, SkipReason, TaskRun, WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
 from millrace.core.values import Instant, JsonObject, JsonValue
-from millrace.ports.store import EndedAttempt, InboxItem, LogLine, NewAttempt, NewRun, RunChange, TaskPayload, deadline
+from millrace.ports.payloads import MARK, PutAway
+from millrace.ports.store import (
+    EndedAttempt,
+    InboxItem,
+    LogLine,
+    NewAttempt,
+    NewRun,
+    RateLimit,
+    RunChange,
+    TaskPayload,
+    WhenFull,
+    deadline,
+)
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -32,7 +44,10 @@ def to_text_or_null(value: JsonValue) -> str | None:
 
 
 def from_text(text: str | None) -> Any:
-    return None if text is None else orjson.loads(text)
+    """The value, or `PutAway` for one that is not in its row."""
+    if text is None:
+        return None
+    return PutAway(text) if text[:1] == MARK else orjson.loads(text)
 
 
 # --- rows of a change, in the order of the columns in `statements` ----------------------------------------------------
@@ -43,19 +58,36 @@ def new_run_row(change: RunChange, new: NewRun) -> Row:
     return (
         run.id, new.workflow_id, new.version_id, run.status.value, run.phase.value, _name(run.outcome),
         _name(run.wind_up), run.cancels, 1, len(change.records), len(change.logs), new.trigger_type, new.trigger_id,
-        new.triggered_by, to_text(new.trigger), to_text(new.input), to_text(new.variables),
-        to_text_or_null(change.output), failure_text(run.failure), new.correlation_id, new.priority,
-        new.admission_key, new.admission_limit, new.root_run_id or run.id, new.parent_run_id, new.retry_of,
-        new.causation_depth, change.cancelled_by, _cancelled_at(change), new.created_at, run.started_at,
-        run.finished_at,
+        new.triggered_by, *_given(new),
+        _output(change), failure_text(run.failure), new.correlation_id, new.priority,
+        new.admission_key, new.admission_limit, *_limits(new), new.run_at, new.root_run_id or run.id,
+        new.parent_run_id, new.retry_of, new.causation_depth, change.cancelled_by, _cancelled_at(change),
+        new.created_at, run.started_at, run.finished_at,
     )  # fmt: skip
+
+
+def _given(new: NewRun) -> Row:
+    if not new.texts:
+        return (to_text(new.trigger), to_text(new.input), to_text(new.variables))
+    given: dict[str, JsonValue] = {"trigger": new.trigger, "input": new.input, "variables": new.variables}
+    return tuple(new.texts.get(name) or to_text(value) for name, value in given.items())
+
+
+def _output(change: RunChange) -> str | None:
+    return change.output_text or to_text_or_null(change.output)
+
+
+def _limits(new: NewRun) -> Row:
+    rate = new.rate_limit
+    when_full = None if new.admission_key is None else new.when_full.value
+    return (when_full, None, None, None) if rate is None else (when_full, rate.key, rate.limit, rate.period)
 
 
 def run_update_row(change: RunChange) -> Row:
     run = change.run
     return (
         run.status.value, run.phase.value, _name(run.outcome), _name(run.wind_up), run.cancels,
-        failure_text(run.failure), run.started_at, run.finished_at, to_text_or_null(change.output),
+        failure_text(run.failure), run.started_at, run.finished_at, _output(change),
         change.cancelled_by, _cancelled_at(change), len(change.records), len(change.logs), run.id, change.revision,
     )  # fmt: skip
 
@@ -68,9 +100,14 @@ def new_task_row(change: RunChange, task: TaskRun, worker: str | None) -> Row:
     """`worker`: the incarnation that claims the task's attempt in this very commit."""
     return (
         change.run.id, task.path, change.task_types[task.path], _status(task, worker), task.attempt, task.live,
-        task.failures, task.crashes, _name(task.skip), failure_text(task.failure), worker, change.revision + 1,
-        task.ready_at, task.available_at, change.now if worker else None, task.finished_at,
+        task.failures, task.crashes, _name(task.skip), failure_text(task.failure), worker, _adopted(change, task),
+        change.revision + 1, task.ready_at, task.available_at, change.now if worker else None, task.finished_at,
     )  # fmt: skip
+
+
+def _adopted(change: RunChange, task: TaskRun) -> str | None:
+    """The run whose output this task run refers to."""
+    return change.new.adopted.get(task.path) if change.new is not None and change.new.adopted else None
 
 
 def task_update_row(change: RunChange, task: TaskRun, worker: str | None) -> Row:
@@ -78,8 +115,9 @@ def task_update_row(change: RunChange, task: TaskRun, worker: str | None) -> Row
     return (
         _status(task, worker), task.attempt, task.live, task.failures, task.crashes, _name(task.skip),
         failure_text(task.failure), worker, change.revision + 1, task.ready_at, task.available_at,
-        change.now if worker else None, task.finished_at, to_text_or_null(payload.input),
-        to_text_or_null(payload.output), change.run.id, task.path,
+        change.now if worker else None, task.finished_at,
+        payload.input_text or to_text_or_null(payload.input), payload.output_text or to_text_or_null(payload.output),
+        change.run.id, task.path,
     )  # fmt: skip
 
 
@@ -87,7 +125,8 @@ def new_attempt_row(run_id: str, attempt: NewAttempt, now: Instant) -> Row:
     claimed = attempt.claimed_by is not None
     return (
         run_id, attempt.path, attempt.number, attempt.token, "running" if claimed else "scheduled", attempt.queue,
-        attempt.priority, attempt.claimed_by, attempt.timeout, attempt.expires_at, attempt.available_at,
+        attempt.priority, attempt.claimed_by, attempt.limit_key, attempt.limit_size, attempt.type_key, attempt.timeout,
+        attempt.queue_until, attempt.expires_at, attempt.available_at,
         deadline(now, attempt.timeout, attempt.expires_at) if claimed else None, now if claimed else None,
     )  # fmt: skip
 
@@ -166,6 +205,11 @@ def new_run(row: RowMapping) -> NewRun:
         priority=row["priority"],
         admission_key=row["admission_key"],
         admission_limit=row["admission_limit"],
+        when_full=WhenFull(row["when_full"] or WhenFull.QUEUE),
+        rate_limit=None
+        if row["rate_key"] is None
+        else RateLimit(row["rate_key"], row["rate_limit"], row["rate_period_us"]),
+        run_at=row["run_at"],
         root_run_id=row["root_run_id"],
         parent_run_id=row["parent_run_id"],
         retry_of=row["retry_of"],

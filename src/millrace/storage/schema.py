@@ -5,7 +5,13 @@ longer than all the rest of a later start.
 """
 
 import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HEAD = "0002"
 """The revision this release knows; a test compares it with the migration scripts."""
@@ -46,6 +52,69 @@ def known_revisions() -> frozenset[str]:
 def migrate(raw: sqlite3.Connection, target: str = "head") -> None:
     """Run the migrations up to `target` on this connection, in one transaction each."""
     from alembic import command
+
+    with _alembic(raw) as config:
+        command.upgrade(config, target)
+
+
+def downgrade(raw: sqlite3.Connection, target: str) -> None:
+    """Undo the migrations after `target` on this connection; what only they have a place for is lost."""
+    from alembic import command
+
+    with _alembic(raw) as config:
+        command.downgrade(config, target)
+
+
+def step_back(raw: sqlite3.Connection, path: Path, target: str | None) -> tuple[str, str]:
+    """The revision of a database, and the older one to go back to: the one before, if none is named.
+
+    Raises `UnknownSchema` when there is no such step.
+    """
+    revisions = sorted(known_revisions())
+    before = current(raw)
+    if before not in revisions:
+        raise UnknownSchema(f"the database {path} has the schema {before}, which this release does not know")
+    older = revisions[: revisions.index(before)]
+    after = target or (older[-1] if older else None)
+    if after not in older:
+        there_are = f"there are {', '.join(older)}" if older else "it is the first one"
+        raise UnknownSchema(
+            f"the database {path} has the schema {before}, from which no step leads back to {after}; {there_are}"
+        )
+    return before, after
+
+
+def lost_by(raw: sqlite3.Connection, target: str) -> Sequence[str]:
+    """What the way back to `target` deletes: tables with their rows, and columns of others."""
+    present, then = _columns(raw), _columns_of(target)
+    lost = []
+    for table in sorted(present.keys() - then.keys()):
+        (rows,) = raw.execute(f"select count(*) from {table}").fetchone()  # noqa: S608 - a name of our own schema
+        if rows:
+            lost.append(f"the table {table} with {rows} rows")
+    for table in sorted(present.keys() & then.keys()):
+        lost += [f"the column {table}.{column}" for column in sorted(present[table] - then[table])]
+    return lost
+
+
+def differences(path: Path) -> Sequence[str]:
+    """Where the schema of a database is not what the migrations of this release make."""
+    with closing(sqlite3.connect(path)) as raw:
+        revision = current(raw)
+        if revision != HEAD:
+            return [f"the schema is {revision}, and this release needs {HEAD}"]
+        present = _objects(raw)
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        migrate(fresh)
+        expected = _objects(fresh)
+    told = [f"{name} is missing" for name in sorted(expected.keys() - present.keys())]
+    told += [f"{name} is not of Millrace" for name in sorted(present.keys() - expected.keys())]
+    same = expected.keys() & present.keys()
+    return told + [f"{name} is not as it was made" for name in sorted(same) if expected[name] != present[name]]
+
+
+@contextmanager
+def _alembic(raw: sqlite3.Connection) -> "Iterator[Config]":
     from alembic.config import Config
     from sqlalchemy import create_engine
     from sqlalchemy.pool import StaticPool
@@ -55,4 +124,25 @@ def migrate(raw: sqlite3.Connection, target: str = "head") -> None:
     engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
     with engine.connect() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, target)
+        yield config
+
+
+def _objects(raw: sqlite3.Connection) -> Mapping[str, str]:
+    """What the schema has, by kind and name, with the words that made it; SQLite's own tables are left out."""
+    rows = raw.execute("select type, name, sql from sqlite_master where sql is not null and name not like 'sqlite_%'")
+    return {f"the {kind} {name}": " ".join(sql.split()) for kind, name, sql in rows}
+
+
+def _columns(raw: sqlite3.Connection) -> Mapping[str, frozenset[str]]:
+    names = raw.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'").fetchall()
+    return {
+        name: frozenset(row[0] for row in raw.execute("select name from pragma_table_info(?)", (name,)))
+        for (name,) in names
+        if name != "alembic_version"
+    }
+
+
+def _columns_of(target: str) -> Mapping[str, frozenset[str]]:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        migrate(raw, target)
+        return _columns(raw)

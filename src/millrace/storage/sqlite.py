@@ -6,12 +6,14 @@ Every write is a job of the database's one writer thread; what only reads runs o
 import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Select, func, select, union_all
 
 from millrace.core.events import TimerKind
 from millrace.core.states import LIVE_ATTEMPT, AttemptStatus, TaskStatus
 from millrace.core.values import Duration, Instant, JsonValue
+from millrace.ports.payloads import Payloads
 from millrace.ports.store import (
     ClaimRequest,
     CommitReply,
@@ -25,8 +27,10 @@ from millrace.ports.store import (
     RunChange,
 )
 from millrace.storage import mapping, statements, tables
-from millrace.storage.batch import write_batch
+from millrace.storage.admission import admit_waiting
+from millrace.storage.batch import expire, write_batch
 from millrace.storage.database import SqliteDatabase
+from millrace.storage.put_away import PayloadReader
 
 RUNNING = AttemptStatus.RUNNING.value
 
@@ -34,8 +38,10 @@ RUNNING = AttemptStatus.RUNNING.value
 class SqliteStore:
     """Meets `ports.store.Store`."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: SqliteDatabase, payloads: Payloads | None = None) -> None:
+        """`payloads`: where payloads lie that are too large for their rows."""
         self._database = database
+        self._payloads = PayloadReader(payloads)
 
     async def close(self) -> None:
         """Nothing of its own to close: the database belongs to whoever opened it."""
@@ -46,13 +52,18 @@ class SqliteStore:
         return await self._database.submit(lambda raw: write_batch(raw, changes, claim))
 
     async def load(self, run_id: str) -> LoadedRun | None:
-        return await self._database.read_for_engine(lambda connection: _load(connection, run_id))
+        found = await self._database.read_for_engine(lambda connection: _load(connection, run_id))
+        return found and replace(found, new=await self._payloads.run(found.new))
 
     async def load_outputs(self, run_id: str) -> Mapping[str, JsonValue]:
-        rows = tables.task_runs.c
-        query = select(rows.path, rows.output).where(rows.run_id == run_id, rows.status == TaskStatus.COMPLETED.value)
+        rows, adopted = tables.task_runs.c, tables.task_runs.alias("adopted")
+        query = (
+            select(rows.path, func.coalesce(adopted.c.output, rows.output))
+            .outerjoin(adopted, (adopted.c.run_id == rows.adopted_from) & (adopted.c.path == rows.path))
+            .where(rows.run_id == run_id, rows.status == TaskStatus.COMPLETED.value)
+        )
         found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
-        return {path: mapping.from_text(output) for path, output in found}
+        return await self._payloads.values({path: mapping.from_text(output) for path, output in found})
 
     # --- inbox, timers, admission -------------------------------------------------------------------------------------
 
@@ -85,6 +96,9 @@ class SqliteStore:
             select(func.min(attempts.available_at)).where(
                 attempts.status == AttemptStatus.SCHEDULED.value, attempts.available_at > func.now_us()
             ),
+            select(func.min(attempts.queue_until)).where(
+                attempts.status == AttemptStatus.SCHEDULED.value, attempts.queue_until > func.now_us()
+            ),
         ).subquery()
         query = select(func.min(later.c.at))
         return await self._database.read_for_engine(lambda connection: connection.execute(query).scalar())
@@ -92,13 +106,24 @@ class SqliteStore:
     async def admit(self, limit: int) -> Sequence[str]:
         def job(raw: sqlite3.Connection) -> Sequence[str]:
             raw.execute("begin immediate")
-            admitted: list[str] = []
-            for (key,) in raw.execute(statements.WAITING_KEYS).fetchall():
-                admitted += _admit(raw, key, limit - len(admitted))
+            admitted = admit_waiting(raw, limit)
             raw.execute("commit")
             return admitted
 
         return await self._database.submit(job)
+
+    async def expire_attempts(self, limit: int) -> Sequence[InboxItem]:
+        due = await self._database.read_for_engine(
+            lambda connection: connection.exec_driver_sql(statements.OVER_QUEUE_TIME, (limit,)).all()
+        )
+
+        def job(raw: sqlite3.Connection) -> Sequence[InboxItem]:
+            raw.execute("begin immediate")
+            expired = expire(raw, [(run_id, path, number) for run_id, path, number in due])
+            raw.execute("commit")
+            return expired
+
+        return await self._database.submit(job) if due else ()
 
     # --- incarnations -------------------------------------------------------------------------------------------------
 
@@ -228,16 +253,3 @@ def _load(connection: Connection, run_id: str) -> LoadedRun | None:
         tasks=mapping.task_runs(tasks),
         tokens={(path, number): token for path, number, token in live},
     )
-
-
-def _admit(raw: sqlite3.Connection, key: str, limit: int) -> list[str]:
-    """Admit runs of one key while it has room. The fact takes the run's id as its own: it happens once."""
-    (occupied,) = raw.execute(statements.OCCUPIED, (key,)).fetchone()
-    admitted: list[str] = []
-    for run_id, room in raw.execute(statements.WAITING_RUNS, (key, max(limit, 0))).fetchall():
-        if occupied + len(admitted) >= room:
-            break
-        raw.execute(statements.ADMIT, (run_id,))
-        raw.execute(statements.POST, (run_id, run_id, "admitted", "{}"))
-        admitted.append(run_id)
-    return admitted

@@ -17,18 +17,19 @@ SCHEDULED, RUNNING = AttemptStatus.SCHEDULED.value, AttemptStatus.RUNNING.value
 NEW_RUN = (
     "id", "workflow_id", "version_id", "status", "phase", "outcome", "wind_up", "cancels", "revision", "last_seq",
     "last_log", "trigger_type", "trigger_id", "triggered_by", "trigger_data", "input", "variables", "output", "error",
-    "correlation_id", "priority", "admission_key", "admission_limit", "root_run_id", "parent_run_id", "retry_of",
-    "causation_depth", "cancelled_by", "cancelled_at", "created_at", "started_at", "finished_at",
+    "correlation_id", "priority", "admission_key", "admission_limit", "when_full", "rate_key", "rate_limit",
+    "rate_period_us", "run_at", "root_run_id", "parent_run_id", "retry_of", "causation_depth", "cancelled_by",
+    "cancelled_at", "created_at", "started_at", "finished_at",
 )  # fmt: skip
 
 NEW_TASK = (
     "run_id", "path", "type", "status", "attempt", "live", "failures", "crashes", "skip_reason", "error", "worker",
-    "revision", "ready_at", "available_at", "started_at", "finished_at",
+    "adopted_from", "revision", "ready_at", "available_at", "started_at", "finished_at",
 )  # fmt: skip
 
 NEW_ATTEMPT = (
-    "run_id", "path", "number", "token", "status", "queue", "priority", "incarnation_id", "timeout_us", "expires_at",
-    "available_at", "deadline_at", "started_at",
+    "run_id", "path", "number", "token", "status", "queue", "priority", "incarnation_id", "limit_key", "limit_size",
+    "type_key", "timeout_us", "queue_until", "expires_at", "available_at", "deadline_at", "started_at",
 )  # fmt: skip
 
 NEW_RECORD = ("run_id", "seq", "type", "path", "data", "at")
@@ -68,6 +69,21 @@ returning run_id"""
 
 START_KEY = "select run_id, request_hash from start_keys where namespace = ? and scope = ? and key = ?"
 
+TAKEN_KEY = START_KEY + " and expires_at > now_us()"
+
+# --- triggers ---------------------------------------------------------------------------------------------------------
+
+TRIGGER_HOLDS = "select 1 from triggers where id = ? and revision = ? and enabled"
+
+FIRED = """
+update triggers set last_fired_at = now_us(), last_run_id = ?, last_error = null, fired_count = fired_count + 1,
+  started_count = started_count + 1, next_due_at = ?, decided_until = max(coalesce(decided_until, 0), ?)
+where id = ?"""
+
+INSERT_FIRING = """
+insert into firings (id, trigger_id, workflow_id, start_key, due_at, decision, run_id, at)
+values (?, ?, ?, ?, ?, 'started', ?, now_us())"""
+
 # --- rows of a change -------------------------------------------------------------------------------------------------
 
 INSERT_TASK = insert(tables.task_runs, NEW_TASK)
@@ -105,10 +121,54 @@ where run_id = ? and path = ? and number = ? and status = '{SCHEDULED}' returnin
 
 IS_LIVE = "select 1 from incarnations where id = ? and lost_at is null and retired_at is null"
 
+WAITING_ATTEMPT = "run_id, path, number, token, timeout_us, expires_at, priority, available_at"
+
 QUEUED = f"""
-select run_id, path, number, token, timeout_us, expires_at, priority, available_at from attempts
-where status = '{SCHEDULED}' and queue = ? and available_at <= ?
+select {WAITING_ATTEMPT} from attempts
+where status = '{SCHEDULED}' and queue = ? and available_at <= ? and limit_key is null and type_key is null
 order by priority desc, available_at, run_id, path limit ?"""
+
+QUEUES = f"""
+with recursive found (queue) as (
+  select min(queue) from attempts where status = '{SCHEDULED}'
+  union all
+  select (select min(queue) from attempts where status = '{SCHEDULED}' and queue > found.queue) from found
+  where found.queue is not null)
+select queue from found where queue is not null"""
+
+
+def limited_keys(column: str) -> str:
+    """The keys that live attempts have in `column`, each found by one step into its index."""
+    live = f"{column} is not null and finished_at is null"
+    return f"""
+with recursive found (key) as (
+  select min({column}) from attempts where {live}
+  union all
+  select (select min({column}) from attempts where {live} and {column} > found.key) from found
+  where found.key is not null)
+select key from found where key is not null"""
+
+
+def limited_waiting(column: str) -> str:
+    return f"""
+select {WAITING_ATTEMPT}, limit_key, limit_size, type_key, queue from attempts
+where {column} = ? and {column} is not null and finished_at is null and status = '{SCHEDULED}' and available_at <= ?
+order by priority desc, available_at limit ?"""
+
+
+def limited_running(column: str) -> str:
+    return f"""
+select count(*) from attempts
+where {column} = ? and {column} is not null and finished_at is null and status = '{RUNNING}'"""
+
+
+LIMITED_KEYS = {column: limited_keys(column) for column in ("limit_key", "type_key")}
+LIMITED_WAITING = {column: limited_waiting(column) for column in ("limit_key", "type_key")}
+LIMITED_RUNNING = {column: limited_running(column) for column in ("limit_key", "type_key")}
+
+OVER_QUEUE_TIME = f"""
+select run_id, path, number from attempts
+where status = '{SCHEDULED}' and queue_until is not null and queue_until <= now_us() order by queue_until limit ?"""
 
 CLAIM = f"""
 update attempts set status = '{RUNNING}', incarnation_id = ?, started_at = ?, deadline_at = ?
@@ -129,20 +189,42 @@ insert into inbox (id, run_id, kind, data, created_at)
 select ?1, ?2, ?3, ?4, now_us() where exists (select 1 from runs where id = ?2 and finished_at is null)
 on conflict (id) do update set kind = excluded.kind"""
 
-WAITING_KEYS = """
-select distinct admission_key from runs
-where admission_key is not null and admitted_at is null and finished_at is null and status = 'pending'"""
+WAITING = """admission_key is not null and admitted_at is null and finished_at is null and status = 'pending'
+  and (run_at is null or run_at <= now_us())"""
+
+WAITING_KEYS = f"select distinct admission_key from runs where {WAITING}"
 
 OCCUPIED = """
 select count(*) from runs where admission_key = ? and admission_key is not null and admitted_at is not null
   and finished_at is null"""
 
-WAITING_RUNS = """
-select id, admission_limit from runs
-where admission_key = ? and admission_key is not null and admitted_at is null and finished_at is null
-  and status = 'pending' order by priority desc, id limit ?"""
+UNADMITTED = """
+select count(*) from runs where admission_key = ? and admission_key is not null and admitted_at is null
+  and finished_at is null"""
+
+WAITING_RUNS = f"""
+select id, admission_limit, when_full, rate_key, rate_limit, rate_period_us from runs
+where admission_key = ? and {WAITING} order by priority desc, id limit ?"""
+
+LIVE_RUNS = """
+select id, status from runs where admission_key = ? and admission_key is not null and admitted_at is not null
+  and finished_at is null
+union all
+select id, status from runs where admission_key = ? and admission_key is not null and admitted_at is null
+  and finished_at is null
+order by 1"""
+
+ADMITTED_RUNS = """
+select id, status from runs where admission_key = ? and admission_key is not null and admitted_at is not null
+  and finished_at is null order by id desc"""
 
 ADMIT = "update runs set admitted_at = now_us() where id = ?"
+
+NEXT_FREE = "select next_free_at, now_us() from (select 1) left join limits on key = ?"
+
+TAKE_RATE = """
+insert into limits (key, next_free_at) values (?, ?)
+on conflict (key) do update set next_free_at = excluded.next_free_at"""
 
 # --- incarnations -----------------------------------------------------------------------------------------------------
 

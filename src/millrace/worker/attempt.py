@@ -15,19 +15,23 @@ from pydantic import BaseModel, ValidationError
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import TaskPlan
 from millrace.core.values import SECOND, InvalidValue, JsonValue
+from millrace.engine.loading import patiently
+from millrace.ports.artifacts import NO_ARTIFACTS, ArtifactDesk, ArtifactFault, Artifacts, AttemptArtifacts
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
+from millrace.ports.payloads import Payloads
 from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext, RunnerRegistry
 from millrace.ports.secrets import Masker, Secrets, SecretUnavailable
 from millrace.ports.store import ClaimedAttempt, TaskPayload
 from millrace.ports.worker import AttemptDesk, Report
 from millrace.worker.handed_in import encoded, readable
 from millrace.worker.logs import AttemptLog, LogShipper
+from millrace.worker.payloads import lightened
 
 logger = logging.getLogger(__name__)
 
 LARGEST_OUTPUT = 4 * 1024 * 1024
-"""Bytes of JSON; what is larger belongs into a file or a database."""
+"""Bytes of JSON, unless the installation says otherwise; what is larger belongs into a file or a database."""
 
 LARGEST_DETAILS = 65_536
 """Bytes of JSON beside a failure's message; larger details are replaced by a word about their size."""
@@ -44,6 +48,9 @@ class Surroundings:
     masker: Masker
     clock: Clock
     shipper: LogShipper
+    artifacts: ArtifactDesk = NO_ARTIFACTS
+    payloads: Payloads | None = None
+    largest_output: int = LARGEST_OUTPUT
 
 
 class Refusal(Exception):
@@ -62,6 +69,7 @@ class AttemptRunner:
         self._around = around
         self._environment = environment
         self._config: JsonValue = None
+        self._output_size = 0
         self._log = AttemptLog(attempt.run_id, attempt.path, attempt.number, masker=around.masker, clock=around.clock)
 
     def run_at_once(self) -> Report | None:
@@ -83,41 +91,49 @@ class AttemptRunner:
     async def run(self) -> Report:
         """Run the attempt. Cancelling this call ends the work; the caller knows why and reports it."""
         self._around.shipper.open(self._log)
+        artifacts = self._around.artifacts.of_attempt(self.attempt)
         try:
-            outcome = await self._within_limit()
+            outcome = await self._within_limit(artifacts)
+            if isinstance(outcome, Completed):
+                await patiently(artifacts.publish)
         except Refusal as refusal:
             outcome = Failed(refusal.failure)
+        except ArtifactFault as fault:
+            outcome = Failed.because(str(fault), kind=fault.kind)
         except asyncio.CancelledError:
             if _asked_to_end():
                 raise
             outcome = Failed.because("the runner was cancelled by something of its own")
         except Exception as error:
             outcome = self._unexpected(error)
-        return self._report(outcome)
+        report = self._report(outcome)
+        if self._around.payloads is None:
+            return report
+        return await lightened(report, self._around.payloads, output_size=self._output_size)
 
     def ended(self, kind: FailureKind, message: str) -> Report:
         """The report of an attempt that was ended from outside."""
         return self._report(Failed.because(message, kind=kind))
 
-    async def _within_limit(self) -> Outcome:
+    async def _within_limit(self, artifacts: AttemptArtifacts) -> Outcome:
         deadline = self.attempt.deadline_at
         limit = None if deadline is None else max(0.0, (deadline - self._around.clock.now()) / SECOND)
         try:
             async with asyncio.timeout(limit) as scope:
-                return await self._perform()
+                return await self._perform(artifacts)
         except TimeoutError:
             if not scope.expired():
                 raise
             return Failed.because("the attempt took longer than its time limit", kind=FailureKind.TIMEOUT)
 
-    async def _perform(self) -> Outcome:
+    async def _perform(self, artifacts: AttemptArtifacts) -> Outcome:
         plan = await self._around.desk.load_plan(self.attempt.run_id)
         task = plan.tasks[self.attempt.path]
         runner = self._around.runners.get(task.type)
         if runner is None:
             raise Refusal(Failure(FailureKind.REFUSED, f"this worker has no task type {task.type!r}"))
         self._config = await self._rendered(task)
-        return await runner.run(_checked(runner, self._config), self._context())
+        return await runner.run(_checked(runner, self._config), self._context(artifacts))
 
     async def _rendered(self, task: TaskPlan) -> JsonValue:
         if not task.templated:
@@ -143,9 +159,11 @@ class AttemptRunner:
         names = runner.literal_fields if runner is not None else frozenset()
         return {key: value for key, value in _fields(task.config).items() if key in names and isinstance(value, str)}
 
-    def _context(self) -> RunnerContext:
+    def _context(self, artifacts: Artifacts = NO_ARTIFACTS) -> RunnerContext:
         attempt = self.attempt
-        return RunnerContext(attempt.run_id, attempt.path, attempt.number, self._log, self._environment)
+        return RunnerContext(
+            attempt.run_id, attempt.path, attempt.number, self._log, self._environment, artifacts=artifacts
+        )
 
     def _report(self, outcome: Outcome) -> Report:
         lines = self._around.shipper.close(self._log)
@@ -178,9 +196,11 @@ class AttemptRunner:
         if outcome.output is None:
             return outcome
         try:
-            output = encoded(outcome.output, path="output", limit=LARGEST_OUTPUT)
+            limit = self._around.largest_output
+            output = encoded(outcome.output, path="output", limit=limit, setting="MILLRACE_MAX_OUTPUT_BYTES")
         except InvalidValue as error:
             return Failed.because(str(error), kind=FailureKind.INVALID_OUTPUT)
+        self._output_size = len(output)
         return Completed(self._around.masker.value(orjson.loads(output)))
 
 

@@ -8,7 +8,7 @@ LONGEST_TEXT = 16_384
 """Characters of a log line or a failure's message; the rest is cut, and the text says so."""
 
 
-def encoded(value: object, *, path: str, limit: int) -> bytes:
+def encoded(value: object, *, path: str, limit: int, setting: str = "") -> bytes:
     """The value as JSON, of at most `limit` bytes. Raises `InvalidValue` for what cannot be stored, or is too large.
 
     The size is looked at first: to walk through a value takes ten times as long as to write it down.
@@ -19,7 +19,8 @@ def encoded(value: object, *, path: str, limit: int) -> bytes:
         check_value(value, path=path)
         raise InvalidValue(path, str(error)) from None
     if len(text) > limit:
-        raise InvalidValue(path, f"it has {len(text)} bytes of JSON; the limit is {limit}")
+        named = f" ({setting})" if setting else ""
+        raise InvalidValue(path, f"it has {len(text)} bytes of JSON; the limit is {limit}{named}")
     check_value(value, path=path)
     return text
 

@@ -9,7 +9,7 @@ import uvloop
 
 from tests.integration.runners.shell_kit import Log, Shell, runner
 
-ON_BOTH_LOOPS = ("test_shell", "test_shell_end", "test_http")
+ON_BOTH_LOOPS = ("test_shell", "test_shell_end", "test_script", "test_http", "test_email")
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -1,6 +1,6 @@
 """A run in a few words, for tests that read as sentences: say what happens, look at what came of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from millrace.core.draft import Draft, Transition
@@ -8,6 +8,7 @@ from millrace.core.effects import Effect, ScheduleAttempt
 from millrace.core.events import (
     Admitted,
     AttemptCompleted,
+    AttemptExpired,
     AttemptFailed,
     AttemptLost,
     AttemptWithdrawn,
@@ -38,25 +39,39 @@ def closing(path: str, *needs: str, **fields: Any) -> TaskPlan:
     return task(path, *needs, phase=Phase.FINALLY, **fields)
 
 
+def undoing(path: str, owner: str, *needs: str, **fields: Any) -> TaskPlan:
+    """A task of `on_rollback` of `owner`."""
+    return task(path, *needs, phase=Phase.ROLLBACK, undoes=owner, **fields)
+
+
 def plan_of(*listed: TaskPlan, **fields: Any) -> Plan:
     dependents = {one.id: tuple(other.id for other in listed if one.id in other.needs) for one in listed}
     tasks = {
         one.id: TaskPlan(**{name: getattr(one, name) for name in one.__slots__} | {"dependents": dependents[one.id]})
         for one in listed
     }
-    return Plan(tasks, {phase: tuple(one.id for one in listed if one.phase is phase) for phase in Phase}, **fields)
+    rollbacks = {
+        one.id: group for one in listed if (group := tuple(other.id for other in listed if other.undoes == one.id))
+    }
+    phases = {phase: tuple(one.id for one in listed if one.phase is phase) for phase in Phase}
+    return Plan(tasks, phases, rollbacks=rollbacks, **fields)
 
 
 class Example:
     """A run of these tasks, admitted unless told otherwise. `answers`: the value of each `if`, or a failure."""
 
     def __init__(
-        self, *tasks: TaskPlan, answers: Mapping[str | None, object] | None = None, admitted: bool = True, **plan: Any
+        self,
+        *tasks: TaskPlan,
+        answers: Mapping[str | None, object] | None = None,
+        admitted: bool = True,
+        adopted: Collection[str] = (),
+        **plan: Any,
     ) -> None:
         self.plan = plan_of(*tasks, **plan)
         self.answers = answers or {}
-        self.run: RunState = created(self.plan, "run")
         self.now = NOON
+        self.run: RunState = created(self.plan, "run", adopted=adopted, now=self.now)
         self.verdicts: list[Verdict] = []
         self.records: list[str] = []
         self.last: Transition
@@ -87,6 +102,9 @@ class Example:
 
     def loses_its_worker(self, path: str) -> Verdict:
         return self.happens(AttemptLost(path, self.task(path).attempt))
+
+    def waits_too_long(self, path: str) -> Verdict:
+        return self.happens(AttemptExpired(path, self.task(path).attempt))
 
     def is_withdrawn(self, path: str) -> Verdict:
         return self.happens(AttemptWithdrawn(path, self.task(path).attempt))

@@ -10,6 +10,7 @@ from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.ports.runner import RunnerServices
 from millrace.runners.registry import EntryPointRegistry
+from millrace.triggers.registry import TRIGGER_TYPES
 
 NOOP: dict[str, Any] = {"id": "a", "type": "noop"}
 
@@ -41,7 +42,7 @@ def transform(id: str, output: Any, /, **fields: Any) -> dict[str, Any]:
 
 def accepted(raw: Any) -> Validated:
     try:
-        return validate(raw, task_types=registry().types())
+        return validate(raw, task_types=registry().types(), trigger_types=TRIGGER_TYPES)
     except InvalidDefinition as error:
         raise AssertionError("\n".join(map(line, error.faults))) from error
 
@@ -57,7 +58,7 @@ def plan(raw: Any) -> Plan:
 def faults(raw: Any) -> list[Fault]:
     """What is wrong with a definition; nothing, if it is accepted."""
     try:
-        validate(raw, task_types=registry().types())
+        validate(raw, task_types=registry().types(), trigger_types=TRIGGER_TYPES)
     except InvalidDefinition as error:
         return list(error.faults) or [Fault("", "", "it is refused without a word")]
     return []

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from millrace.core.failures import FailureKind
-from millrace.core.plan import JoinRule, Phase, RetryPlan
+from millrace.core.plan import JoinRule, Phase, RetryPlan, TaskLimit
 from millrace.core.values import SECOND
 from tests.unit.definition.example import NOOP, plan, task, transform, workflow
 
@@ -31,13 +31,15 @@ def test_a_dependency_may_be_listed_later() -> None:
 
 
 def test_each_part_of_a_run_has_its_own_order() -> None:
-    raw = workflow(task("a"), on_failure=[task("f"), task("g")])
+    undoing = [task("u"), task("v")]
+    raw = workflow(task("a"), task("b", on_rollback=undoing), on_failure=[task("f"), task("g")])
     raw["finally"] = [task("y"), task("z", depends_on=[])]
     made = plan(raw)
-    assert dict(made.phases) == {Phase.MAIN: ("a",), Phase.ON_FAILURE: ("f", "g"), Phase.FINALLY: ("y", "z")}
-    assert [one.phase for one in made.tasks.values()] == [
-        Phase.MAIN, Phase.ON_FAILURE, Phase.ON_FAILURE, Phase.FINALLY, Phase.FINALLY,
-    ]  # fmt: skip
+    assert dict(made.phases) == {
+        Phase.MAIN: ("a", "b"), Phase.ON_FAILURE: ("f", "g"), Phase.ROLLBACK: ("u", "v"), Phase.FINALLY: ("y", "z"),
+    }  # fmt: skip
+    assert all(made.tasks[path].phase is phase for phase, paths in made.phases.items() for path in paths)
+    assert (made.rollbacks, made.tasks["u"].undoes, made.tasks["v"].needs) == ({"b": ("u", "v")}, "b", ("u",))
     assert (made.tasks["f"].needs, made.tasks["g"].needs, made.tasks["z"].needs) == ((), ("f",), ())
 
 
@@ -151,3 +153,15 @@ def test_the_output_is_kept_as_it_is_written() -> None:
 def test_a_plan_depends_on_the_definition_alone() -> None:
     raw = workflow(task("a"), transform("b", "{{ tasks.a.status }}"), output=1)
     assert plan(raw).tasks == plan(raw).tasks
+
+
+def test_limits_and_queues_of_tasks() -> None:
+    raw = workflow(
+        task("a", queue="gpu", priority=3, queue_timeout="5m", concurrency={"key": "warehouse", "limit": 2}), task("b")
+    )
+    made = plan({**raw, "queue": "slow"})
+    a, b = made.tasks["a"], made.tasks["b"]
+    assert (a.queue, a.priority, a.queue_timeout, a.limit) == ("gpu", 3, 300 * SECOND, TaskLimit("warehouse", 2))
+    assert (b.queue, b.priority, b.queue_timeout, b.limit) == ("slow", None, None, None)
+    assert made.limited
+    assert plan({**raw, "queue": "slow", "defaults": {"queue": "fast"}}).tasks["b"].queue == "fast"

@@ -49,7 +49,7 @@ def with_config(kind: str, config: Any) -> dict[str, Any]:
             "http", {**URL, "auth": {"type": "api_key", "key": "k", "in": "cookie"}}, "auth.in", "value",
             "in cannot be 'cookie'",
         ),
-        ("http", {**URL, "body": {"json": 1, "text": "a"}}, "body", "value", "exactly one of json, form and text"),
+        ("http", {**URL, "body": {"json": 1, "text": "a"}}, "body", "value", "exactly one of json, form, text and file"),
         ("http", {**URL, "body": {"form": [1]}}, "body.form", "type", "form must be a mapping, not a list"),
         ("http", {**URL, "body": {"text": {"a": LATER}}}, "body.text", "type", "text must be text, not a mapping"),
         ("http", {**URL, "body": 5}, "body", "type", "body must be a mapping, not a number"),

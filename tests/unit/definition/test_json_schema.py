@@ -8,11 +8,12 @@ import jsonschema_rs
 import pytest
 
 from millrace.definition import definition_json_schema, read_yaml
+from millrace.triggers.registry import TRIGGER_TYPES
 from tests.unit.definition.example import NOOP, accepted, faults, registry, task, transform, workflow
 from tests.unit.definition.test_canonical import FULL
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*/*.yaml"))
-SCHEMA = definition_json_schema(registry().types())
+SCHEMA = definition_json_schema(registry().types(), TRIGGER_TYPES)
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
 LATER = "{{ input.x }}"
 
@@ -81,6 +82,21 @@ GOOD: dict[str, Any] = {
         task("a", "database", config={"connection_string": LATER, "sql": "select :a", "parameters": {"a": [1, LATER]}})
     ),
     "durations": workflow(task("a", timeout=1.5, total_timeout="PT1M"), timeout=30),
+    "schedule": workflow(
+        triggers=[
+            {
+                "type": "cron",
+                "config": {
+                    "expression": "0 2 * * *",
+                    "timezone": "UTC",
+                    "dst": {"gap": "skip"},
+                    "jitter": 30,
+                    "catch_up": {"policy": "all", "limit": 5},
+                },
+            },
+            {"type": "manual", "config": {"require_confirmation": True}},
+        ]
+    ),
     "condition": workflow(task("a", if_=False), transform("b", 1, if_="{{ true }}")),
 }
 
@@ -126,6 +142,13 @@ BAD: dict[str, Any] = {
     "list as duration": workflow(timeout=[]),
     "number as label": workflow(labels={"a": 1}),
     "unknown trigger": workflow(triggers=[{"type": "crom"}]),
+    "schedule without an expression": workflow(triggers=[{"type": "cron"}]),
+    "unknown field of a schedule": workflow(
+        triggers=[{"type": "cron", "config": {"expression": "@daily", "tz": "UTC"}}]
+    ),
+    "unknown rule for gaps": workflow(
+        triggers=[{"type": "cron", "config": {"expression": "@daily", "dst": {"gap": "later"}}}]
+    ),
 }
 
 

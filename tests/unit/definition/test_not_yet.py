@@ -74,22 +74,20 @@ output: {orders: "{{ size(tasks.fetch.output.body.orders) }}"}
 def test_the_example_of_the_specification_has_no_other_faults() -> None:
     raw = read_yaml(SPECIFIED)
     assert [(fault.path, fault.code) for fault in faults(raw)] == [
-        ("concurrency.key", "not_supported"),
         ("tasks[1].type", "not_supported"),
         ("tasks[2].type", "not_supported"),
         ("tasks[3].type", "not_supported"),
-        ("on_failure[0].type", "not_supported"),
     ]
 
 
-@pytest.mark.parametrize("key", ["rate_limit", "priority", "queue", "retention", "redact"])
+@pytest.mark.parametrize("key", ["redact"])
 def test_fields_of_a_workflow(key: str) -> None:
     fault = only(workflow(**{key: 1}))
     assert (fault.path, fault.code) == (key, "not_supported")
     assert fault.message == f"{key} is not supported yet"
 
 
-@pytest.mark.parametrize("key", ["queue_timeout", "queue", "priority", "on_rollback", "tasks", "then", "else", "cases"])
+@pytest.mark.parametrize("key", ["tasks", "then", "else", "cases"])
 def test_fields_of_a_task(key: str) -> None:
     fault = only(workflow({**NOOP, key: 1}))
     assert (fault.path, fault.code) == (f"tasks[0].{key}", "not_supported")
@@ -97,24 +95,10 @@ def test_fields_of_a_task(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "path"),
-    [
-        ({"limit": 1, "key": "{{ input.x }}"}, "concurrency.key"),
-        *(({"limit": 1, "when_full": given}, "concurrency.when_full") for given in ("skip", "cancel_oldest")),
-        ({"limit": 1, "when_full": "cancel_newest"}, "concurrency.when_full"),
-    ],
-)
-def test_parts_of_concurrency(given: dict[str, Any], path: str) -> None:
-    fault = only(workflow(concurrency=given))
-    assert (fault.path, fault.code) == (path, "not_supported")
-    assert "not supported yet" in fault.message
-
-
-@pytest.mark.parametrize(
     "kind",
     [
         *("condition", "switch", "parallel", "sequential", "foreach", "while", "sub_workflow", "sleep", "until"),
-        *("wait_for_event", "signal", "approval", "agent", "script", "email", "notify", "publish_event"),
+        *("wait_for_event", "signal", "approval", "agent"),
     ],
 )
 def test_task_types(kind: str) -> None:

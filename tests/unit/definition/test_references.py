@@ -197,6 +197,9 @@ def test_text_for_an_interpreter_is_no_template(text: str) -> None:
     assert (shell.path, shell.code) == ("tasks[1].config.command", "literal_text")
     assert "env" in shell.remedy
     assert "stdin" in shell.remedy
+    script = only(workflow(FETCH, task("b", "script", config={"language": "bash", "source": text})))
+    assert (script.path, script.code) == ("tasks[1].config.source", "literal_text")
+    assert script.remedy == "hand the value over in `input` or `env`"
 
 
 @pytest.mark.parametrize(
@@ -213,6 +216,7 @@ def test_text_for_an_interpreter_is_no_template(text: str) -> None:
 )
 def test_other_braces_for_an_interpreter_are_literal(text: str) -> None:
     accepted(workflow(task("b", "shell", config={"command": text})))
+    accepted(workflow(task("b", "script", config={"language": "node", "source": text})))
     accepted(workflow(task("b", "database", config={**SQL, "sql": text})))
 
 

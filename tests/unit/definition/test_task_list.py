@@ -121,9 +121,10 @@ def test_null_is_the_same_as_nothing() -> None:
     assert canonical(listed(given, **whole)) == canonical(listed(step("a")))
 
 
-def test_a_cron_expression_warns_that_it_does_not_fire_yet() -> None:
-    assert accepted(listed(step("a"), cron_expression="0 2 * * *")).warnings == ("schedule stored, not firing yet",)
-    assert accepted(listed(step("a"))).warnings == ()
+def test_a_cron_expression_is_checked_and_warns_of_nothing() -> None:
+    assert accepted(listed(step("a"), cron_expression="0 2 * * *")).warnings == ()
+    fault = only(listed(step("a"), cron_expression="0 24 * * *"))
+    assert (fault.path, fault.message) == ("cron_expression", "hour: 24 is not between 0 and 23")
 
 
 @pytest.mark.parametrize("kind", ["HTTP", "http", "Http", "SHELL", "shell"])

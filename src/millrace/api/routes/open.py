@@ -1,9 +1,10 @@
-"""The only routes that need no credentials: health, and the documentation of the API. SPEC R2 lists them exactly."""
+"""The only routes that need no credentials: health, the look and its files, and the documentation of the API."""
 
 import asyncio
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
@@ -12,12 +13,20 @@ from fastapi import APIRouter, Request, Response
 from millrace.api.bodies import answer
 from millrace.api.deps import Containers
 from millrace.api.schemas.system import Health, Problem
-from millrace.core.errors import Unavailable
+from millrace.core.errors import NotFound, Unavailable
 
 router = APIRouter()
 
 READY_WITHIN = 2.0
 """Seconds in which the database must answer."""
+
+LOOK_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Nothing inline and nothing from elsewhere: text that slipped into the page as markup could not do a thing."""
+
+MEDIA_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
 @router.get("/health", tags=["system"], responses={200: {"model": Health}})
@@ -28,13 +37,26 @@ async def health() -> Response:
 
 @router.get("/health/ready", tags=["system"], responses={200: {"model": Health}, 503: {"model": Problem}})
 async def ready(container: Containers) -> Response:
-    """The process can do its work: the database answers."""
+    """The process can do its work: the database answers, and can be written."""
     try:
         async with asyncio.timeout(READY_WITHIN):
             await container.database.read(lambda connection: connection.exec_driver_sql("select 1").scalar())
     except TimeoutError:
         raise Unavailable("not_ready", f"the database did not answer within {READY_WITHIN:g} s") from None
+    if (trouble := container.file.trouble) is not None:
+        raise Unavailable(trouble.code, trouble.message)
     return answer({"status": "ready"})
+
+
+@router.get("/", include_in_schema=False)
+async def look() -> Response:
+    """The page itself holds nothing: all it shows it asks for with the key of whoever looks."""
+    return _static("look.html")
+
+
+@router.get("/static/{name}", include_in_schema=False)
+async def static_file(name: str) -> Response:
+    return _static(name)
 
 
 @router.get("/openapi.json", include_in_schema=False)
@@ -47,6 +69,23 @@ async def openapi(request: Request) -> Response:
 async def docs() -> Response:
     page, policy = _docs_page()
     return Response(page, headers={"Content-Security-Policy": policy}, media_type="text/html")
+
+
+def _static(name: str) -> Response:
+    """A file of the page. Names are compared with those that are there, so none can lead out of the folder."""
+    found = _static_files().get(name)
+    if found is None:
+        raise NotFound("not_found", "there is no such file")
+    media_type = next(kind for ending, kind in MEDIA_TYPES.items() if name.endswith(ending))
+    return Response(
+        found, headers={"Content-Security-Policy": LOOK_POLICY, "Cache-Control": "no-cache"}, media_type=media_type
+    )
+
+
+@cache
+def _static_files() -> Mapping[str, bytes]:
+    folder = files("millrace.api").joinpath("static")
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name.endswith(tuple(MEDIA_TYPES))}
 
 
 @cache

@@ -1,31 +1,23 @@
-"""Routes about runs: list, read, their tasks, records and logs, and cancel."""
+"""Routes about runs: list and read them, and their tasks."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
-from millrace.api.bodies import answer, checked, page_answer, request_body
+from millrace.api.bodies import answer, page_answer
 from millrace.api.deps import Containers, requires
 from millrace.api.queries import (
-    After,
     Cursor,
     Labels,
     Limit,
-    ManyLines,
     Moment,
-    WaitSeconds,
     Words,
     instant,
     labels,
-    position,
     values_of,
     words,
 )
 from millrace.api.schemas.runs import (
-    CancelAnswer,
-    EndBody,
-    LogPage,
-    RecordPage,
     RunPage,
     RunView,
     TaskRunPage,
@@ -39,9 +31,10 @@ from millrace.core.states import RunStatus
 router = APIRouter(tags=["runs"])
 
 READ = [requires(Permission.RUN_READ)]
+Starter = Annotated[Principal, requires(Permission.RUN_START)]
 Controller = Annotated[Principal, requires(Permission.RUN_CONTROL)]
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+_STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"model": RunView}}
 
 
 @router.get("/runs", dependencies=READ, responses={200: {"model": RunPage}})
@@ -91,55 +84,3 @@ _TASK: dict[int | str, dict[str, Any]] = {200: {"model": TaskRunView}}
 for _name in ("tasks", "steps"):
     router.add_api_route(f"/runs/{{run}}/{_name}", list_task_runs, dependencies=READ, responses=_TASKS)
     router.add_api_route(f"/runs/{{run}}/{_name}/{{path:path}}", get_task_run, dependencies=READ, responses=_TASK)
-
-
-@router.get("/runs/{run}/events", dependencies=READ, responses={200: {"model": RecordPage}})
-async def list_records(
-    run: str,
-    container: Containers,
-    after: After = None,
-    cursor: Cursor = None,
-    limit: ManyLines = 200,
-    wait_seconds: WaitSeconds = 0,
-) -> Response:
-    """The history of a run: numbered records without gaps. With `wait_seconds`, waits for the next one."""
-    page = await container.run_queries.records(
-        run, after=position(after, cursor), limit=limit, wait_seconds=wait_seconds
-    )
-    return page_answer(page)
-
-
-@router.get("/runs/{run}/logs", dependencies=READ, responses={200: {"model": LogPage}})
-async def list_logs(
-    run: str,
-    container: Containers,
-    level: Words,
-    task: Annotated[str | None, Query(description="Only lines of this task.")] = None,
-    after: After = None,
-    cursor: Cursor = None,
-    limit: ManyLines = 200,
-    wait_seconds: WaitSeconds = 0,
-) -> Response:
-    """The log lines of a run, in order. With `wait_seconds`, waits for the next one."""
-    page = await container.run_queries.logs(
-        run,
-        after=position(after, cursor),
-        limit=limit,
-        wait_seconds=wait_seconds,
-        path=task,
-        levels=words("level", level, LOG_LEVELS),
-    )
-    return page_answer(page)
-
-
-@router.post(
-    "/runs/{run}/cancel",
-    status_code=202,
-    responses={202: {"model": CancelAnswer}},
-    openapi_extra=request_body(EndBody.model_json_schema(), {"reason": "wrong day"}, required=False),
-)
-async def cancel_run(run: str, request: Request, container: Containers, caller: Controller) -> Response:
-    """Cancel a run: what runs is stopped, `finally` tasks still run; a second cancel skips those, too."""
-    body = await checked(request, EndBody)
-    await container.run_control.cancel(run, by=caller.user_id, reason=body.reason)
-    return answer({"id": run, "cancelling": True}, 202)

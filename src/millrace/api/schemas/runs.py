@@ -3,35 +3,68 @@
 The response models describe; answers are not passed through them, since they are made of stored JSON.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
 from millrace.app.runs.control import LONGEST_REASON
 
 MAX_WAIT: Final = 300
 
 
-class StartBody(BaseModel):
-    """How a run is to be started; everything may be left out."""
+class Waiting(BaseModel):
+    """Whether the answer waits for the end of the run."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    wait: bool = Field(default=False, description="Answer when the run has finished, or when `wait_seconds` are over.")
+    async_mode: bool | None = Field(default=None, description="`false` is the same as `wait: true`.")
+    wait_seconds: float = Field(default=60, gt=0, le=MAX_WAIT)
+
+    @property
+    def waits(self) -> bool:
+        return self.wait or self.async_mode is False
+
+
+class StartBody(Waiting):
+    """How a run is to be started; everything may be left out."""
 
     input: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("input", "input_data"))
     variables: dict[str, Any] = Field(default_factory=dict, description="Override the definition's variables.")
     version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Default: deployed, else newest.")
-    wait: bool = Field(default=False, description="Answer when the run has finished, or when `wait_seconds` are over.")
-    async_mode: bool | None = Field(default=None, description="`false` is the same as `wait: true`.")
-    wait_seconds: float = Field(default=60, gt=0, le=MAX_WAIT)
-    priority: int = Field(default=0, ge=-1000, le=1000, description="Higher is admitted first.")
+    run_at: Annotated[AwareDatetime | None, Strict(False)] = Field(
+        default=None, description="Not before this time: ISO 8601 with a zone."
+    )
+    priority: int | None = Field(
+        default=None, ge=-1000, le=1000, description="Higher goes first. Default: the definition's, else 0."
+    )
+    confirmation: bool = Field(default=False, description="Asked for by manual triggers with require_confirmation.")
     correlation_id: str | None = Field(default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
     idempotency_key: str | None = Field(
         default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="As the header Idempotency-Key."
     )
 
-    @property
-    def waits(self) -> bool:
-        return self.wait or self.async_mode is False
+
+class RetryBody(Waiting):
+    """What the new run is to have other than the old one; everything may be left out."""
+
+    input: dict[str, Any] | None = Field(
+        default=None,
+        validation_alias=AliasChoices("input", "input_data"),
+        description="Replaces the input; without it the run gets the old one.",
+    )
+    variables: dict[str, Any] | None = Field(default=None, description="Override those of the old run.")
+    version: int | Literal["same", "newest"] = Field(
+        default="same", description="The version to run: that of the old run, the newest, or a number."
+    )
+    priority: int | None = Field(default=None, ge=-1000, le=1000)
+    confirmation: bool = False
+
+
+class RerunBody(RetryBody):
+    from_task: str | None = Field(
+        default=None, max_length=512, description="Begin with this task, and take over what does not come after it."
+    )
 
 
 class EndBody(BaseModel):
@@ -69,12 +102,24 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "priority": 0,
     "parent": None,
     "retry_of": None,
+    "root": "019e2f60-7a1b-7c3d-8e4f-5a6b7c8d9e0f",
+    "waiting_for": [],
+    "run_at": None,
     "created_at": "2026-03-29T01:00:00.000000Z",
     "started_at": "2026-03-29T01:00:00.001000Z",
     "finished_at": "2026-03-29T01:00:04.250000Z",
     "cancelled_at": None,
     "cancelled_by": None,
 }
+
+
+class WaitingFor(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    reason: Literal[
+        "delayed", "concurrency", "rate_limit", "admission", "paused", "delay", "task_limit", "worker", "no_worker"
+    ]
+    message: str
 
 
 class RunView(BaseModel):
@@ -94,6 +139,9 @@ class RunView(BaseModel):
     priority: int
     parent: str | None
     retry_of: str | None
+    root: str = Field(description="The first run of its family: what was retried and rerun belongs together.")
+    waiting_for: list[WaitingFor] = Field(description="Why it does not go on at once; empty in lists.")
+    run_at: str | None
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -120,30 +168,13 @@ class TaskRunView(BaseModel):
     input: Any = Field(description="The rendered config, secrets masked.")
     output: Any
     error: FailureView | None
+    adopted_from: str | None = Field(description="The earlier run whose output it has taken over.")
     worker: WorkerOfTask | None
     ready_at: str | None
     available_at: str | None
     started_at: str | None
     finished_at: str | None
     omitted: list[str] = []
-
-
-class RecordView(BaseModel):
-    seq: int = Field(description="1, 2, 3, … without gaps.", examples=[4])
-    type: str = Field(examples=["task.completed"])
-    path: str | None = Field(examples=["fetch"])
-    at: str = Field(examples=["2026-03-29T01:00:02.500000Z"])
-    data: dict[str, Any] | None = Field(examples=[{"attempt": 1}])
-
-
-class LogView(BaseModel):
-    seq: int
-    path: str | None
-    attempt: int | None
-    at: str
-    level: str = Field(examples=["info"])
-    text: str = Field(examples=["128 orders loaded"])
-    metadata: dict[str, Any] | None
 
 
 class RunPage(BaseModel):
@@ -153,16 +184,6 @@ class RunPage(BaseModel):
 
 class TaskRunPage(BaseModel):
     items: list[TaskRunView]
-    next_cursor: str | None
-
-
-class RecordPage(BaseModel):
-    items: list[RecordView]
-    next_cursor: str | None
-
-
-class LogPage(BaseModel):
-    items: list[LogView]
     next_cursor: str | None
 
 

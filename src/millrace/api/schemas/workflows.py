@@ -1,8 +1,10 @@
 """What workflows look like, with examples for the OpenAPI document. Requests are definitions, described elsewhere."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from millrace.api.schemas.versions import Differences
 
 DEFINITION_EXAMPLE: Final[dict[str, Any]] = {
     "name": "greet",
@@ -33,6 +35,15 @@ class WorkflowSummary(BaseModel):
     updated_at: str
 
 
+class TaskSummary(BaseModel):
+    uid: str = Field(description="Stays while the id of the task does, in all versions.")
+    id: str
+    name: str | None
+    type: str
+    list: str = Field(examples=["tasks", "finally", "load.tasks"])
+    index: int
+
+
 class WorkflowDetail(WorkflowSummary):
     model_config = ConfigDict(
         json_schema_extra={
@@ -52,13 +63,26 @@ class WorkflowDetail(WorkflowSummary):
                 "updated_by": "019e2f5f-0000-7000-8000-000000000001",
                 "created_at": "2026-03-29T01:00:00.000000Z",
                 "updated_at": "2026-03-29T01:00:00.000000Z",
+                "source": None,
                 "definition": DEFINITION_EXAMPLE,
+                "tasks": [
+                    {
+                        "uid": "019e2f60-0001-7000-8000-000000000001",
+                        "id": "greeting",
+                        "name": None,
+                        "type": "transform",
+                        "list": "tasks",
+                        "index": 0,
+                    }
+                ],
                 "warnings": [],
             }
         }
     )
 
+    source: str | None = Field(description="What an `apply` made it from.")
     definition: dict[str, Any] = Field(description="The canonical form.")
+    tasks: list[TaskSummary] = Field(description="The names that the tasks of the definition have besides.")
     warnings: list[str]
 
 
@@ -67,26 +91,21 @@ class WorkflowPage(BaseModel):
     next_cursor: str | None
 
 
-class VersionSummary(BaseModel):
-    id: str
-    number: int
-    tag: str | None
-    author: str | None
-    comment: str | None
-    content_hash: str
-    created_at: str
-
-
-class VersionDetail(VersionSummary):
-    definition: dict[str, Any]
-
-
-class VersionPage(BaseModel):
-    items: list[VersionSummary]
-    next_cursor: str | None
-
-
 class ValidationAnswer(BaseModel):
     valid: bool
     definition: dict[str, Any]
+    warnings: list[str]
+
+
+class StateOfWorkflow(BaseModel):
+    version: int
+    status: str
+    deployed_version: int | None
+
+
+class ApplyAnswer(StateOfWorkflow):
+    outcome: Literal["created", "updated", "unchanged"]
+    name: str
+    before: StateOfWorkflow | None
+    changes: Differences | None = Field(description="Without it the workflow is new.")
     warnings: list[str]

@@ -1,4 +1,4 @@
-"""Cancel and stop. A wish about a run is a row in its inbox, so it survives whatever happens to this process."""
+"""Cancel, pause, resume, stop. A wish about a run is a row in its inbox: it survives whatever happens here."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from millrace.app.runs import repository
 from millrace.app.runs.queries import RunQueries, is_finished
 from millrace.app.workflows.catalog import Catalog
 from millrace.core.errors import Conflict
+from millrace.core.states import RunStatus
 from millrace.core.values import JsonObject
 from millrace.engine.engine import Engine
 from millrace.ports.database import Database
@@ -28,20 +29,40 @@ class RunControl:
 
     async def cancel(self, run_id: str, *, by: str, reason: str | None) -> None:
         """Ask for the end of a run. Durable when this returns; raises `Conflict` `run_finished` if it has ended."""
-        if not await self._cancel([run_id], by, reason):
+        if not await self.wish([run_id], "cancel", by=by, reason=reason):
             head = await self._queries.head(run_id)
             status = head.status if is_finished(head) else "finished"
             raise Conflict("run_finished", f"run {run_id} is {status} already and cannot be cancelled")
+
+    async def pause(self, run_id: str, *, by: str) -> None:
+        """Start nothing more of a run; what runs, runs on. Raises `Conflict` when it has finished or is being ended."""
+        await self._wish(run_id, "pause", by, but=(RunStatus.CANCELLING,))
+
+    async def resume(self, run_id: str, *, by: str) -> None:
+        """Let a paused run go on. Raises `Conflict` when it has finished."""
+        await self._wish(run_id, "resume", by)
+
+    async def _wish(self, run_id: str, kind: str, by: str, *, but: Sequence[RunStatus] = ()) -> None:
+        head = await self._queries.head(run_id)
+        item = InboxItem(self._ids.new(), run_id, kind, {"by": by})
+        if is_finished(head) or head.status in but or not await self._store.post([item]):
+            now = (await self._queries.head(run_id)).status
+            raise Conflict(
+                "run_finished" if not but or is_finished(head) else "run_cancelling",
+                f"run {run_id} is {now}; there is nothing to {kind}",
+            )
+        self._engine.receive([item])
+
+    async def wish(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None = None) -> int:
+        """Ask many runs to `cancel`, `pause` or `resume`, in one commit; answers how many have not finished."""
+        data: JsonObject = {"by": by} if reason is None else {"by": by, "reason": reason}
+        items = [InboxItem(self._ids.new(), run_id, kind, data) for run_id in run_ids]
+        accepted = await self._store.post(items) if items else frozenset()
+        self._engine.receive([item for item in items if item.id in accepted])
+        return len(accepted)
 
     async def stop(self, reference: str, *, by: str, reason: str | None) -> int:
         """Cancel every run of a workflow that has not finished; answers how many."""
         workflow_id = (await self._catalog.resolve(reference)).workflow.id
         live = await self._database.read(lambda connection: repository.live_runs(connection, workflow_id))
-        return await self._cancel(live, by, reason)
-
-    async def _cancel(self, run_ids: Sequence[str], by: str, reason: str | None) -> int:
-        data: JsonObject = {"by": by} if reason is None else {"by": by, "reason": reason}
-        items = [InboxItem(self._ids.new(), run_id, "cancel", data) for run_id in run_ids]
-        accepted = await self._store.post(items) if items else frozenset()
-        self._engine.receive([item for item in items if item.id in accepted])
-        return len(accepted)
+        return await self.wish(live, "cancel", by=by, reason=reason)

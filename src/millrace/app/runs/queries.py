@@ -1,37 +1,51 @@
-"""Reading runs: one, lists of them, their tasks, and their records and log lines as they come."""
+"""Reading runs: one, lists of them, and their tasks."""
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
-from sqlalchemy.engine import RowMapping
 
 from millrace.app.cursors import Page, decode_text, encode_cursor
 from millrace.app.plans import StoredPlans
 from millrace.app.runs import repository
-from millrace.app.runs.repository import RunFilter, RunHead
-from millrace.app.runs.views import View, log_view, record_view, run_view, task_run_view
+from millrace.app.runs.payloads import read_back
+from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS, RunFilter, RunHead
+from millrace.app.runs.views import View, run_view, task_run_view
+from millrace.app.runs.waiting import waiting_for
 from millrace.core.errors import NotFound
 from millrace.core.states import FINISHED_RUN, RunStatus
-from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
-
-Read = Callable[[Connection], Sequence[RowMapping]]
+from millrace.ports.payloads import Payloads
 
 
 class RunQueries:
-    def __init__(self, database: Database, plans: StoredPlans, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        plans: StoredPlans,
+        clock: Clock,
+        type_limits: Mapping[str, int],
+        payloads: Payloads,
+    ) -> None:
         self._database = database
+        self._payloads = payloads
         self._plans = plans
-        self._bus = bus
         self._clock = clock
+        self._type_limits = type_limits
 
     async def get(self, run_id: str) -> View:
-        row = await self._database.read(lambda connection: repository.find_run(connection, run_id))
-        if row is None:
+        """One run with all that belongs to it, and what it waits for. Raises `NotFound`."""
+
+        def read(connection: Connection) -> View | None:
+            row = repository.find_run(connection, run_id)
+            if row is None:
+                return None
+            return run_view(row, waiting_for(connection, run_id, self._clock.now(), self._type_limits))
+
+        found = await self._database.read(read)
+        if found is None:
             raise unknown_run(run_id)
-        return run_view(row)
+        return await read_back(found, RUN_PAYLOADS, self._payloads)
 
     async def list(self, narrow: RunFilter, *, cursor: str | None, limit: int) -> Page[View]:
         before = decode_text(cursor)
@@ -58,59 +72,13 @@ class RunQueries:
         if row is None:
             await self.head(run_id)
             raise NotFound("task_run_not_found", f"run {run_id} has no task {path!r}")
-        return task_run_view(row)
-
-    async def records(self, run_id: str, *, after: int, limit: int, wait_seconds: float) -> Page[View]:
-        """Records numbered above `after`; with none there yet, waits for one while the run goes on."""
-
-        def read(connection: Connection) -> Sequence[RowMapping]:
-            return repository.records_after(connection, run_id, after, limit)
-
-        return _numbered(await self._awaited(run_id, read, wait_seconds), limit, record_view)
-
-    async def logs(
-        self, run_id: str, *, after: int, limit: int, wait_seconds: float, path: str | None, levels: Sequence[str]
-    ) -> Page[View]:
-        """Log lines numbered above `after`; with none there yet, waits for one while the run goes on."""
-
-        def read(connection: Connection) -> Sequence[RowMapping]:
-            return repository.logs_after(connection, run_id, after, limit, path=path, levels=levels)
-
-        return _numbered(await self._awaited(run_id, read, wait_seconds), limit, log_view)
+        return await read_back(task_run_view(row), TASK_PAYLOADS, self._payloads)
 
     async def head(self, run_id: str) -> RunHead:
         head = await self._database.read(lambda connection: repository.head(connection, run_id))
         if head is None:
             raise unknown_run(run_id)
         return head
-
-    async def _awaited(self, run_id: str, read: Read, wait_seconds: float) -> Sequence[RowMapping]:
-        """What `read` finds, looking again after each hint about the run until there is something or time is up."""
-        until = self._clock.monotonic() + wait_seconds
-        while True:
-            remaining = until - self._clock.monotonic()
-            if remaining <= 0:
-                return (await self._look(run_id, read))[1]
-            # The wait begins before the read, so that what is committed in between is not slept through.
-            hint = asyncio.ensure_future(self._bus.wait(run_id, remaining))
-            try:
-                finished, rows = await self._look(run_id, read)
-                if rows or finished:
-                    return rows
-                await hint
-            finally:
-                hint.cancel()
-
-    async def _look(self, run_id: str, read: Read) -> tuple[bool, Sequence[RowMapping]]:
-        """Whether the run has finished, read first: then the rows that follow are all there will be."""
-
-        def look(connection: Connection) -> tuple[RunHead | None, Sequence[RowMapping]]:
-            return repository.head(connection, run_id), read(connection)
-
-        head, rows = await self._database.read(look)
-        if head is None:
-            raise unknown_run(run_id)
-        return is_finished(head), rows
 
 
 def is_finished(head: RunHead) -> bool:
@@ -119,8 +87,3 @@ def is_finished(head: RunHead) -> bool:
 
 def unknown_run(run_id: str) -> NotFound:
     return NotFound("run_not_found", f"there is no run with the id {run_id!r}")
-
-
-def _numbered(rows: Sequence[RowMapping], limit: int, view: Callable[[RowMapping], View]) -> Page[View]:
-    more = encode_cursor(int(rows[-1]["seq"])) if len(rows) == limit else None
-    return Page([view(row) for row in rows], more)

@@ -1,4 +1,4 @@
-"""Reading the rows of runs, task runs, records and logs for those who watch. The engine writes them, through its store.
+"""Reading the rows of runs and task runs for those who watch. The engine writes them, through its store.
 
 Payloads are JSON text in the database and stay text on the way out. In lists, payloads above `LARGEST_IN_LIST` are left
 out and named in `omitted`; the single run or task run has them.
@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Select, case, delete, func, select
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.workflows.repository import has_label
-from millrace.core.values import Instant
+from millrace.core.values import SECOND, Instant, JsonObject
+from millrace.ports.payloads import MARK
 from millrace.storage.tables import (
+    attempts,
     incarnations,
-    logs,
-    records,
     runs,
     start_keys,
     task_runs,
@@ -26,6 +27,9 @@ from millrace.storage.tables import (
 
 LARGEST_IN_LIST = 65_536
 
+NEAR = 60 * SECOND
+"""A run's id is made shortly before its `created_at`, by the same clock."""
+
 RUN_PAYLOADS = ("input", "variables", "output")
 TASK_PAYLOADS = ("input", "output")
 
@@ -34,7 +38,7 @@ _RUN_PLAIN = [
     for name in (
         "id", "workflow_id", "version_id", "status", "trigger_type", "trigger_id", "triggered_by", "error",
         "correlation_id", "priority", "parent_run_id", "retry_of", "created_at", "started_at", "finished_at",
-        "cancelled_at", "cancelled_by",
+        "cancelled_at", "cancelled_by", "run_at", "root_run_id",
     )
 ]  # fmt: skip
 
@@ -42,7 +46,7 @@ _TASK_PLAIN = [
     task_runs.c[name]
     for name in (
         "run_id", "path", "type", "status", "attempt", "failures", "crashes", "skip_reason", "error", "worker",
-        "ready_at", "available_at", "started_at", "finished_at",
+        "ready_at", "available_at", "started_at", "finished_at", "adopted_from",
     )
 ]  # fmt: skip
 
@@ -85,6 +89,27 @@ def list_runs(connection: Connection, narrow: RunFilter, *, before: str | None, 
     return connection.execute(query).mappings().all()
 
 
+def matching_ids(connection: Connection, narrow: RunFilter, *, after: str, until: str, limit: int) -> Sequence[str]:
+    """Ids of runs that a filter finds, oldest first, above `after` and up to `until`."""
+    query = _narrowed(_matching(runs.c.id), narrow).where(runs.c.id > after, runs.c.id <= until)
+    return connection.execute(query.order_by(runs.c.id).limit(limit)).scalars().all()
+
+
+def count_matching(connection: Connection, narrow: RunFilter, *, until: str) -> int:
+    found: int = connection.execute(_narrowed(_matching(func.count()), narrow).where(runs.c.id <= until)).scalar_one()
+    return found
+
+
+def _matching(what: Any) -> Select[Any]:
+    return select(what).select_from(runs).join(workflows, workflows.c.id == runs.c.workflow_id)
+
+
+def first_id(at: Instant) -> str:
+    """No id (UUIDv7) that was made at or after this time is less."""
+    text = f"{max(at, 0) // 1000:012x}"
+    return f"{text[:8]}-{text[8:]}"
+
+
 def head(connection: Connection, run_id: str) -> RunHead | None:
     query = select(runs.c.id, runs.c.workflow_id, runs.c.version_id, runs.c.status).where(runs.c.id == run_id)
     row = connection.execute(query).first()
@@ -107,23 +132,54 @@ def find_task_run(connection: Connection, run_id: str, path: str) -> RowMapping 
     return connection.execute(query).mappings().first()
 
 
-def records_after(connection: Connection, run_id: str, after: int, limit: int) -> Sequence[RowMapping]:
-    query = select(records.c.seq, records.c.type, records.c.path, records.c.at, records.c.data)
-    query = query.where(records.c.run_id == run_id, records.c.seq > after).order_by(records.c.seq).limit(limit)
-    return connection.execute(query).mappings().all()
+def run_to_repeat(connection: Connection, run_id: str) -> tuple[RowMapping | None, Sequence[RowMapping]]:
+    """The whole row of a run, and of each of its tasks how it ended and whose output it has."""
+    run = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    ended = select(task_runs.c.path, task_runs.c.status, task_runs.c.skip_reason, task_runs.c.adopted_from)
+    return run, connection.execute(ended.where(task_runs.c.run_id == run_id)).mappings().all()
 
 
-def logs_after(
-    connection: Connection, run_id: str, after: int, limit: int, *, path: str | None, levels: Sequence[str]
-) -> Sequence[RowMapping]:
-    query = select(
-        logs.c.seq, logs.c.path, logs.c.attempt, logs.c.at, logs.c.level, logs.c.text, logs.c.metadata
-    ).where(logs.c.run_id == run_id, logs.c.seq > after)
-    if path is not None:
-        query = query.where(logs.c.path == path)
-    if levels:
-        query = query.where(logs.c.level.in_(levels))
-    return connection.execute(query.order_by(logs.c.seq).limit(limit)).mappings().all()
+def run_to_wait_for(connection: Connection, run_id: str) -> RowMapping | None:
+    names = ("id", "status", "run_at", "priority", "admission_key", "admission_limit", "rate_key", "rate_limit",
+             "rate_period_us")  # fmt: skip
+    return connection.execute(select(*(runs.c[name] for name in names)).where(runs.c.id == run_id)).mappings().first()
+
+
+def places(connection: Connection, row: RowMapping) -> tuple[int, int]:
+    """How many runs hold a place under the limit of a run that waits, and how many wait that go before it."""
+    mine = select(func.count()).where(
+        runs.c.admission_key == row["admission_key"], runs.c.admission_key.is_not(None), runs.c.finished_at.is_(None)
+    )
+    before = (runs.c.priority > row["priority"]) | ((runs.c.priority == row["priority"]) & (runs.c.id < row["id"]))
+    holding = connection.execute(mine.where(runs.c.admitted_at.is_not(None))).scalar_one()
+    return holding, connection.execute(mine.where(runs.c.admitted_at.is_(None), before)).scalar_one()
+
+
+def scheduled_attempts(connection: Connection, run_id: str, limit: int) -> Sequence[RowMapping]:
+    names = ("path", "number", "queue", "available_at", "limit_key", "limit_size", "type_key")
+    query = select(*(attempts.c[name] for name in names)).where(
+        attempts.c.run_id == run_id, attempts.c.finished_at.is_(None), attempts.c.status == "scheduled"
+    )
+    return connection.execute(query.order_by(attempts.c.path).limit(limit)).mappings().all()
+
+
+def running_under(connection: Connection, column: str, key: str) -> int:
+    """How many attempts run that have `key` in `column` (`limit_key` or `type_key`)."""
+    query = select(func.count()).where(
+        attempts.c[column] == key, attempts.c[column].is_not(None), attempts.c.finished_at.is_(None),
+        attempts.c.status == "running",
+    )  # fmt: skip
+    return connection.execute(query).scalar_one()
+
+
+def served_queues(connection: Connection) -> frozenset[str]:
+    query = select(incarnations.c.queues).where(incarnations.c.lost_at.is_(None), incarnations.c.retired_at.is_(None))
+    return frozenset(queue for text in connection.execute(query).scalars() for queue in orjson.loads(text))
+
+
+def json_of(text: str) -> JsonObject:
+    found: JsonObject = orjson.loads(text)
+    return found
 
 
 def started_with(connection: Connection, namespace: str, scope: str, key: str) -> tuple[str, str] | None:
@@ -152,7 +208,7 @@ def _runs(*, whole: bool) -> Select[Any]:
     return (
         select(
             *_RUN_PLAIN,
-            *_payloads(runs, RUN_PAYLOADS, whole=whole),
+            *_payloads({name: runs.c[name] for name in RUN_PAYLOADS}, whole=whole),
             workflows.c.name.label("workflow_name"),
             workflow_versions.c.number.label("version_number"),
         )
@@ -162,17 +218,27 @@ def _runs(*, whole: bool) -> Select[Any]:
 
 
 def _tasks(*, whole: bool) -> Select[Any]:
-    return select(
-        *_TASK_PLAIN, *_payloads(task_runs, TASK_PAYLOADS, whole=whole), incarnations.c.host.label("worker_host")
-    ).outerjoin(incarnations, incarnations.c.id == task_runs.c.worker)
+    adopted = task_runs.alias("adopted")
+    payloads = {"input": task_runs.c.input, "output": func.coalesce(adopted.c.output, task_runs.c.output)}
+    return (
+        select(*_TASK_PLAIN, *_payloads(payloads, whole=whole), incarnations.c.host.label("worker_host"))
+        .outerjoin(incarnations, incarnations.c.id == task_runs.c.worker)
+        .outerjoin(adopted, (adopted.c.run_id == task_runs.c.adopted_from) & (adopted.c.path == task_runs.c.path))
+    )
 
 
-def _payloads(table: Any, names: Sequence[str], *, whole: bool) -> list[Any]:
+def _payloads(columns: Mapping[str, Any], *, whole: bool) -> list[Any]:
     if whole:
-        return [table.c[name] for name in names]
-    small = {name: func.coalesce(func.length(table.c[name]), 0) <= LARGEST_IN_LIST for name in names}
-    shown = [case((small[name], table.c[name])).label(name) for name in names]
-    return shown + [(~small[name]).label(f"{name}_omitted") for name in names]
+        return [column.label(name) for name, column in columns.items()]
+    small = {name: _is_small(column) for name, column in columns.items()}
+    shown = [case((small[name], column)).label(name) for name, column in columns.items()]
+    return shown + [(~small[name]).label(f"{name}_omitted") for name in columns]
+
+
+def _is_small(column: Any) -> Any:
+    """Whether a payload is in its row, and not too large for a list."""
+    text = func.coalesce(column, "")
+    return (func.length(text) <= LARGEST_IN_LIST) & (func.substr(text, 1, 1) != MARK)
 
 
 def _narrowed(query: Select[Any], narrow: RunFilter) -> Select[Any]:
@@ -184,8 +250,10 @@ def _narrowed(query: Select[Any], narrow: RunFilter) -> Select[Any]:
         "correlation_id": narrow.correlation_id,
     }
     query = query.where(*(runs.c[name] == value for name, value in equal.items() if value is not None))
+    # Ids begin with the time they were made at, so they bound what is looked at; `created_at` decides.
     if narrow.created_from is not None:
-        query = query.where(runs.c.created_at >= narrow.created_from)
+        query = query.where(runs.c.created_at >= narrow.created_from, runs.c.id >= first_id(narrow.created_from - NEAR))
     if narrow.created_before is not None:
-        query = query.where(runs.c.created_at < narrow.created_before)
+        until = first_id(narrow.created_before + NEAR)
+        query = query.where(runs.c.created_at < narrow.created_before, runs.c.id < until)
     return query.where(*(has_label(key, value) for key, value in narrow.labels.items()))

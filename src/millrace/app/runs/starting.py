@@ -1,33 +1,31 @@
-"""Start a run: the one way in for every caller.
-
-    resolve the workflow → choose the version → check input and variables → hand over to the engine
-
-All of it is answered from memory once a workflow was started before, so that a start costs one commit and no read.
-"""
+"""Starting runs: one use case for the API, the command line and triggers. The same key gives the same run."""
 
 import asyncio
 import hashlib
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import orjson
 
 from millrace.app.plans import CompiledVersion, StoredPlans
 from millrace.app.runs import repository
+from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
+from millrace.app.runs.payloads import put_away
 from millrace.app.workflows.catalog import Catalog
 from millrace.app.workflows.repository import WorkflowRow
-from millrace.core.errors import Conflict, Fault, InvalidRequest, MillraceError
-from millrace.core.values import SECOND, InvalidValue, JsonObject, check_value, to_iso
-from millrace.definition import validate_input
+from millrace.core.errors import Conflict, InvalidRequest, MillraceError, NotFound
+from millrace.core.values import SECOND, Instant, JsonObject, to_iso
 from millrace.engine.cell import Started
 from millrace.engine.engine import Engine
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
-from millrace.ports.ids import Ids
-from millrace.ports.store import NewRun, StartKey
+from millrace.ports.payloads import Payloads
+from millrace.ports.store import NewFiring, NewRun, Refusal, StartKey
+
+__all__ = ["Fired", "FiringOutcome", "RunStarter", "StartRequest", "Started", "TriggeredStart"]
 
 CALLER_KEYS = "caller"
 KEY_LIFETIME = 7 * 86_400 * SECOND
-NO_START = frozenset({"inactive", "archived"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,52 +36,120 @@ class StartRequest:
     variables: JsonObject = field(default_factory=dict)
     version: int | None = None
     correlation_id: str | None = None
-    priority: int = 0
+    priority: int | None = None
+    run_at: Instant | None = None
+    confirmation: bool = False
 
     def fingerprint(self) -> str:
-        fields = (self.input, self.variables, self.version, self.correlation_id, self.priority)
-        return hashlib.sha256(orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        asked = (self.input, self.variables, self.version, self.correlation_id, self.priority, self.run_at)
+        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class TriggeredStart:
+    """What a trigger that fired asks for. `input` is evaluated already; the version is the one it was deployed with."""
+
+    workflow_id: str
+    version_id: str
+    trigger_type: str
+    trigger_id: str
+    trigger: JsonObject
+    input: JsonObject
+    start_key: StartKey
+    firing: NewFiring
+
+
+class FiringOutcome(StrEnum):
+    STARTED = "started"
+    EXISTED = "existed"
+    """An earlier or another scheduler has started this very firing."""
+    CHANGED = "changed"
+    """The trigger was changed or disabled meanwhile: decide anew."""
+    SKIPPED = "skipped"
+    """The workflow's limit has no room, and says `when_full: skip`."""
+    REFUSED = "refused"
+    """The workflow does not take this start; `reason` says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    outcome: FiringOutcome
+    run_id: str | None = None
+    reason: str | None = None
 
 
 class RunStarter:
     def __init__(
-        self, database: Database, engine: Engine, plans: StoredPlans, catalog: Catalog, clock: Clock, ids: Ids
+        self,
+        database: Database,
+        engine: Engine,
+        plans: StoredPlans,
+        catalog: Catalog,
+        clock: Clock,
+        maker: RunMaker,
+        payloads: Payloads,
     ) -> None:
         self._database = database
         self._engine = engine
         self._plans = plans
         self._catalog = catalog
         self._clock = clock
-        self._ids = ids
+        self._maker = maker
+        self._payloads = payloads
 
     async def start(self, reference: str, request: StartRequest, *, by: str, key: str | None = None) -> Started:
         """Start a run, or find the one that an earlier request with the same key started. Durable when it returns.
 
-        Raises `NotFound`, `InvalidRequest`, and `Conflict`: the workflow takes no starts, or the key was used for
-        another request.
+        Raises `NotFound`, `InvalidRequest`, `Forbidden` (`confirmation_required`), and `Conflict`: the workflow takes
+        no starts, its limit is full, or the key was used for another request.
         """
-        _check_values(request)
+        check_values(input=request.input, variables=request.variables)
         workflow = (await self._catalog.resolve(reference)).workflow
+        start_key = None if key is None else self._key(workflow, key, request.fingerprint())
         try:
             version = await self._version(reference, request.version)
-            _refuse_inactive(workflow)
-            new = self._new_run(workflow, version, request, by, key)
+            refuse_inactive(workflow)
+            require_confirmation(version, request.confirmation)
+            trigger: JsonObject = {"id": None, "type": "manual", "time": to_iso(self._clock.now()), "user_id": by}
+            wanted = Wanted(request.input, request.variables, request.correlation_id, request.priority, request.run_at)
+            origin = Origin("manual", trigger, triggered_by=by)
+            new = await self._maker.make(workflow, version, wanted, origin, start_key=start_key)
         except MillraceError:
             # What a key has started stays started, also when the workflow would not take the request any more.
-            started = None if key is None else await self._started_before(workflow, request, key)
+            started = None if start_key is None else await self._started_before(start_key)
             if started is None:
                 raise
-        else:
-            started = await self._engine.start(
-                new, version.plan, workflow_name=workflow.name, version_number=version.number
-            )
-        if not started.same_request:
+            return _same_request(started)
+        return await self.submit(workflow, version, new)
+
+    async def submit(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
+        """Hand a run to the engine. Raises `Conflict` when its limit is full or its key means another request."""
+        started = await self._submitted(workflow, version, new)
+        if started.refused is Refusal.LIMIT_FULL:
             raise Conflict(
-                "idempotency_conflict",
-                f"the idempotency key was used before for a different request, which started run {started.run_id}; "
-                "use a new key for a new request",
+                "limit_full",
+                f"{new.admission_limit} runs of {workflow.name!r} are under way, and its `when_full` is skip; "
+                "start it again when one has finished",
             )
-        return started
+        return _same_request(started)
+
+    async def fire(self, start: TriggeredStart) -> Fired:
+        """Start the run of a firing. Firing, key, run and cursor of the trigger are committed together, or nothing is.
+
+        Never raises for what the workflow or the trigger says; raises `Unavailable` when it is not known what happened.
+        """
+        try:
+            check_values(input=start.input, trigger=start.trigger)
+            workflow = (await self._catalog.resolve(start.workflow_id)).workflow
+            refuse_inactive(workflow)
+            version = await self._plans.version(start.version_id)
+            origin = Origin(start.trigger_type, start.trigger, trigger_id=start.trigger_id, firing=start.firing)
+            wanted = Wanted(start.input, {})
+            new = await self._maker.make(workflow, version, wanted, origin, start_key=start.start_key)
+        except (InvalidRequest, Conflict, NotFound) as error:
+            faults = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
+            return Fired(FiringOutcome.REFUSED, reason=f"{error.message}: {faults}" if faults else error.message)
+        return _fired(await self._submitted(workflow, version, new))
 
     async def wait(self, run_id: str, seconds: float) -> bool:
         """Wait until the run has finished, `seconds` at most; whether it has."""
@@ -94,6 +160,10 @@ class RunStarter:
             return False
         return True
 
+    async def _submitted(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
+        new = await put_away(new, self._payloads)
+        return await self._engine.start(new, version.plan, workflow_name=workflow.name, version_number=version.number)
+
     async def _version(self, reference: str, number: int | None) -> CompiledVersion:
         entry = await self._catalog.resolve(reference)
         version_id = entry.version_id
@@ -101,53 +171,35 @@ class RunStarter:
             version_id = (await self._catalog.version(entry.workflow, number)).id
         return await self._plans.version(version_id)
 
-    def _new_run(
-        self, workflow: WorkflowRow, version: CompiledVersion, request: StartRequest, by: str, key: str | None
-    ) -> NewRun:
-        now = self._clock.now()
-        limit = version.plan.max_concurrent_runs
-        trigger: JsonObject = {"id": None, "type": "manual", "time": to_iso(now), "user_id": by}
-        return NewRun(
-            id=self._ids.new(),
-            workflow_id=workflow.id,
-            version_id=version.id,
-            created_at=now,
-            trigger_type="manual",
-            triggered_by=by,
-            trigger=trigger,
-            input=validate_input(version.definition, request.input),
-            variables={**version.definition.variables, **request.variables},
-            correlation_id=request.correlation_id,
-            priority=request.priority,
-            admission_key=None if limit is None else f"workflow:{workflow.id}",
-            admission_limit=limit,
-            start_key=None
-            if key is None
-            else StartKey(CALLER_KEYS, workflow.id, key, request.fingerprint(), now + KEY_LIFETIME),
-        )
+    def _key(self, workflow: WorkflowRow, key: str, fingerprint: str) -> StartKey:
+        return StartKey(CALLER_KEYS, workflow.id, key, fingerprint, self._clock.now() + KEY_LIFETIME)
 
-    async def _started_before(self, workflow: WorkflowRow, request: StartRequest, key: str) -> Started | None:
+    async def _started_before(self, key: StartKey) -> Started | None:
         found = await self._database.read(
-            lambda connection: repository.started_with(connection, CALLER_KEYS, workflow.id, key)
+            lambda connection: repository.started_with(connection, key.namespace, key.scope, key.key)
         )
         if found is None:
             return None
         request_hash, run_id = found
-        return Started(run_id, existed=True, same_request=request_hash == request.fingerprint())
+        return Started(run_id, existed=True, same_request=request_hash == key.request_hash)
 
 
-def _refuse_inactive(workflow: WorkflowRow) -> None:
-    if workflow.status in NO_START:
+def _same_request(started: Started) -> Started:
+    if not started.same_request:
         raise Conflict(
-            "workflow_inactive",
-            f"the workflow {workflow.name!r} is {workflow.status} and takes no starts; set its status to active first",
+            "idempotency_conflict",
+            f"the idempotency key was used before for a different request, which started run {started.run_id}; "
+            "use a new key for a new request",
         )
+    return started
 
 
-def _check_values(request: StartRequest) -> None:
-    for name, value in (("input", request.input), ("variables", request.variables)):
-        try:
-            check_value(value, path=name)
-        except InvalidValue as error:
-            fault = Fault(error.path, "value", error.reason)
-            raise InvalidRequest("invalid_input", f"the run's {name} cannot be stored", faults=[fault]) from None
+def _fired(started: Started) -> Fired:
+    match started.refused:
+        case Refusal.TRIGGER_CHANGED:
+            return Fired(FiringOutcome.CHANGED, reason="the trigger was changed or disabled meanwhile")
+        case Refusal.LIMIT_FULL:
+            return Fired(FiringOutcome.SKIPPED, reason="the limit of the workflow has no room (when_full: skip)")
+        case None:
+            outcome = FiringOutcome.EXISTED if started.existed else FiringOutcome.STARTED
+            return Fired(outcome, started.run_id)

@@ -1,4 +1,4 @@
-"""How runs, task runs, records and log lines are shown. Stored JSON goes out as it was stored, without being parsed.
+"""How runs and task runs are shown. Stored JSON goes out as it was stored, without being parsed.
 
 A view is a mapping that `orjson` can write; payloads in it are fragments of JSON text.
 """
@@ -11,11 +11,12 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS
 from millrace.core.values import to_iso
+from millrace.ports.payloads import MARK, PutAway
 
 View: TypeAlias = Mapping[str, object]
 
 
-def run_view(row: RowMapping) -> View:
+def run_view(row: RowMapping, waiting_for: Sequence[View] = ()) -> View:
     return {
         "id": row["id"],
         "workflow": {"id": row["workflow_id"], "name": row["workflow_name"], "version": row["version_number"]},
@@ -29,7 +30,9 @@ def run_view(row: RowMapping) -> View:
         "priority": row["priority"],
         "parent": row["parent_run_id"],
         "retry_of": row["retry_of"],
-        **_times(row, ("created_at", "started_at", "finished_at", "cancelled_at")),
+        "root": row["root_run_id"],
+        "waiting_for": waiting_for,
+        **_times(row, ("run_at", "created_at", "started_at", "finished_at", "cancelled_at")),
         "cancelled_by": row["cancelled_by"],
     }
 
@@ -48,30 +51,9 @@ def task_run_view(row: RowMapping) -> View:
         "skip_reason": row["skip_reason"],
         **_json(row, TASK_PAYLOADS),
         "error": _fragment(row["error"]),
+        "adopted_from": row["adopted_from"],
         "worker": None if worker is None else {"id": worker, "host": row["worker_host"]},
         **_times(row, ("ready_at", "available_at", "started_at", "finished_at")),
-    }
-
-
-def record_view(row: RowMapping) -> View:
-    return {
-        "seq": row["seq"],
-        "type": row["type"],
-        "path": row["path"],
-        "at": to_iso(row["at"]),
-        "data": _fragment(row["data"]),
-    }
-
-
-def log_view(row: RowMapping) -> View:
-    return {
-        "seq": row["seq"],
-        "path": row["path"],
-        "attempt": row["attempt"],
-        "at": to_iso(row["at"]),
-        "level": row["level"],
-        "text": row["text"],
-        "metadata": _fragment(row["metadata"]),
     }
 
 
@@ -86,4 +68,7 @@ def _times(row: RowMapping, names: Sequence[str]) -> dict[str, object]:
 
 
 def _fragment(text: str | None) -> object:
-    return None if text is None else orjson.Fragment(text)
+    """Stored JSON as it is; `PutAway` for what is not in its row, which `payloads.read_back` fetches."""
+    if text is None:
+        return None
+    return PutAway(text) if text[:1] == MARK else orjson.Fragment(text)

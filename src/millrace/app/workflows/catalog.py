@@ -50,10 +50,7 @@ class Catalog:
             lambda connection: repository.version_by_number(connection, workflow.id, number)
         )
         if row is None:
-            raise NotFound(
-                "version_not_found",
-                f"workflow {workflow.name!r} has no version {number}; the newest is {workflow.newest_version}",
-            )
+            raise unknown_version(workflow, str(number))
         return row
 
     def forget(self) -> None:
@@ -64,6 +61,13 @@ class Catalog:
 
 def unknown_workflow(reference: str) -> NotFound:
     return NotFound("workflow_not_found", f"there is no workflow with the id, name or slug {reference!r}")
+
+
+def unknown_version(workflow: WorkflowRow, reference: str) -> NotFound:
+    return NotFound(
+        "version_not_found",
+        f"workflow {workflow.name!r} has no version {reference[:80]}; the newest is {workflow.newest_version}",
+    )
 
 
 def _find(connection: Connection, reference: str) -> CatalogEntry | None:

@@ -1,110 +1,100 @@
-"""Create, change and delete workflows. A version is made exactly when the definition's work changed.
+"""Create, change, apply and delete workflows. A version is made exactly when the definition's work changed.
 
-    split the request → merge with what is there → validate (outside any transaction) → one write
-
-A change is decided on what was read before and written only if that is still so (`updated_at` is compared in the
-write), otherwise decided anew; so nothing is lost and the writer thread never waits for a validation.
+split the request → merge with what is there → validate → decide; `writing` writes it
 """
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
-
-from sqlalchemy import Connection
 
 from millrace.app.workflows import repository
-from millrace.app.workflows.catalog import Catalog, unknown_workflow
 from millrace.app.workflows.drafts import Draft, Drafts
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.app.workflows.requests import SaveOptions, split
-from millrace.app.workflows.views import current_definition, detail, etag
-from millrace.core.errors import Conflict, NotFound, Unavailable
-from millrace.core.values import Instant, JsonObject, JsonValue
-from millrace.definition import slugify
+from millrace.app.workflows.views import current_definition, detail, difference_view, etag
+from millrace.app.workflows.writing import Change, Current, IfMatch, Saved, WorkflowWriter, stale
+from millrace.core.errors import Conflict
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.diff import difference
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
 
-T = TypeVar("T")
 
-MAX_TRIES = 8
-"""Decisions anew when others change the same workflow at the same time."""
+@dataclass(frozen=True, slots=True)
+class Save:
+    """A change of a definition that was checked.
+
+    `tagged`: the request itself gives the tag, it was not merely carried along. `strict`: then it is a fault that
+    the tag names other work already; else the new version just has none.
+    """
+
+    draft: Draft
+    options: SaveOptions
+    tagged: bool
+    strict: bool = False
 
 
 class WorkflowCommands:
-    def __init__(self, database: Database, clock: Clock, ids: Ids, catalog: Catalog, drafts: Drafts) -> None:
+    def __init__(self, database: Database, clock: Clock, ids: Ids, drafts: Drafts, writer: WorkflowWriter) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._catalog = catalog
         self._drafts = drafts
+        self._writer = writer
 
     async def create(self, body: JsonValue, *, by: str) -> tuple[JsonObject, str]:
         """A new workflow as shown, and its ETag. Raises `InvalidRequest`, or `Conflict` when the name is taken."""
         given, options = split(body)
         draft = await asyncio.to_thread(self._drafts.checked, given)
-        workflow_id, version_id, now = self._ids.new(), self._ids.new(), self._clock.now()
-        version = VersionRow(
-            id=version_id,
-            workflow_id=workflow_id,
-            number=1,
-            tag=draft.tag,
-            definition=draft.stored,
-            content_hash=draft.content_hash,
-            author=by,
-            comment=options.comment,
-            created_at=now,
-        )
-        workflow = WorkflowRow(
-            id=workflow_id,
-            slug="",
-            status=options.status or "active",
-            newest_version=1,
-            deployed_version=1 if options.deploy else None,
-            created_by=by,
-            updated_by=by,
-            created_at=now,
-            updated_at=now,
-            **draft.described(),
-        )
-        workflow = await self._write(lambda connection: _insert(connection, workflow, version))
-        return detail(workflow, version, draft.warnings), etag(workflow)
+        created = await self._writer.add(self._new(draft, options, by), by=by, message=options.comment)
+        return detail(created, draft.warnings), etag(created.workflow)
 
     async def update(
-        self,
-        reference: str,
-        body: JsonValue,
-        *,
-        by: str,
-        if_match: Callable[[WorkflowRow], bool] | None = None,
-        replace: bool = False,
+        self, reference: str, body: JsonValue, *, by: str, if_match: IfMatch | None = None, replace: bool = False
     ) -> tuple[JsonObject, str]:
         """Change the top-level fields that the body gives; with `replace` take out those that it does not.
 
         Raises `Conflict` `stale_version` if others were faster.
         """
         given, options = split(body)
-        for _ in range(MAX_TRIES):
-            workflow, version = await self._read(reference)
-            _refuse_stale(workflow, options, if_match)
-            current: JsonObject = {"name": workflow.name} if replace else current_definition(workflow, version)
-            merged = self._drafts.merged(current, given)
-            draft = await asyncio.to_thread(self._drafts.checked, merged)
-            change = self._decide(workflow, version, draft, options, by)
-            if change is None:
-                return detail(workflow, version, draft.warnings), etag(workflow)
-            saved = await self._write(partial(_save, before=workflow, after=change[0], version=change[1]))
-            if saved is not None:
-                return detail(saved, change[1], draft.warnings), etag(saved)
-        raise Unavailable("busy", f"the workflow {reference!r} is being changed by many at once; try again")
 
-    async def delete(self, reference: str, *, by: str) -> None:
+        async def decide(current: Current) -> Change:
+            refuse_stale(current.workflow, options)
+            before: JsonObject = {"name": current.workflow.name} if replace else described(current)
+            draft = await asyncio.to_thread(self._drafts.checked, self._drafts.merged(before, given))
+            return await self.decided(current, Save(draft, options, "version_tag" in given), by)
+
+        saved = await self._writer.change(reference, decide, by=by, if_match=if_match)
+        return detail(saved.current, saved.warnings), etag(saved.current.workflow)
+
+    async def apply(self, body: JsonValue, *, by: str, source: str | None, dry_run: bool) -> JsonObject:
+        """Make the workflow of this name what the body says, whether there is one or not: what was done, in words.
+
+        A workflow that is made here, or was made by an earlier `apply`, belongs to `source` from now on.
+        """
+        given, options = split(body)
+        draft = await asyncio.to_thread(self._drafts.checked, given)
+        save = Save(draft, options, "version_tag" in given, strict=True)
+        name = str(draft.canonical["name"])
+        before = await self._named(name)
+        if before is None:
+            if dry_run:
+                return _applied("created", None, self._new(draft, options, by), draft)
+            try:
+                new = replace(self._new(draft, options, by), source=source)
+                return _applied("created", None, await self._writer.add(new, by=by, message=options.comment), draft)
+            except Conflict as error:
+                before = await self._named(name)
+                if error.code != "name_taken" or before is None:
+                    raise
+        return await self._apply_to(before, save, by=by, source=source, dry_run=dry_run)
+
+    async def delete(
+        self, reference: str, *, by: str, if_match: IfMatch | None = None, source: str | None = None
+    ) -> None:
         """Hide the workflow and free its name. Its runs go on and stay readable: they keep their version."""
-        now = self._clock.now()
-        if not await self._write(lambda connection: _delete(connection, reference, by, now)):
-            raise unknown_workflow(reference)
+        await self._writer.delete(reference, by=by, if_match=if_match, source=source)
 
     async def validate(self, body: JsonValue) -> JsonObject:
         """The canonical form of a definition and the warnings about it, without saving. Raises `InvalidRequest`."""
@@ -113,105 +103,143 @@ class WorkflowCommands:
         warnings: list[JsonValue] = list(draft.warnings)
         return {"valid": True, "definition": draft.canonical, "warnings": warnings}
 
-    def _decide(
-        self, workflow: WorkflowRow, version: VersionRow, draft: Draft, options: SaveOptions, by: str
-    ) -> tuple[WorkflowRow, VersionRow] | None:
-        """The rows after the change; `None` when everything is as the request wants it already."""
-        now = max(self._clock.now(), workflow.updated_at + 1)
-        status = options.status or workflow.status
-        deploy = options.deploy and status != "draft"
+    async def decided(self, current: Current, save: Save, by: str) -> Change:
+        """The rows after a change of the definition. Raises `Conflict` when a tag that was given is not free."""
+        workflow, version, draft, options = current.workflow, current.version, save.draft, save.options
+        tag = await self._tag(current, save)
         if draft.content_hash == version.content_hash:
-            after = replace(version, tag=draft.tag)
+            after = replace(version, tag=tag)
         else:
-            after = VersionRow(
-                id=self._ids.new(),
-                workflow_id=workflow.id,
-                number=version.number + 1,
-                tag=None if draft.tag == version.tag else draft.tag,
-                definition=draft.stored,
-                content_hash=draft.content_hash,
-                author=by,
-                comment=options.comment,
-                created_at=now,
-            )
+            after = self._version(workflow.id, version.number + 1, tag, draft, options.comment, by)
+        status = options.status or ("active" if _deploys_draft(workflow, options) else workflow.status)
         changed = replace(
             workflow,
             status=status,
             newest_version=after.number,
-            deployed_version=after.number if deploy else workflow.deployed_version,
+            deployed_version=_deployed(workflow, status, after.number, options),
             **draft.described(),
         )
-        if changed == workflow and after == version:
+        return Change(changed, after, message=options.comment, warnings=draft.warnings)
+
+    async def _apply_to(
+        self, workflow: WorkflowRow, save: Save, *, by: str, source: str | None, dry_run: bool
+    ) -> JsonObject:
+        shown: list[tuple[Current, Change]] = []
+
+        async def decide(current: Current) -> Change:
+            refuse_stale(current.workflow, save.options)
+            change = await self.decided(current, save, by)
+            if source is not None and current.source not in (None, source):
+                change = replace(change, source=source)
+            shown[:] = [(current, change)]
+            return change
+
+        if dry_run:
+            current = await self._writer.read(workflow.id)
+            change = await decide(current)
+            saved = Saved(Current(change.workflow, change.version, {}, None), change.warnings, change.of(current))
+        else:
+            saved = await self._writer.change(workflow.id, decide, by=by)
+        before, _ = shown[0]
+        return _applied("updated" if saved.changed else "unchanged", before, saved.current, save.draft)
+
+    async def _tag(self, current: Current, save: Save) -> str | None:
+        """The tag of the newest version after a change: what the request gives, unless a version has it with reason."""
+        version, wanted = current.version, save.draft.tag
+        same = save.draft.content_hash == version.content_hash
+        if not save.tagged:
+            return version.tag if same else None
+        if wanted is None or (same and wanted == version.tag):
+            return wanted
+        holder = await self._database.read(
+            partial(repository.version_by_tag, workflow_id=version.workflow_id, tag=wanted)
+        )
+        if holder is None:
+            return wanted
+        if holder.content_hash == save.draft.content_hash:
+            return version.tag if same else None
+        if holder.id == version.id and not same and not save.strict:
             return None
-        return replace(changed, updated_by=by, updated_at=now), after
+        raise Conflict(
+            "tag_taken",
+            f"version {holder.number} of {current.workflow.name!r} has the tag {wanted!r}, and other work; "
+            "give this one a `version_tag` of its own, or none",
+        )
 
-    async def _read(self, reference: str) -> tuple[WorkflowRow, VersionRow]:
-        found = await self._database.read(lambda connection: newest(connection, reference))
-        if found is None:
-            raise unknown_workflow(reference)
-        return found
+    def _new(self, draft: Draft, options: SaveOptions, by: str) -> Current:
+        version = self._version(self._ids.new(), 1, draft.tag, draft, options.comment, by)
+        status = options.status or "active"
+        workflow = WorkflowRow(
+            id=version.workflow_id,
+            slug="",
+            status=status,
+            newest_version=1,
+            deployed_version=None if status == "draft" or options.deploy is False else 1,
+            created_by=by,
+            updated_by=by,
+            created_at=version.created_at,
+            updated_at=version.created_at,
+            **draft.described(),
+        )
+        return Current(workflow, version, {}, None)
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
-        try:
-            return await self._database.write(work)
-        finally:
-            self._catalog.forget()
+    def _version(
+        self, workflow_id: str, number: int, tag: str | None, draft: Draft, comment: str | None, by: str
+    ) -> VersionRow:
+        return VersionRow(
+            id=self._ids.new(),
+            workflow_id=workflow_id,
+            number=number,
+            tag=tag,
+            definition=draft.stored,
+            content_hash=draft.content_hash,
+            author=by,
+            comment=comment,
+            created_at=self._clock.now(),
+        )
+
+    async def _named(self, name: str) -> WorkflowRow | None:
+        return await self._database.read(lambda connection: repository.workflow_named(connection, name))
 
 
-def newest(connection: Connection, reference: str) -> tuple[WorkflowRow, VersionRow] | None:
-    workflow = repository.find_workflow(connection, reference)
-    if workflow is None:
+def described(current: Current) -> JsonObject:
+    return current_definition(current.workflow, current.version)
+
+
+def refuse_stale(workflow: WorkflowRow, options: SaveOptions) -> None:
+    if options.expected_version is not None and options.expected_version != workflow.newest_version:
+        raise stale(workflow)
+
+
+def _deploys_draft(workflow: WorkflowRow, options: SaveOptions) -> bool:
+    return workflow.status == "draft" and options.deploy is True
+
+
+def _deployed(workflow: WorkflowRow, status: str, number: int, options: SaveOptions) -> int | None:
+    """What is deployed after a save. Who chose an older version keeps it, until there is something new to deploy."""
+    if status == "draft":
         return None
-    version = repository.version_by_number(connection, workflow.id, workflow.newest_version)
-    if version is None:
-        raise NotFound("version_not_found", f"workflow {workflow.name!r} has lost its newest version")
-    return workflow, version
+    made = number > workflow.newest_version or workflow.status == "draft"
+    wanted = made if options.deploy is None else options.deploy
+    return number if wanted else workflow.deployed_version
 
 
-def _insert(connection: Connection, workflow: WorkflowRow, version: VersionRow) -> WorkflowRow:
-    _refuse_taken_name(connection, workflow)
-    workflow = replace(workflow, slug=repository.free_slug(connection, slugify(workflow.name)))
-    repository.add_workflow(connection, workflow)
-    repository.add_version(connection, version)
-    return workflow
+def _applied(outcome: str, before: Current | None, after: Current, draft: Draft) -> JsonObject:
+    workflow = after.workflow
+    warnings: list[JsonValue] = list(draft.warnings)
+    return {
+        "outcome": outcome,
+        "name": workflow.name,
+        **_state(workflow),
+        "before": None if before is None else _state(before.workflow),
+        "changes": None if before is None else difference_view(difference(described(before), described(after))),
+        "warnings": warnings,
+    }
 
 
-def _save(connection: Connection, before: WorkflowRow, after: WorkflowRow, version: VersionRow) -> WorkflowRow | None:
-    """Write the change unless the workflow is no longer as it was read; then write nothing and answer `None`."""
-    found = newest(connection, before.id)
-    if found is None or found[0] != before:
-        return None
-    if after.name != before.name:
-        _refuse_taken_name(connection, after)
-        after = replace(after, slug=repository.free_slug(connection, slugify(after.name), but=after.id))
-    if version.tag is not None and repository.tag_taken(connection, after.id, version.tag, but=version.id):
-        raise Conflict("tag_taken", f"another version of {after.name!r} has the tag {version.tag!r}")
-    if version.number > before.newest_version:
-        repository.add_version(connection, version)
-    elif version.tag != found[1].tag:
-        repository.set_tag(connection, version.id, version.tag)
-    repository.save_workflow(connection, after)
-    return after
-
-
-def _delete(connection: Connection, reference: str, by: str, now: Instant) -> bool:
-    workflow = repository.find_workflow(connection, reference)
-    if workflow is not None:
-        repository.mark_deleted(connection, workflow.id, by=by, now=now)
-    return workflow is not None
-
-
-def _refuse_taken_name(connection: Connection, workflow: WorkflowRow) -> None:
-    if repository.name_taken(connection, workflow.name, but=workflow.id):
-        raise Conflict("name_taken", f"there is a workflow named {workflow.name!r} already; names are unique")
-
-
-def _refuse_stale(workflow: WorkflowRow, options: SaveOptions, if_match: Callable[[WorkflowRow], bool] | None) -> None:
-    expected = options.expected_version
-    if (expected is None or expected == workflow.newest_version) and (if_match is None or if_match(workflow)):
-        return
-    raise Conflict(
-        "stale_version",
-        f"the workflow {workflow.name!r} has changed: it is at version {workflow.newest_version} now; "
-        "read it again and repeat the change",
-    )
+def _state(workflow: WorkflowRow) -> JsonObject:
+    return {
+        "version": workflow.newest_version,
+        "status": workflow.status,
+        "deployed_version": workflow.deployed_version,
+    }

@@ -9,6 +9,7 @@ from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import InvalidValue, JsonObject, check_value
 from millrace.definition import InvalidDefinition, content_hash, validate
 from millrace.ports.runner import RunnerRegistry
+from millrace.ports.trigger import TriggerTypes
 
 
 class Described(TypedDict):
@@ -50,16 +51,17 @@ class Draft:
 
 
 class Drafts:
-    """Checks definitions against the task types of this installation."""
+    """Checks definitions against the task types and trigger types of this installation."""
 
-    def __init__(self, runners: RunnerRegistry) -> None:
+    def __init__(self, runners: RunnerRegistry, trigger_types: TriggerTypes) -> None:
         self._runners = runners
+        self._trigger_types = trigger_types
 
     def checked(self, raw: JsonObject) -> Draft:
         """Validate a definition of any accepted shape. Raises `InvalidRequest` with every fault at once."""
         try:
             check_value(raw)
-            validated = validate(raw, task_types=self._runners.types())
+            validated = validate(raw, task_types=self._runners.types(), trigger_types=self._trigger_types)
         except InvalidValue as error:
             fault = Fault(error.path, "value", error.reason)
             raise InvalidRequest("invalid_definition", "the definition cannot be stored", faults=[fault]) from None

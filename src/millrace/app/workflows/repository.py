@@ -1,14 +1,14 @@
 """The rows of workflows and versions. SQL only: `commands` decides what a change means, `views` what is shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, exists, func, insert, literal_column, or_, select, update
+from sqlalchemy import Connection, Select, case, delete, exists, func, insert, literal_column, or_, select, update
 from sqlalchemy.engine import Row
 
 from millrace.core.values import Instant
-from millrace.storage.tables import workflow_versions, workflows
+from millrace.storage.tables import task_uids, workflow_sources, workflow_versions, workflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,17 @@ class WorkflowFilter:
     name: str | None = None
     """Part of the name, in any case of letters."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+    """What it was applied from."""
 
 
 _WORKFLOW = [workflows.c[name] for name in WorkflowRow.__dataclass_fields__]
 _VERSION = [workflow_versions.c[name] for name in VersionRow.__dataclass_fields__]
 
 
-def find_workflow(connection: Connection, reference: str) -> WorkflowRow | None:
-    """The workflow with this id, else with exactly this name, else with this slug."""
+def find_workflow(connection: Connection, reference: str, *, lock: bool = False) -> WorkflowRow | None:
+    """The workflow with this id, else with exactly this name, else with this slug; with `lock` nobody else changes it
+    until the transaction ends."""
     precedence = case((workflows.c.id == reference, 0), (workflows.c.name == reference, 1), else_=2)
     query = (
         select(*_WORKFLOW)
@@ -69,6 +72,12 @@ def find_workflow(connection: Connection, reference: str) -> WorkflowRow | None:
         .order_by(precedence)
         .limit(1)
     )
+    return _workflow(connection.execute(query.with_for_update() if lock else query).first())
+
+
+def workflow_named(connection: Connection, name: str) -> WorkflowRow | None:
+    """The workflow with exactly this name."""
+    query = select(*_WORKFLOW).where(workflows.c.name == name, workflows.c.deleted_at.is_(None))
     return _workflow(connection.execute(query).first())
 
 
@@ -91,6 +100,9 @@ def _narrowed(query: Select[Any], narrow: WorkflowFilter) -> Select[Any]:
         query = query.where(workflows.c.owner == narrow.owner)
     if narrow.name is not None:
         query = query.where(workflows.c.name.icontains(narrow.name, autoescape=True))
+    if narrow.source is not None:
+        applied = select(workflow_sources.c.workflow_id).where(workflow_sources.c.source == narrow.source)
+        query = query.where(workflows.c.id.in_(applied))
     return query.where(*(has_label(key, value) for key, value in narrow.labels.items()))
 
 
@@ -135,16 +147,15 @@ def add_version(connection: Connection, row: VersionRow) -> None:
     connection.execute(insert(workflow_versions).values(values))
 
 
-def set_tag(connection: Connection, version_id: str, tag: str | None) -> None:
-    connection.execute(update(workflow_versions).where(workflow_versions.c.id == version_id).values(tag=tag))
+def describe_version(connection: Connection, row: VersionRow) -> None:
+    """Write what may change of a version: its tag and its comment."""
+    query = update(workflow_versions).where(workflow_versions.c.id == row.id)
+    connection.execute(query.values(tag=row.tag, comment=row.comment))
 
 
-def tag_taken(connection: Connection, workflow_id: str, tag: str, *, but: str | None = None) -> bool:
-    query = select(workflow_versions.c.id).where(
-        workflow_versions.c.workflow_id == workflow_id, workflow_versions.c.tag == tag
-    )
-    found = connection.execute(query).scalar()
-    return found is not None and found != but
+def version_by_tag(connection: Connection, workflow_id: str, tag: str) -> VersionRow | None:
+    query = select(*_VERSION).where(workflow_versions.c.workflow_id == workflow_id, workflow_versions.c.tag == tag)
+    return _version(connection.execute(query).first())
 
 
 def version_by_number(connection: Connection, workflow_id: str, number: int) -> VersionRow | None:
@@ -158,6 +169,15 @@ def version_by_id(connection: Connection, version_id: str) -> VersionRow | None:
     return _version(connection.execute(select(*_VERSION).where(workflow_versions.c.id == version_id)).first())
 
 
+def version_called(connection: Connection, workflow_id: str, reference: str) -> VersionRow | None:
+    """The version with this number, else with this tag."""
+    if reference.isdecimal() and reference.isascii() and len(reference) < 10:
+        found = version_by_number(connection, workflow_id, int(reference))
+        if found is not None:
+            return found
+    return version_by_tag(connection, workflow_id, reference)
+
+
 def list_versions(connection: Connection, workflow_id: str, *, before: int | None, limit: int) -> Sequence[VersionRow]:
     """Versions of a workflow, newest first."""
     query = select(*_VERSION).where(workflow_versions.c.workflow_id == workflow_id)
@@ -165,6 +185,39 @@ def list_versions(connection: Connection, workflow_id: str, *, before: int | Non
         query = query.where(workflow_versions.c.number < before)
     query = query.order_by(workflow_versions.c.number.desc()).limit(limit)
     return [VersionRow(*row) for row in connection.execute(query)]
+
+
+def uids(connection: Connection, workflow_id: str) -> dict[str, str]:
+    """The uid of each task that the workflow has, or had, by the task's id."""
+    query = select(task_uids.c.task_id, task_uids.c.uid).where(task_uids.c.workflow_id == workflow_id)
+    return {task_id: uid for task_id, uid in connection.execute(query)}
+
+
+def add_uids(connection: Connection, workflow_id: str, added: Iterable[tuple[str, str]]) -> None:
+    """Name tasks, given as pairs of task id and uid."""
+    rows = [{"workflow_id": workflow_id, "task_id": task_id, "uid": uid} for task_id, uid in added]
+    if rows:
+        connection.execute(insert(task_uids), rows)
+
+
+def rename_task(connection: Connection, workflow_id: str, old: str, new: str) -> None:
+    """The task with the id `old` is `new` from now on, and keeps its uid. A former task of that id loses its own."""
+    here = task_uids.c.workflow_id == workflow_id
+    connection.execute(delete(task_uids).where(here, task_uids.c.task_id == new))
+    connection.execute(update(task_uids).where(here, task_uids.c.task_id == old).values(task_id=new))
+
+
+def source_of(connection: Connection, workflow_id: str) -> str | None:
+    """What an `apply` made the workflow from; `None` if none did."""
+    query = select(workflow_sources.c.source).where(workflow_sources.c.workflow_id == workflow_id)
+    source: str | None = connection.execute(query).scalar()
+    return source
+
+
+def set_source(connection: Connection, workflow_id: str, source: str, *, by: str, now: Instant) -> None:
+    connection.execute(delete(workflow_sources).where(workflow_sources.c.workflow_id == workflow_id))
+    row = {"workflow_id": workflow_id, "source": source, "applied_by": by, "applied_at": now}
+    connection.execute(insert(workflow_sources).values(row))
 
 
 def _workflow(row: Row[Any] | None) -> WorkflowRow | None:

@@ -20,7 +20,8 @@ LONGEST_COMMENT = 2000
 class SaveOptions:
     status: str | None = None
     """The status to have from now on; `None` leaves it, or makes a new workflow active."""
-    deploy: bool = True
+    deploy: bool | None = None
+    """`None` deploys what the request makes: a new version, or a draft that becomes something else."""
     comment: str | None = None
     expected_version: int | None = None
     """The version the caller believes to change; `None` changes whichever is the newest."""
@@ -46,11 +47,55 @@ def split(body: JsonValue) -> tuple[JsonObject, SaveOptions]:
         {key: value for key, value in body.items() if key not in read.taken},
         SaveOptions(
             status=None if status is None else str(status),
-            deploy=deploy is not False and status != "draft",
+            deploy=deploy if isinstance(deploy, bool) else None,
             comment=None if comment is None else str(comment),
             expected_version=version if isinstance(version, int) else None,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a task is to stand. Nothing given: at the end of `tasks`, or where it stands already."""
+
+    list: str | None = None
+    index: int | None = None
+    after: str | None = None
+    """Id or uid of the task that it is to follow."""
+
+    def __bool__(self) -> bool:
+        return self != Position()
+
+
+def split_task(body: JsonValue) -> tuple[JsonObject, Position, SaveOptions]:
+    """A task, where it is to stand, and the rest of a request body. Raises `InvalidRequest` with every fault."""
+    if not isinstance(body, dict):
+        fault = Fault("", "type", f"a task is a mapping, not {kind_of(body)}", "write `id: …`, `type: …`, `config: …`")
+        raise InvalidRequest("invalid_request", "the request is not a task", faults=[fault])
+    faults: list[Fault] = []
+    read = _Reader(body, faults)
+    within = read.take("list", _is_word, "the name of a list as GET …/tasks shows it, for example finally")
+    index = read.take("index", _is_index, "a whole number from 0 on")
+    after = read.take("after", _is_word, "the id or uid of a task")
+    if after is not None and (index is not None or within is not None):
+        faults.append(Fault("after", "value", "after says the place already", "leave out index and list"))
+    deploy = read.take("deploy", lambda value: isinstance(value, bool), "true or false")
+    comment = read.take("comment", _is_comment, f"text of at most {LONGEST_COMMENT} characters")
+    version = read.take("version", _is_version, "the number of the version this changes, for example 3")
+    if faults:
+        raise InvalidRequest("invalid_request", "the request is not valid", faults=faults)
+    return (
+        {key: value for key, value in body.items() if key not in read.taken},
+        Position(
+            None if within is None else str(within), index if isinstance(index, int) else None,
+            None if after is None else str(after),
+        ),
+        SaveOptions(
+            deploy=deploy if isinstance(deploy, bool) else None,
+            comment=None if comment is None else str(comment),
+            expected_version=version if isinstance(version, int) else None,
+        ),
+    )  # fmt: skip
 
 
 class _Reader:
@@ -70,6 +115,14 @@ class _Reader:
 
 def _is_comment(value: JsonValue) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST_COMMENT and "\0" not in value
+
+
+def _is_word(value: JsonValue) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_COMMENT
+
+
+def _is_index(value: JsonValue) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _is_version(value: JsonValue) -> bool:

@@ -1,9 +1,14 @@
 """How a workflow and its versions are shown: the canonical definition, and what is known of it besides."""
 
+from collections.abc import Sequence
+
 import orjson
 
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
+from millrace.app.workflows.writing import Current
 from millrace.core.values import JsonObject, JsonValue, to_iso
+from millrace.definition.diff import Difference, FieldChange, Kind, TaskChange
+from millrace.definition.outline import PlacedTask, placed_tasks
 
 
 def current_definition(workflow: WorkflowRow, version: VersionRow) -> JsonObject:
@@ -43,10 +48,44 @@ def summary(workflow: WorkflowRow) -> JsonObject:
     }
 
 
-def detail(workflow: WorkflowRow, version: VersionRow, warnings: list[str]) -> JsonObject:
-    """A workflow with its newest definition."""
+def detail(current: Current, warnings: Sequence[str] = ()) -> JsonObject:
+    """A workflow with its newest definition, the names that its tasks have besides, and what it was applied from."""
     shown: list[JsonValue] = list(warnings)
-    return {**summary(workflow), "definition": current_definition(workflow, version), "warnings": shown}
+    definition = current_definition(current.workflow, current.version)
+    tasks: list[JsonValue] = [
+        {
+            "uid": current.uids[placed.id],
+            "id": placed.id,
+            "name": placed.task.get("name"),
+            "type": placed.task["type"],
+            "list": placed.within.name,
+            "index": placed.index,
+        }
+        for placed in placed_tasks(definition)
+    ]
+    return {
+        **summary(current.workflow),
+        "source": current.source,
+        "definition": definition,
+        "tasks": tasks,
+        "warnings": shown,
+    }
+
+
+def task_view(current: Current, placed: PlacedTask) -> JsonObject:
+    """A task of the newest version, and where it stands."""
+    return {
+        "uid": current.uids[placed.id],
+        "id": placed.id,
+        "list": placed.within.name,
+        "index": placed.index,
+        "workflow": {
+            "id": current.workflow.id,
+            "name": current.workflow.name,
+            "version": current.workflow.newest_version,
+        },
+        "task": placed.task,
+    }
 
 
 def version_view(version: VersionRow, *, with_definition: bool) -> JsonObject:
@@ -60,8 +99,45 @@ def version_view(version: VersionRow, *, with_definition: bool) -> JsonObject:
         "created_at": to_iso(version.created_at),
     }
     if with_definition:
-        view["definition"] = orjson.loads(version.definition)
+        definition: JsonObject = orjson.loads(version.definition)
+        definition.pop("version_tag", None)
+        view["definition"] = definition if version.tag is None else {**definition, "version_tag": version.tag}
     return view
+
+
+def difference_view(found: Difference) -> JsonObject:
+    fields: list[JsonValue] = [_field(change) for change in found.fields]
+    tasks: list[JsonValue] = [_task(change) for change in found.tasks]
+    return {"identical": not found, "fields": fields, "tasks": tasks}
+
+
+def _field(change: FieldChange) -> JsonObject:
+    view: JsonObject = {"path": change.path, "change": change.kind.value}
+    if change.kind is not Kind.ADDED:
+        view["old"] = change.old
+    if change.kind is not Kind.REMOVED:
+        view["new"] = change.new
+    return view
+
+
+def _task(change: TaskChange) -> JsonObject:
+    fields: list[JsonValue] = [_field(field) for field in change.fields]
+    view: JsonObject = {
+        "id": change.id,
+        "change": change.kind.value,
+        "moved": change.moved,
+        "from": _standing(change.before),
+        "to": _standing(change.after),
+        "fields": fields,
+    }
+    only = change.after if change.before is None else change.before if change.after is None else None
+    if only is not None:
+        view["task"] = only.task
+    return view
+
+
+def _standing(placed: PlacedTask | None) -> JsonObject | None:
+    return None if placed is None else {"list": placed.within.name, "index": placed.index, "path": placed.path}
 
 
 def etag(workflow: WorkflowRow) -> str:

@@ -10,6 +10,7 @@ import orjson
 from millrace.core.failures import FailureKind
 from millrace.core.values import MAX_INTEGER, MIN_INTEGER, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.runners.sql.faults import SqlFault
+from millrace.runners.sql.spool import Spool
 
 LARGEST_RESULT = 4 * 1024 * 1024
 """Bytes of rows as JSON: what a task's output may have."""
@@ -21,10 +22,12 @@ LONGEST_INTEGER = len(str(MIN_INTEGER))
 class Demand:
     """What is wanted of a script's last rows."""
 
-    rows: int
-    """How many rows may be kept; one more is a failure, unless `first_only`."""
+    rows: int | None
+    """How many rows may be kept; one more is a failure, unless `first_only`. `None` is any number."""
     first_only: bool = False
     none: bool = False
+    spool: Spool | None = None
+    """Where rows go instead of into the output."""
 
 
 @dataclass(slots=True)
@@ -35,29 +38,40 @@ class Rows:
     names: tuple[str, ...]
     types: list[str]
     rows: list[JsonValue] = field(default_factory=list)
+    count: int = 0
     trouble: SqlFault | None = None
     _bytes: int = 0
 
     def add(self, values: Sequence[JsonValue]) -> bool:
-        if self.demand.first_only and self.rows:
+        if self.demand.first_only and self.count:
             return False
-        if len(self.rows) == self.demand.rows:
+        if self.count == self.demand.rows:
             self.trouble = _too_much(
                 f"the result has more than {self.demand.rows} rows (`row_limit`, which can be raised)"
             )
             return False
         row = dict(zip(self.names, values, strict=True))
         try:
-            check_value(row, path=f"row {len(self.rows) + 1}")
+            check_value(row, path=f"row {self.count + 1}")
         except InvalidValue as error:
             self.trouble = SqlFault(f"the result cannot be stored: {error}", FailureKind.INVALID_OUTPUT)
             return False
+        try:
+            self._keep(row)
+        except SqlFault as fault:
+            self.trouble = fault
+            return False
+        self.count += 1
+        return not self.demand.first_only
+
+    def _keep(self, row: JsonObject) -> None:
+        if self.demand.spool is not None:
+            self.demand.spool.add(row)
+            return
         self._bytes += len(orjson.dumps(row)) + 1
         if self._bytes > LARGEST_RESULT:
-            self.trouble = _too_much(f"the rows have more than {LARGEST_RESULT} bytes as JSON")
-            return False
+            raise _too_much(f"the rows have more than {LARGEST_RESULT} bytes as JSON")
         self.rows.append(row)
-        return not self.demand.first_only
 
 
 class Results:
@@ -70,6 +84,8 @@ class Results:
 
     def begin_rows(self, names: Sequence[str], types: Sequence[str]) -> Rows:
         self._last = Rows(self.demand, distinct(names), list(types))
+        if self.demand.spool is not None:
+            self.demand.spool.begin(self._last.names)
         return self._last
 
     def changed(self, count: int) -> None:
@@ -79,6 +95,8 @@ class Results:
         """Raise if the rows that will be the output are too many; to be called before the commit."""
         if self._last is not None and self._last.trouble is not None:
             raise self._last.trouble
+        if self.demand.spool is not None:
+            self.demand.spool.flush()
 
     def output(self) -> JsonObject:
         last = self._last
@@ -87,7 +105,7 @@ class Results:
         columns: list[JsonValue] = [
             {"name": name, "type": kind} for name, kind in zip(last.names, last.types, strict=True)
         ]
-        return {"rows": last.rows, "row_count": len(last.rows), "columns": columns}
+        return {"rows": last.rows, "row_count": last.count, "columns": columns}
 
 
 def distinct(names: Sequence[str]) -> tuple[str, ...]:
@@ -141,4 +159,6 @@ def written(value: JsonValue) -> str:
 
 
 def _too_much(what: str) -> SqlFault:
-    return SqlFault(f"{what}; filter or aggregate in SQL, or write the data to a table", FailureKind.INVALID_OUTPUT)
+    return SqlFault(
+        f"{what}; filter or aggregate in SQL, or take them as a file (`fetch: artifact`)", FailureKind.INVALID_OUTPUT
+    )

@@ -3,13 +3,17 @@
 access      the installation, users, API keys, secrets, connections
 workflows   workflows, versions, deployments
 runs        runs and all that the engine writes about them
+changes     the order of changes across all runs
 triggers    triggers, firings, events
 artifacts   files, and operations on many runs
+retention   what is being deleted, and when that was done
 """
 
 from millrace.storage.tables.access import api_keys, connections, encryption_keys, installation, secrets, users
 from millrace.storage.tables.artifacts import artifacts, operations
 from millrace.storage.tables.base import metadata, one_of
+from millrace.storage.tables.changes import changes
+from millrace.storage.tables.retention import deletions, retention_rounds
 from millrace.storage.tables.runs import (
     attempts,
     inbox,
@@ -23,13 +27,15 @@ from millrace.storage.tables.runs import (
     timers,
 )
 from millrace.storage.tables.triggers import events, firings, triggers
-from millrace.storage.tables.workflows import deployments, task_uids, workflow_versions, workflows
+from millrace.storage.tables.workflows import deployments, task_uids, workflow_sources, workflow_versions, workflows
 
 __all__ = [
     "api_keys",
     "artifacts",
     "attempts",
+    "changes",
     "connections",
+    "deletions",
     "deployments",
     "encryption_keys",
     "events",
@@ -43,6 +49,7 @@ __all__ = [
     "one_of",
     "operations",
     "records",
+    "retention_rounds",
     "runs",
     "secrets",
     "start_keys",
@@ -51,6 +58,7 @@ __all__ = [
     "timers",
     "triggers",
     "users",
+    "workflow_sources",
     "workflow_versions",
     "workflows",
 ]

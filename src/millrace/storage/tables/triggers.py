@@ -12,7 +12,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
+    true,
 )
 
 from millrace.storage.tables.base import identifier, instant, metadata
@@ -25,11 +27,14 @@ triggers = Table(
     Column("origin", String(16), nullable=False),
     Column("name", String(255), nullable=False),
     Column("type", String(32), nullable=False),
+    Column("declared", Boolean, nullable=False, server_default=true()),
     Column("enabled", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False, server_default=false()),
     Column("condition", Text),
     Column("config", Text, nullable=False),
     Column("input", Text, nullable=False),
     Column("version_id", String(36)),
+    Column("jitter_us", BigInteger, nullable=False, server_default="0"),
     instant("next_due_at"),
     instant("decided_until"),
     instant("last_fired_at"),
@@ -38,16 +43,23 @@ triggers = Table(
     Column("fired_count", BigInteger, nullable=False, server_default="0"),
     Column("started_count", BigInteger, nullable=False, server_default="0"),
     Column("failed_count", BigInteger, nullable=False, server_default="0"),
+    Column("missed_count", BigInteger, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="1"),
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
     CheckConstraint("origin in ('definition', 'api')", name="origin"),
     UniqueConstraint("workflow_id", "origin", "name"),
-    Index("ix_triggers_next_due_at", "next_due_at", sqlite_where=text("next_due_at is not null")),
+    Index("ix_triggers_wake", text("(next_due_at + jitter_us)"), sqlite_where=text("next_due_at is not null")),
     Index("ix_triggers_type_id", "type", "id"),
     sqlite_with_rowid=False,
 )  # fmt: skip
-"""`name` is the id of the trigger in its definition. `next_due_at` is null for whatever fires nothing by itself now."""
+"""`name` is the id of the trigger in its definition.
+
+`declared` is what the definition says about `enabled`; `enabled` is what holds, for a user may say otherwise; `active`
+holds while it may fire: it is enabled, and its workflow is active and deployed. `next_due_at` is null for whatever
+fires nothing by itself now; the scheduler acts `jitter_us` later. All due times up to `decided_until` are decided.
+`revision` grows with every change but for the start of a run, so that what was decided on an older row is refused.
+"""
 
 firings = Table(
     "firings",
@@ -57,6 +69,8 @@ firings = Table(
     Column("workflow_id", String(36), nullable=False),
     Column("start_key", String(255), nullable=False),
     instant("due_at"),
+    instant("due_until"),
+    Column("count", Integer, nullable=False, server_default="1"),
     Column("decision", String(16), nullable=False),
     Column("reason", Text),
     Column("run_id", String(36)),
@@ -66,6 +80,7 @@ firings = Table(
     Index("ix_firings_workflow_id_id", "workflow_id", "id"),
     sqlite_with_rowid=False,
 )
+"""What became of a time at which a trigger fired. `missed` stands for `count` due times, from `due_at` to `due_until`."""
 
 events = Table(
     "events",
@@ -79,6 +94,8 @@ events = Table(
     Column("task_path", String(512)),
     Column("causation_depth", Integer, nullable=False, server_default="0"),
     instant("at", nullable=False),
+    UniqueConstraint("run_id", "task_path"),
     Index("ix_events_type_id", "type", "id"),
     sqlite_with_rowid=False,
 )
+"""A task run publishes one event at most; events from outside have neither run nor task."""

@@ -56,6 +56,18 @@ task_uids = Table(
 )
 """The stable name of a task for its own endpoints; kept across versions while its id stays."""
 
+workflow_sources = Table(
+    "workflow_sources",
+    metadata,
+    Column("workflow_id", String(36), ForeignKey("workflows.id"), primary_key=True),
+    Column("source", String(200), nullable=False),
+    Column("applied_by", String(36)),
+    instant("applied_at", nullable=False),
+    Index("ix_workflow_sources_source", "source"),
+    sqlite_with_rowid=False,
+)
+"""Which workflows an `apply` made, and from which source of files: only those does `apply --prune` delete."""
+
 deployments = Table(
     "deployments",
     metadata,

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import EnvironmentSecrets
+from millrace.auth.secrets import EnvironmentSecrets, SecretChain
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.run import RunState
 from millrace.core.values import SECOND
@@ -282,7 +282,7 @@ class Kit:
         """One more process. One that is not attached takes no work."""
         bus, wakeups = LocalBus(), Wakeups()
         engine = Engine(self.store, self.plans, CelEvaluator(), self.clock, self.ids, bus, wakeups)
-        secrets = EnvironmentSecrets(self.environment, None, self.masker)
+        secrets = SecretChain([EnvironmentSecrets(self.environment)], self.masker)
         shipper = LogShipper(self.store, bus)
         around = Surroundings(engine, self.runners, CelEvaluator(), secrets, self.masker, self.clock, shipper)
         worker = Worker(around, slots=slots, queues=("default",), new_id=self.ids.new, installation_id="installation")

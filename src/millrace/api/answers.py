@@ -1,0 +1,16 @@
+"""Answers that several routes give alike: the one to a start."""
+
+from fastapi import Response
+
+from millrace.api.bodies import answer
+from millrace.api.schemas.runs import Waiting
+from millrace.app.container import Container
+from millrace.app.runs.starting import Started
+
+
+async def started_answer(container: Container, started: Started, asked: Waiting) -> Response:
+    """202 with the run; 200 when it was waited for and has finished, or when its key was known."""
+    finished = asked.waits and await container.run_starter.wait(started.run_id, asked.wait_seconds)
+    status = 200 if finished or (started.existed and not asked.waits) else 202
+    run = await container.run_queries.get(started.run_id)
+    return answer(run, status, {"Location": f"/api/v1/runs/{started.run_id}"})

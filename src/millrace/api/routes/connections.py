@@ -1,0 +1,71 @@
+"""Routes about connections: what a task needs to reach a server, under a name. What is secret is shown as `***`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
+from millrace.api.deps import Containers, requires
+from millrace.api.queries import Cursor, Limit
+from millrace.api.schemas.secrets import (
+    CONNECTION_EXAMPLE,
+    ConnectionBody,
+    ConnectionDetail,
+    ConnectionPage,
+    ConnectionTested,
+    Deleted,
+)
+from millrace.app.connections.commands import ConnectionRequest
+from millrace.auth.permissions import Permission
+from millrace.auth.principal import Principal
+
+router = APIRouter(tags=["connections"])
+
+READ = [requires(Permission.CONNECTION_READ)]
+Writer = Annotated[Principal, requires(Permission.CONNECTION_WRITE)]
+
+
+@router.get("/connections", dependencies=READ, responses={200: {"model": ConnectionPage}})
+async def list_connections(
+    container: Containers,
+    type: Annotated[str | None, Query(description="Only those of this type.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """The connections by name."""
+    return page_answer(await container.connection_queries.list(kind=type, cursor=cursor, limit=limit))
+
+
+@router.get("/connections/{name}", dependencies=READ, responses={200: {"model": ConnectionDetail}})
+async def get_connection(name: str, container: Containers) -> Response:
+    """A connection, with the deployed workflows that name it."""
+    return answer(await container.connection_queries.get(name))
+
+
+@router.put(
+    "/connections/{name}",
+    responses={200: {"model": ConnectionDetail}, 201: {"model": ConnectionDetail}},
+    openapi_extra=request_body(ConnectionBody.model_json_schema(), CONNECTION_EXAMPLE),
+)
+async def set_connection(name: str, request: Request, container: Containers, caller: Writer) -> Response:
+    """Set a connection. A database may be given as `{"connection_string": …}`, which is taken apart."""
+    body = await checked_in_private(request, ConnectionBody)
+    wanted = ConnectionRequest(body.type, body.config, body.description)
+    shown, made = await container.connection_commands.put(name, wanted, by=caller.user_id)
+    return answer(shown, 201 if made else 200)
+
+
+@router.delete("/connections/{name}", responses={200: {"model": Deleted}})
+async def delete_connection(name: str, container: Containers, _: Writer) -> Response:
+    """Delete a connection. The answer says which deployed workflows name it and will fail without it."""
+    return answer(await container.connection_commands.delete(name))
+
+
+@router.post(
+    "/connections/{name}/test",
+    dependencies=[requires(Permission.CONNECTION_TEST)],
+    responses={200: {"model": ConnectionTested}},
+)
+async def test_connection(name: str, container: Containers) -> Response:
+    """Connect once, as a task would, and say whether that works."""
+    return answer(await container.connection_tester.test(name))

@@ -1,0 +1,98 @@
+"""Routes that change the course of runs: cancel, pause, resume, retry, rerun, and many at once."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response
+
+from millrace.api.answers import started_answer
+from millrace.api.bodies import answer, checked, request_body
+from millrace.api.deps import Containers, requires
+from millrace.api.schemas.control import BULK_EXAMPLE, BulkBody, OperationView
+from millrace.api.schemas.runs import CancelAnswer, EndBody, RerunBody, RetryBody, RunView
+from millrace.app.runs.repeating import RepeatRequest
+from millrace.auth.permissions import Permission
+from millrace.auth.principal import Principal
+
+router = APIRouter(tags=["runs"])
+
+READ = [requires(Permission.RUN_READ)]
+Starter = Annotated[Principal, requires(Permission.RUN_START)]
+Controller = Annotated[Principal, requires(Permission.RUN_CONTROL)]
+
+_STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"model": RunView}}
+
+
+@router.post(
+    "/runs/{run}/cancel",
+    status_code=202,
+    responses={202: {"model": CancelAnswer}},
+    openapi_extra=request_body(EndBody.model_json_schema(), {"reason": "wrong day"}, required=False),
+)
+async def cancel_run(run: str, request: Request, container: Containers, caller: Controller) -> Response:
+    """Cancel a run: what runs is stopped, `finally` tasks still run; a second cancel skips those, too."""
+    body = await checked(request, EndBody)
+    await container.run_control.cancel(run, by=caller.user_id, reason=body.reason)
+    return answer({"id": run, "cancelling": True}, 202)
+
+
+@router.post("/runs/{run}/pause", status_code=202, responses={202: {"model": RunView}})
+async def pause_run(run: str, container: Containers, caller: Controller) -> Response:
+    """Pause a run: no further task starts, what runs goes on, and its time limits do, too."""
+    await container.run_control.pause(run, by=caller.user_id)
+    return answer(await container.run_queries.get(run), 202)
+
+
+@router.post("/runs/{run}/resume", status_code=202, responses={202: {"model": RunView}})
+async def resume_run(run: str, container: Containers, caller: Controller) -> Response:
+    """Let a paused run go on."""
+    await container.run_control.resume(run, by=caller.user_id)
+    return answer(await container.run_queries.get(run), 202)
+
+
+@router.post(
+    "/runs/{run}/retry",
+    status_code=202,
+    responses=_STARTED,
+    openapi_extra=request_body(RetryBody.model_json_schema(), {"version": "newest"}, required=False),
+)
+async def retry_run(run: str, request: Request, container: Containers, caller: Starter) -> Response:
+    """Do again what did not complete, in a new run that takes over the rest."""
+    body = await checked(request, RetryBody)
+    started = await container.run_repeater.retry(run, _repeat(body), by=caller.user_id)
+    return await started_answer(container, started, body)
+
+
+@router.post(
+    "/runs/{run}/rerun",
+    status_code=202,
+    responses=_STARTED,
+    openapi_extra=request_body(RerunBody.model_json_schema(), {"from_task": "load"}, required=False),
+)
+async def rerun_run(run: str, request: Request, container: Containers, caller: Starter) -> Response:
+    """Do a run again, from its beginning or from a task, in a new run."""
+    body = await checked(request, RerunBody)
+    started = await container.run_repeater.rerun(run, _repeat(body), by=caller.user_id, from_task=body.from_task)
+    return await started_answer(container, started, body)
+
+
+@router.post(
+    "/runs/bulk",
+    status_code=202,
+    responses={202: {"model": OperationView}},
+    openapi_extra=request_body(BulkBody.model_json_schema(), BULK_EXAMPLE),
+)
+async def change_many_runs(request: Request, container: Containers, caller: Controller) -> Response:
+    """Cancel, pause, resume or retry every run that a filter finds. The operation that is answered tells its progress."""
+    body = await checked(request, BulkBody)
+    operation = await container.operations.begin(await body.wanted(container), by=caller)
+    return answer(operation, 202, {"Location": f"/api/v1/operations/{operation['id']}"})
+
+
+@router.get("/operations/{operation}", dependencies=READ, responses={200: {"model": OperationView}})
+async def get_operation(operation: str, container: Containers) -> Response:
+    """How far an operation on many runs has come."""
+    return answer(await container.operations.get(operation))
+
+
+def _repeat(body: RetryBody) -> RepeatRequest:
+    return RepeatRequest(body.input, body.variables, body.version, body.priority, body.confirmation)

@@ -1,0 +1,122 @@
+"""Routes to what runs leave behind: records, log lines, the timeline; by page, or live as server-sent events."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+
+from millrace.api.bodies import answer, page_answer
+from millrace.api.deps import Containers, requires
+from millrace.api.queries import After, Cursor, ManyLines, WaitSeconds, Words, position, words
+from millrace.api.schemas.histories import LogPage, RecordPage, RecordView, TimelineView
+from millrace.api.stream import EVENT_STREAM, Follow, LastEventId, streams_of, wants_stream
+from millrace.app.histories.repository import LEVELS, LogFilter, Window
+from millrace.auth.permissions import Permission
+from millrace.core.errors import Fault, InvalidRequest
+
+router = APIRouter(tags=["runs"])
+
+READ = [requires(Permission.RUN_READ)]
+
+Before = Annotated[int | None, Query(ge=1, le=2**62, description="The last ones numbered below this.")]
+Tail = Annotated[int | None, Query(ge=0, le=1000, description="The last so many; followed, these and what comes then.")]
+From = Annotated[str | None, Query(alias="after", max_length=40, description="An `id` of this stream; 0: all kept.")]
+
+
+def _streamed(model: Any) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route that gives pages or a stream."""
+    return {200: {"model": model, "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
+
+
+@router.get("/runs/{run}/events", dependencies=READ, responses=_streamed(RecordPage))
+async def list_records(
+    run: str,
+    request: Request,
+    container: Containers,
+    after: After = None,
+    before: Before = None,
+    cursor: Cursor = None,
+    tail: Tail = None,
+    limit: ManyLines = 200,
+    wait_seconds: WaitSeconds = 0,
+    follow: Follow = False,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """The history of a run: numbered records without gaps. `wait_seconds` waits for the next, `follow` streams them."""
+    if wants_stream(request, follow):
+        await container.histories.require(run)
+        start = _number(last_event_id) if last_event_id else position(after, cursor)
+        return streams_of(request).answer("record", container.followers.records(run, after=start))
+    window = _window(after, before, cursor, tail, limit)
+    return page_answer(await container.histories.records(run, window, wait_seconds=wait_seconds))
+
+
+@router.get("/runs/{run}/logs", dependencies=READ, responses=_streamed(LogPage))
+async def list_logs(
+    run: str,
+    request: Request,
+    container: Containers,
+    level: Words,
+    task: Annotated[str | None, Query(max_length=512, description="Only lines of this task.")] = None,
+    attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only lines of this attempt.")] = None,
+    after: After = None,
+    before: Before = None,
+    cursor: Cursor = None,
+    tail: Tail = None,
+    limit: ManyLines = 200,
+    wait_seconds: WaitSeconds = 0,
+    follow: Follow = False,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """The log lines of a run, in order. One `level` means it and what is more severe; several mean exactly these."""
+    narrow = LogFilter(task, attempt, _levels(words("level", level, LEVELS)))
+    if wants_stream(request, follow):
+        await container.histories.require(run)
+        start, last = (_number(last_event_id), None) if last_event_id else (position(after, cursor), tail)
+        return streams_of(request).answer("log", container.followers.logs(run, narrow, after=start, tail=last))
+    window = _window(after, before, cursor, tail, limit)
+    return page_answer(await container.histories.logs(run, window, narrow, wait_seconds=wait_seconds))
+
+
+@router.get("/runs/{run}/timeline", dependencies=READ, responses={200: {"model": TimelineView}})
+async def get_timeline(run: str, container: Containers) -> Response:
+    """What became of each task and why: attempts, waits, delays, reasons, put together from the run's records."""
+    return answer(await container.histories.timeline(run))
+
+
+@router.get("/stream", dependencies=READ, responses=_streamed(RecordView))
+async def stream_runs(
+    request: Request, container: Containers, after: From = None, last_event_id: LastEventId = None
+) -> Response:
+    """The records of all runs as server-sent events, in the order of their commits, from now or from `after` on."""
+    return await _changes(request, container, None, last_event_id or after)
+
+
+@router.get("/workflows/{workflow}/stream", dependencies=READ, responses=_streamed(RecordView))
+async def stream_workflow(
+    workflow: str, request: Request, container: Containers, after: From = None, last_event_id: LastEventId = None
+) -> Response:
+    """As `/stream`, only the runs of one workflow."""
+    return await _changes(request, container, await container.workflow_queries.id_of(workflow), last_event_id or after)
+
+
+async def _changes(request: Request, container: Containers, workflow_id: str | None, given: str | None) -> Response:
+    begin = given or await container.followers.here()
+    batches = container.followers.changes(workflow_id, position=await container.followers.place(begin))
+    return streams_of(request).answer("record", batches, begin)
+
+
+def _window(after: int | None, before: int | None, cursor: str | None, tail: int | None, limit: int) -> Window:
+    if tail is not None and before is None:
+        return Window(position(after, cursor), None, last=True, limit=min(tail, limit))
+    return Window(position(after, cursor), before, last=before is not None, limit=limit)
+
+
+def _levels(wanted: list[str]) -> tuple[str, ...]:
+    return LEVELS[LEVELS.index(wanted[0]) :] if len(wanted) == 1 else tuple(wanted)
+
+
+def _number(last_event_id: str) -> int:
+    if last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19:
+        return int(last_event_id)
+    fault = Fault("header.Last-Event-ID", "value", f"{last_event_id!r} is not a number", "send the last `id` received")
+    raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])

@@ -1,0 +1,47 @@
+"""Routes about trigger types and schedules: what a type takes, and when a schedule is due next."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from millrace.api.bodies import answer, checked, request_body
+from millrace.api.deps import Containers, requires
+from millrace.api.schemas.trigger_previews import PREVIEW_BODY_EXAMPLE, Preview, TriggerTypePage
+from millrace.app.triggers.preview import MOST, USUAL, PreviewBody, Start
+from millrace.auth.permissions import Permission
+
+router = APIRouter(tags=["triggers"])
+
+READ = [requires(Permission.TRIGGER_READ)]
+PREVIEW_SCHEMA = PreviewBody.model_json_schema(ref_template="#/components/schemas/CronTriggerConfig.{model}")
+PREVIEW_SCHEMA.pop("$defs")  # they are part of the schema of definitions
+PREVIEW_BODY = request_body(PREVIEW_SCHEMA, PREVIEW_BODY_EXAMPLE)
+
+Count = Annotated[int, Query(ge=1, le=MOST, description="How many firings.")]
+From = Annotated[Start | None, Query(alias="from")]
+
+
+@router.get("/trigger-types", dependencies=READ, responses={200: {"model": TriggerTypePage}})
+async def list_trigger_types(container: Containers) -> Response:
+    """The trigger types that fire in this release, and what their `config` takes."""
+    items = [
+        {"type": name, "summary": kind.summary, "config_schema": kind.config_model.model_json_schema()}
+        for name, kind in sorted(container.trigger_types.items())
+    ]
+    return answer({"items": items, "next_cursor": None})
+
+
+@router.post("/triggers/preview", dependencies=READ, responses={200: {"model": Preview}}, openapi_extra=PREVIEW_BODY)
+async def preview_schedule(request: Request, container: Containers) -> Response:
+    """The next firings of a schedule, given as the `config` of a trigger of the type cron. Nothing is saved."""
+    body = await checked(request, PreviewBody)
+    return answer(await asyncio.to_thread(container.trigger_previews.of_expression, body))
+
+
+@router.get("/workflows/{workflow}/triggers/{trigger}/preview", dependencies=READ, responses={200: {"model": Preview}})
+async def preview_trigger(
+    workflow: str, trigger: str, container: Containers, count: Count = USUAL, start: From = None
+) -> Response:
+    """The next firings of a trigger, whether it may fire or not. `{trigger}` is its id in the definition."""
+    return answer(await container.trigger_previews.of_trigger(workflow, trigger, start=start, count=count))

@@ -1,0 +1,96 @@
+"""What is asked and told about secrets and connections. Nothing that is told has a field for a value."""
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SECRET_EXAMPLE: Final[dict[str, Any]] = {"value": "a value of at least 6 characters", "description": "of the shop"}
+CONNECTION_EXAMPLE: Final[dict[str, Any]] = {
+    "type": "postgresql",
+    "description": "where reports read",
+    "config": {"host": "db.internal", "database": "reports", "user": "reader", "password": "…", "tls": "verify-full"},
+}
+
+CONNECTION_TYPES: Final = "postgresql, mysql, mariadb, sqlite, smtp or http"
+
+
+class SecretBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    value: str = Field(description="6 to 65536 characters.", json_schema_extra={"writeOnly": True})
+    description: str | None = Field(default=None, max_length=2000, description="Stays as it is if not given.")
+
+
+class ConnectionBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+    type: str = Field(description=f"{CONNECTION_TYPES}.", examples=["postgresql"])
+    config: dict[str, Any] = Field(description="Depends on the type; `***` keeps a secret that is there already.")
+    description: str | None = Field(default=None, max_length=2000, description="Stays as it is if not given.")
+
+
+class UserOfIt(BaseModel):
+    id: str
+    name: str = Field(description="A workflow whose deployed version names it.")
+    version: int
+
+
+class SecretView(BaseModel):
+    name: str
+    description: str | None
+    version: int = Field(description="Counts how often it was set.")
+    overridden_by: Literal["environment", "folder"] | None = Field(
+        description="Where a value of the same name stands that wins over this one."
+    )
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class SecretDetail(SecretView):
+    used_by: list[UserOfIt]
+
+
+class SecretPage(BaseModel):
+    items: list[SecretView]
+    next_cursor: str | None
+
+
+class ConnectionView(BaseModel):
+    name: str
+    type: str
+    description: str | None
+    config: dict[str, Any] = Field(description="With *** in place of what is secret.")
+    version: int
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class ConnectionDetail(ConnectionView):
+    used_by: list[UserOfIt]
+
+
+class ConnectionPage(BaseModel):
+    items: list[ConnectionView]
+    next_cursor: str | None
+
+
+class ConnectionTested(BaseModel):
+    ok: bool
+    message: str
+    duration_ms: int
+
+
+class Deleted(BaseModel):
+    name: str
+    used_by: list[UserOfIt] = Field(description="Deployed workflows that name it and will fail without it.")
+
+
+class KeyRotated(BaseModel):
+    key_id: str
+    key_is_new: bool = Field(description="False: the key comes from a setting, and only the values were sealed anew.")
+    resealed: int
+    former_key_ids: list[str] = Field(description="Keys that only backups need now.")

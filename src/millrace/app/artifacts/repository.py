@@ -1,0 +1,149 @@
+"""Reading and writing the rows of artifacts, and finding what in the object store no row refers to.
+
+A row that an attempt wrote counts from when the attempt is committed as completed, and any row until it expires; what
+does not count is shown to nobody.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
+from sqlalchemy.engine import RowMapping
+
+from millrace.core.states import LIVE_ATTEMPT, AttemptStatus
+from millrace.core.values import Instant
+from millrace.ports.payloads import MARK, spilled
+from millrace.storage.tables import artifacts, attempts, runs, task_runs
+
+LIVE = [status.value for status in LIVE_ATTEMPT]
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    id: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    object_key: str
+    created_at: Instant
+    expires_at: Instant | None
+    run_id: str | None = None
+    path: str | None = None
+    attempt: int | None = None
+    created_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFilter:
+    """What a list of artifacts may be narrowed to; `None` does not narrow."""
+
+    run_id: str | None = None
+    name: str | None = None
+    """Part of the name, in any case of letters."""
+    uploaded: bool | None = None
+    """Whether a user sent it, or a task wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """What the rows of a run refer to in the object store."""
+
+    run_exists: bool
+    live_tokens: frozenset[str]
+    keys: frozenset[str]
+    dead: Sequence[str]
+    """Ids of artifacts whose attempt ended without being completed."""
+
+
+def add(connection: Connection, new: Iterable[NewArtifact]) -> None:
+    columns = [column.name for column in artifacts.c if column.name != "root_run_id"]
+    connection.execute(insert(artifacts), [{name: getattr(one, name) for name in columns} for one in new])
+
+
+def find(connection: Connection, artifact_id: str, now: Instant) -> RowMapping | None:
+    query = select(artifacts).where(artifacts.c.id == artifact_id, *_counts(now))
+    return connection.execute(query).mappings().first()
+
+
+def list_artifacts(
+    connection: Connection, narrow: ArtifactFilter, now: Instant, *, before: str | None, limit: int
+) -> Sequence[RowMapping]:
+    """Artifacts, newest first: ids are in order of creation."""
+    query = select(artifacts).where(*_counts(now)).order_by(artifacts.c.id.desc()).limit(limit)
+    if narrow.run_id is not None:
+        query = query.where(artifacts.c.run_id == narrow.run_id)
+    if narrow.name is not None:
+        query = query.where(func.instr(func.lower(artifacts.c.name), narrow.name.lower()) > 0)
+    if narrow.uploaded is not None:
+        query = query.where(artifacts.c.run_id.is_(None) if narrow.uploaded else artifacts.c.run_id.is_not(None))
+    if before is not None:
+        query = query.where(artifacts.c.id < before)
+    return connection.execute(query).mappings().all()
+
+
+def remove(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(artifacts).where(artifacts.c.id.in_(ids)))
+
+
+def expired(connection: Connection, now: Instant, limit: int) -> Mapping[str, str]:
+    """The object keys of artifacts whose time is over, by the artifacts' ids."""
+    query = select(artifacts.c.id, artifacts.c.object_key).where(artifacts.c.expires_at <= now)
+    return {id_: key for id_, key in connection.execute(query.order_by(artifacts.c.expires_at).limit(limit))}
+
+
+def known_uploads(connection: Connection, ids: Sequence[str]) -> frozenset[str]:
+    return frozenset(connection.execute(select(artifacts.c.id).where(artifacts.c.id.in_(ids))).scalars())
+
+
+def references_of(connection: Connection, run_id: str) -> References:
+    """Everything in one snapshot: what is neither live nor referred to now never will be."""
+    run = connection.execute(
+        select(runs.c.input, runs.c.variables, runs.c.trigger_data, runs.c.output).where(runs.c.id == run_id)
+    ).first()
+    live = connection.execute(
+        select(attempts.c.token).where(attempts.c.run_id == run_id, attempts.c.status.in_(LIVE))
+    ).scalars()
+    files = connection.execute(
+        select(artifacts.c.id, artifacts.c.object_key, attempts.c.status)
+        .outerjoin(
+            attempts,
+            (attempts.c.run_id == artifacts.c.run_id)
+            & (attempts.c.path == artifacts.c.path)
+            & (attempts.c.number == artifacts.c.attempt),
+        )
+        .where(artifacts.c.run_id == run_id)
+    ).all()
+    kept = {*LIVE, AttemptStatus.COMPLETED.value}
+    payloads = [*(run or ()), *_spilled_payloads(connection, run_id)]
+    return References(
+        run_exists=run is not None,
+        live_tokens=frozenset(live),
+        keys=frozenset(key for _, key, status in files if status in kept)
+        | {stored.key for text in payloads if text and (stored := spilled(text)) is not None},
+        dead=[id_ for id_, _, status in files if status not in kept],
+    )
+
+
+def _spilled_payloads(connection: Connection, run_id: str) -> Iterable[str]:
+    for column in (task_runs.c.input, task_runs.c.output):
+        query = select(column).where(task_runs.c.run_id == run_id, func.substr(column, 1, 1) == MARK)
+        yield from connection.execute(query).scalars()
+
+
+def _counts(now: Instant) -> list[ColumnElement[Any]]:
+    completed = (
+        select(attempts.c.number)
+        .where(
+            attempts.c.run_id == artifacts.c.run_id,
+            attempts.c.path == artifacts.c.path,
+            attempts.c.number == artifacts.c.attempt,
+            attempts.c.status == AttemptStatus.COMPLETED.value,
+        )
+        .exists()
+    )
+    return [
+        or_(artifacts.c.expires_at.is_(None), artifacts.c.expires_at > now),
+        or_(artifacts.c.attempt.is_(None), completed),
+    ]

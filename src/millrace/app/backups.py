@@ -1,0 +1,82 @@
+"""Backups that are asked for over the API: a checked copy beside the database, which is gone once it was sent."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from millrace.core.errors import Conflict, Unavailable
+from millrace.core.values import SECOND
+from millrace.ports.clock import Clock
+from millrace.ports.database import CopyFailed, DatabaseFile
+
+PART = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    name: str
+    size: int
+    sha256: str
+    _file: BinaryIO
+
+    @asynccontextmanager
+    async def parts(self, first: int, length: int) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Reads it once; afterwards it is gone."""
+        with self._file as file:
+            yield self._read(file, first, length)
+
+    async def _read(self, file: BinaryIO, first: int, length: int) -> AsyncIterator[bytes]:
+        while length > 0:
+            part = await asyncio.to_thread(os.pread, file.fileno(), min(PART, length), first)
+            first, length = first + len(part), length - len(part)
+            yield part
+
+
+class Backups:
+    def __init__(self, file: DatabaseFile, clock: Clock) -> None:
+        self._file, self._clock = file, clock
+        self._making = asyncio.Lock()
+
+    async def make(self) -> Backup:
+        """Raises `Conflict` while another is made, and `Unavailable` when there is no room or the copy failed."""
+        if self._making.locked():
+            raise Conflict("backup_running", "a backup is being made; wait for its end")
+        async with self._making:
+            self._require_room()
+            place = self._file.path.with_name(f".{self._file.path.name}.backup")
+            place.unlink(missing_ok=True)
+            try:
+                await self._file.copy_to(place)
+                size, sha256, file = await asyncio.to_thread(_opened, place)
+            except CopyFailed as error:
+                raise Unavailable("backup_failed", str(error)) from None
+            finally:
+                place.unlink(missing_ok=True)
+        made_at = datetime.fromtimestamp(self._clock.now() / SECOND, UTC)
+        return Backup(f"millrace-{made_at:%Y%m%dT%H%M%SZ}.db", size, sha256, file)
+
+    def _require_room(self) -> None:
+        needed = self._file.path.stat().st_size
+        free = shutil.disk_usage(self._file.path.parent).free
+        if free < needed + needed // 10:
+            raise Unavailable(
+                "no_room",
+                f"a backup is first made beside the database and needs {needed // 2**20 + 1} MiB there; "
+                f"{free // 2**20} MiB are free",
+            )
+
+
+def _opened(place: Path) -> tuple[int, str, BinaryIO]:
+    file = place.open("rb")
+    try:
+        return place.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest(), file
+    except BaseException:
+        file.close()
+        raise

@@ -1,0 +1,45 @@
+"""Reading events: one, and lists of them."""
+
+import orjson
+from sqlalchemy.engine import RowMapping
+
+from millrace.app.cursors import Page, decode_text, encode_cursor
+from millrace.app.events import repository
+from millrace.app.events.repository import EventFilter
+from millrace.core.errors import NotFound
+from millrace.core.values import JsonObject, to_iso
+from millrace.ports.database import Database
+
+
+class EventQueries:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, event_id: str) -> JsonObject:
+        row = await self._database.read(lambda connection: repository.find_event(connection, event_id))
+        if row is None:
+            raise NotFound("event_not_found", f"there is no event with the id {event_id!r}")
+        return event_view(row)
+
+    async def list(self, narrow: EventFilter, *, cursor: str | None, limit: int) -> Page[JsonObject]:
+        """Events, newest first."""
+        before = decode_text(cursor)
+        rows = await self._database.read(
+            lambda connection: repository.list_events(connection, narrow, before=before, limit=limit + 1)
+        )
+        shown = rows[:limit]
+        more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
+        return Page([event_view(row) for row in shown], more)
+
+
+def event_view(row: RowMapping) -> JsonObject:
+    return {
+        "id": row["id"],
+        "type": row["type"],
+        "source": row["source"],
+        "subject": row["subject"],
+        "data": None if row["data"] is None else orjson.loads(row["data"]),
+        "run_id": row["run_id"],
+        "task": row["task_path"],
+        "at": to_iso(row["at"]),
+    }

@@ -1,0 +1,78 @@
+"""Rows of events. They are written once and never change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.engine import RowMapping
+
+from millrace.core.values import Instant
+from millrace.storage.tables import events, runs, workflows
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    id: str
+    type: str
+    source: str
+    subject: str | None
+    data: str | None
+    """JSON text."""
+    at: Instant
+    run_id: str | None = None
+    task_path: str | None = None
+    causation_depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What a list of events may be narrowed to; `None` does not narrow."""
+
+    type: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The run that an event comes from."""
+
+    slug: str
+    causation_depth: int
+
+
+def insert_event(connection: Connection, event: EventRow) -> None:
+    values = {field: getattr(event, field) for field in EventRow.__slots__}
+    connection.execute(insert(events).values(**values))
+
+
+def published_by(connection: Connection, run_id: str, task_path: str) -> RowMapping | None:
+    query = select(events).where(events.c.run_id == run_id, events.c.task_path == task_path)
+    return connection.execute(query).mappings().first()
+
+
+def origin_of(connection: Connection, run_id: str) -> Origin | None:
+    query = select(workflows.c.slug, runs.c.causation_depth)
+    row = connection.execute(
+        query.join(workflows, workflows.c.id == runs.c.workflow_id).where(runs.c.id == run_id)
+    ).first()
+    return None if row is None else Origin(*row)
+
+
+def find_event(connection: Connection, event_id: str) -> RowMapping | None:
+    return connection.execute(select(events).where(events.c.id == event_id)).mappings().first()
+
+
+def list_events(connection: Connection, narrow: EventFilter, *, before: str | None, limit: int) -> Sequence[RowMapping]:
+    """Events, newest first: ids are in order of creation."""
+    equal = {
+        events.c.type: narrow.type,
+        events.c.source: narrow.source,
+        events.c.subject: narrow.subject,
+        events.c.run_id: narrow.run_id,
+    }
+    query = select(events).where(*(column == value for column, value in equal.items() if value is not None))
+    if before is not None:
+        query = query.where(events.c.id < before)
+    return connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings().all()

@@ -1,0 +1,214 @@
+"""Retention: once an hour, or when asked, what has been kept long enough is deleted, a little at a time.
+
+A round is a series of short jobs of the one writer. How much each does is chosen by what the last one took, so that it
+takes about `STEP`; and after each the writer is left to others for a while. So running work is hardly slower while
+millions of rows go. A round can be cut short anywhere: whatever it began is in the database, and the next goes on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from millrace.app.retention import repository
+from millrace.app.retention.policy import Policy
+from millrace.app.retention.repository import Deletion, RoundRow
+from millrace.core.values import Instant
+from millrace.engine.service import Service
+from millrace.ports.clock import Clock
+from millrace.ports.database import Database, DatabaseFile
+from millrace.ports.ids import Ids
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+EVERY = 3600.0
+FIRST_AFTER = 60.0
+"""Seconds after the start, which has more urgent things to do."""
+
+STEP = 0.003
+"""Seconds of the writer that one job should take."""
+REST = 3.0
+"""How many times as long the writer is then left alone, within bounds in seconds."""
+SHORTEST_REST, LONGEST_REST = 0.005, 0.1
+
+LOOKED_AT_ONCE = 500
+FREE_PAGES_KEPT = 256
+"""A file keeps some room, for it will grow again."""
+
+
+class Pace:
+    """How much a job does, by what jobs took so far; never so little that it would not get on."""
+
+    def __init__(self, least: int, most: int) -> None:
+        self.size = self._least = least
+        self._most = most
+
+    def took(self, seconds: float) -> None:
+        if seconds > 1.5 * STEP:
+            self.size = max(self._least, int(self.size * max(0.3, STEP / seconds)))
+        elif seconds < 0.75 * STEP:
+            self.size = min(self._most, self.size + self.size // 4 + 1)
+
+
+class Retention(Service):
+    interval = 60.0
+    """How soon a round that failed is tried again."""
+
+    def __init__(self, database: Database, file: DatabaseFile, clock: Clock, ids: Ids, policy: Policy) -> None:
+        super().__init__()
+        self._database, self._file, self._clock, self._ids = database, file, clock, ids
+        self._policy = policy
+        self._next_at = clock.monotonic() + FIRST_AFTER
+        self._round: RoundRow | None = None
+        self._runs, self._rows, self._pages = Pace(10, 500), Pace(100, 5_000), Pace(16, 256)
+        self._without_payloads: dict[str, str] = {}
+        """By workflow: the payloads of all runs up to this id are gone."""
+
+    @property
+    def current(self) -> RoundRow | None:
+        """The round that is under way or about to begin."""
+        return self._round
+
+    def request(self) -> RoundRow:
+        """Begin a round now, unless one is under way; answers it."""
+        if self._round is None:
+            self._round = self._new_round("request")
+            self.wake()
+        return self._round
+
+    async def run_once(self) -> float | None:
+        """A round, if it is time for one."""
+        if self._round is None:
+            if self._clock.monotonic() < self._next_at:
+                return self._next_at - self._clock.monotonic()
+            self._round = self._new_round("schedule")
+        try:
+            await self._whole_round(self._clock.now())
+        except Exception as error:
+            await self._finish(self._round, str(error))
+            raise
+        await self._finish(self._round, None)
+        self._next_at = self._clock.monotonic() + EVERY
+        return None
+
+    def _new_round(self, cause: str) -> RoundRow:
+        return RoundRow(self._ids.new(), cause, self._clock.now())
+
+    async def _finish(self, ended: RoundRow, error: str | None) -> None:
+        self._round = None
+        row = replace(ended, finished_at=self._clock.now(), error=error)
+        if row.runs or row.payloads:
+            logger.info("retention deleted %d runs, and the payloads of %d more", row.runs, row.payloads)
+        await self._database.write(partial(repository.save_round, row=row))
+
+    # --- a round --------------------------------------------------------------------------------------------------
+
+    async def _whole_round(self, now: Instant) -> None:
+        await self._clear()
+        for rule in await self._database.read(repository.workflow_rules):
+            cutoffs = self._policy.with_changes(rule.retention).at(now)
+            if cutoffs.runs is not None:
+                await self._families(rule.id, cutoffs.runs)
+                await self._firings(rule.id, cutoffs.runs)
+            if cutoffs.payloads is not None:
+                await self._payloads(rule.id, cutoffs.payloads, now)
+        cutoff = self._policy.at(now).runs
+        if cutoff is not None:
+            await self._events(cutoff)
+        await self._give_back()
+
+    async def _families(self, workflow_id: str, cutoff: Instant) -> None:
+        look = partial(repository.look, workflow_id=workflow_id, payloads=False, cutoff=cutoff)
+        after, more = "", True
+        while more:
+            window = await self._database.read(partial(look, after=after, limit=LOOKED_AT_ONCE))
+            await self._give_up(window.due, partial(repository.give_up_families, cutoff=cutoff), "runs")
+            after, more = window.last, window.more
+
+    async def _payloads(self, workflow_id: str, cutoff: Instant, now: Instant) -> None:
+        look = partial(repository.look, workflow_id=workflow_id, payloads=True, cutoff=cutoff)
+        after, more = self._without_payloads.get(workflow_id, ""), True
+        undecided: str | None = None
+        while more:
+            window = await self._database.read(partial(look, after=after, limit=LOOKED_AT_ONCE))
+            await self._give_up(window.due, partial(repository.give_up_payloads, cutoff=cutoff, now=now), "payloads")
+            after, more = window.last, window.more
+            undecided = undecided or window.undecided
+            # Without its last letter an id sorts right before itself.
+            self._without_payloads[workflow_id] = after if undecided is None else undecided[:-1]
+
+    async def _give_up(self, due: Sequence[str], give_up: Callable[..., int], counted: str) -> None:
+        while due:
+            some, due = due[: self._runs.size], due[self._runs.size :]
+            gone = await self._write(partial(give_up, ids=some), self._runs)
+            self._count(counted, gone)
+            await self._clear()
+
+    async def _clear(self) -> None:
+        """Delete the rows of all runs that were given up."""
+        while batch := await self._database.read(partial(repository.next_deletions, limit=LOOKED_AT_ONCE)):
+            size = self._rows.size
+            if fitting := _fitting(batch, size):
+                await self._write(partial(repository.delete_rows, batch=fitting), self._rows)
+            else:
+                await self._write(partial(repository.delete_part, one=batch[0], limit=size), self._rows)
+
+    async def _firings(self, workflow_id: str, cutoff: Instant) -> None:
+        find = partial(repository.find_old_firings, workflow_id=workflow_id, cutoff=cutoff)
+        await self._few_at_a_time(find, repository.delete_firings, "firings")
+
+    async def _events(self, cutoff: Instant) -> None:
+        find = partial(repository.find_old_events, cutoff=cutoff)
+        await self._few_at_a_time(find, repository.delete_events, "events")
+
+    async def _few_at_a_time(self, find: Callable[..., Sequence[str]], delete: Callable[..., None], what: str) -> None:
+        while ids := await self._database.read(partial(find, limit=self._rows.size)):
+            await self._write(partial(delete, ids=ids), self._rows)
+            self._count(what, len(ids))
+
+    async def _give_back(self) -> None:
+        """Give the space of what was deleted back to the disk."""
+        while await self._file.free_pages() > FREE_PAGES_KEPT:
+            took = await self._file.give_back(self._pages.size)
+            self._pages.took(took)
+            await _rest(took)
+
+    # --- jobs -----------------------------------------------------------------------------------------------------
+
+    async def _write(self, work: Callable[[Connection], T], pace: Pace) -> T:
+        """One job of the writer, and a rest. What it took is measured there: waiting for its turn is no work."""
+
+        def timed(connection: Connection) -> tuple[T, float]:
+            began = time.perf_counter()
+            return work(connection), time.perf_counter() - began
+
+        result, took = await self._database.write(timed)
+        pace.took(took)
+        await _rest(took)
+        return result
+
+    def _count(self, what: str, more: int) -> None:
+        assert self._round is not None, "only a round deletes"  # noqa: S101
+        self._round = replace(self._round, **{what: getattr(self._round, what) + more})
+
+
+async def _rest(took: float) -> None:
+    await asyncio.sleep(min(max(SHORTEST_REST, REST * took), LONGEST_REST))
+
+
+def _fitting(batch: Sequence[Deletion], size: int) -> Sequence[Deletion]:
+    """The first deletions that are about `size` rows together; none when the first alone is more."""
+    fitting: list[Deletion] = []
+    for one in batch:
+        size -= one.size + 1
+        if size < 0:
+            break
+        fitting.append(one)
+    return fitting

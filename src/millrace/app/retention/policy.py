@@ -1,0 +1,46 @@
+"""How long what is kept: the rule of the installation, and of each workflow whose definition says otherwise.
+
+A family (a run with its retries and the runs it started and waited for) is deleted as one, by the rule of its root's
+workflow. Payloads go by the rule of each run's own workflow, when the whole family has ended so long ago.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from millrace.config import Settings
+from millrace.core.values import Duration, Instant
+from millrace.definition.durations import parse_period
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Periods after the end of a run, as they are written: a duration, or `never`."""
+
+    payloads: str
+    """What tasks took and answered, and logs."""
+    runs: str
+    """The run with all that belongs to it."""
+
+    def with_changes(self, changes: Mapping[str, object]) -> "Policy":
+        """The rule of a workflow, whose definition may name either period."""
+        return Policy(str(changes.get("payloads") or self.payloads), str(changes.get("runs") or self.runs))
+
+    def at(self, now: Instant) -> "Cutoffs":
+        return Cutoffs(_before(now, self.payloads), _before(now, self.runs))
+
+
+@dataclass(frozen=True, slots=True)
+class Cutoffs:
+    """What ended at that time or before has been kept long enough; `None`: nothing has."""
+
+    payloads: Instant | None
+    runs: Instant | None
+
+
+def policy_of(settings: Settings) -> Policy:
+    return Policy(settings.retention_payloads, settings.retention_runs)
+
+
+def _before(now: Instant, period: str) -> Instant | None:
+    kept: Duration | None = parse_period(period)
+    return None if kept is None else now - kept

@@ -1,0 +1,323 @@
+"""The SQL of retention: what is due, and how its rows go.
+
+What is due is found by index alone. Ids are in order of time, and nothing ends before it was made; so the runs of a
+workflow that may be due are the first ones of `ix_runs_workflow_id_id`, and the members of a family are found by
+`ix_runs_root_run_id`. Whatever was found by reading is asked once more in the transaction that deletes it.
+
+A run disappears at once with its own row; the rows that belonged to it follow, some at a time. Until they are gone the
+run stands in `deletions`, so that no kill leaves anything behind. Objects of the artifact store are left to its
+sweeper, which takes what no row refers to.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, literal, select, update
+from sqlalchemy.sql.elements import ColumnElement
+
+from millrace.core.values import SECOND, Instant
+from millrace.storage.tables import (
+    artifacts,
+    attempts,
+    deletions,
+    events,
+    firings,
+    inbox,
+    logs,
+    records,
+    retention_rounds,
+    runs,
+    task_runs,
+    timers,
+    workflow_versions,
+    workflows,
+)
+
+SKEW = 60 * SECOND
+"""How much later than its run an id may be, when many are made at once."""
+
+ROUNDS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRule:
+    id: str
+    name: str
+    retention: dict[str, Any]
+    """What its definition says; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some runs of a workflow, in order of their ids, that were looked at."""
+
+    due: Sequence[str]
+    last: str
+    """The last id that was looked at; as it was asked for when there was none."""
+    more: bool
+    """Whether there may be further ones."""
+    undecided: str | None
+    """The first id that is neither due nor done with, but may be due one day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    run_id: str
+    whole: bool
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoundRow:
+    id: str
+    cause: str
+    started_at: Instant
+    finished_at: Instant | None = None
+    runs: int = 0
+    payloads: int = 0
+    firings: int = 0
+    events: int = 0
+    error: str | None = None
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def workflow_rules(connection: Connection) -> Sequence[WorkflowRule]:
+    """All workflows, deleted ones too, with what the version that is in force says."""
+    in_force = func.coalesce(workflows.c.deployed_version, workflows.c.newest_version)
+    query = (
+        select(workflows.c.id, workflows.c.name, func.json_extract(workflow_versions.c.definition, "$.retention"))
+        .join(
+            workflow_versions,
+            and_(workflow_versions.c.workflow_id == workflows.c.id, workflow_versions.c.number == in_force),
+        )
+        .order_by(workflows.c.name, workflows.c.id)
+    )
+    return [WorkflowRule(id_, name, json.loads(said) if said else {}) for id_, name, said in connection.execute(query)]
+
+
+# --- what is due ------------------------------------------------------------------------------------------------------
+
+
+def first_id_at(at: Instant) -> str:
+    """Every id that was made before `at` sorts before this."""
+    milliseconds = at // 1000
+    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"
+
+
+def window_query(*, payloads: bool) -> Select[Any]:
+    """The next runs of a workflow, and of each whether there is nothing to do, and whether it is old enough."""
+    next_ones = (
+        select(runs.c.id)
+        .where(
+            runs.c.workflow_id == bindparam("workflow"),
+            runs.c.id > bindparam("after"),
+            runs.c.id < bindparam("bound"),
+        )
+        .order_by(runs.c.id)
+        .limit(bindparam("limit"))
+        .subquery("next_ones")
+    )
+    done = runs.c.payloads_deleted_at.is_not(None) if payloads else runs.c.root_run_id != runs.c.id
+    old = payloads_are_old() if payloads else family_is_old()
+    columns = (runs.c.id, done.label("done"), old.label("old"))
+    return select(*columns).join_from(next_ones, runs, runs.c.id == next_ones.c.id).order_by(runs.c.id)
+
+
+def look(
+    connection: Connection, workflow_id: str, *, payloads: bool, cutoff: Instant, after: str, limit: int
+) -> Window:
+    """The next `limit` runs of a workflow that may be old enough by their id: whose family, or payloads, are due."""
+    values = {"workflow": workflow_id, "after": after, "bound": first_id_at(cutoff + SKEW), "cutoff": cutoff}
+    seen = connection.execute(window_query(payloads=payloads), {**values, "limit": limit}).all()
+    return Window(
+        due=[row.id for row in seen if row.old and not row.done],
+        last=seen[-1].id if seen else after,
+        more=len(seen) == limit,
+        undecided=next((row.id for row in seen if not row.old and not row.done), None),
+    )
+
+
+def family_size(connection: Connection, roots: Sequence[str]) -> int:
+    """How many runs the families of these roots are."""
+    query = select(func.count()).select_from(runs).where(runs.c.root_run_id.in_(_ids()), _IS_NO_ROOT)
+    return len(roots) + int(connection.execute(query, {"ids": json.dumps(list(roots))}).scalar_one())
+
+
+def count_old(connection: Connection, run_ids: Sequence[str], cutoff: Instant) -> int:
+    """How many of these runs have ended by `cutoff` with the whole of their families."""
+    query = select(func.count()).select_from(runs).where(runs.c.id.in_(_ids()), payloads_are_old())
+    return int(connection.execute(query, {"ids": json.dumps(list(run_ids)), "cutoff": cutoff}).scalar_one())
+
+
+def family_is_old() -> ColumnElement[bool]:
+    """Whether a root, and all others of its family, have ended by `:cutoff`."""
+    return and_(_has_ended(runs), ~_young_member())
+
+
+def payloads_are_old() -> ColumnElement[bool]:
+    """Whether a run has ended by `:cutoff`, and with it all that may still read what its tasks answered."""
+    root = runs.alias("root")
+    return and_(_has_ended(runs), exists().where(root.c.id == runs.c.root_run_id, _has_ended(root)), ~_young_member())
+
+
+def _has_ended(some: Any) -> ColumnElement[bool]:
+    return and_(some.c.finished_at.is_not(None), some.c.finished_at <= bindparam("cutoff"))
+
+
+def _young_member() -> ColumnElement[bool]:
+    member = runs.alias("member")
+    return exists().where(
+        member.c.root_run_id == runs.c.root_run_id,
+        member.c.root_run_id != member.c.id,
+        member.c.finished_at.is_(None) | (member.c.finished_at > bindparam("cutoff")),
+    )
+
+
+_IS_NO_ROOT = runs.c.root_run_id != runs.c.id
+"""The condition of the index `ix_runs_root_run_id`, word by word."""
+
+
+# --- deleting ---------------------------------------------------------------------------------------------------------
+
+
+def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant) -> int:
+    """Delete the runs of these roots' families that are still due; what belonged to them follows. Answers how many."""
+    found = select(runs.c.id).where(runs.c.id.in_(_ids()), runs.c.root_run_id == runs.c.id, family_is_old())
+    due = {
+        "ids": json.dumps(connection.execute(found, {"ids": json.dumps(list(ids)), "cutoff": cutoff}).scalars().all())
+    }
+    others = select(runs.c.id).where(runs.c.root_run_id.in_(_ids()), _IS_NO_ROOT)
+    gone = [*json.loads(due["ids"]), *connection.execute(others, due).scalars()]
+    members = {"ids": json.dumps(gone)}
+    connection.execute(_remember(whole=True), members)
+    for table in (timers, inbox):
+        connection.execute(delete(table).where(table.c.run_id.in_(_ids())), members)
+    connection.execute(delete(runs).where(runs.c.id.in_(_ids())), members)
+    return len(gone)
+
+
+def give_up_payloads(connection: Connection, ids: Sequence[str], cutoff: Instant, now: Instant) -> int:
+    """Mark runs that are still due as without payloads, which follow. Answers how many runs."""
+    found = select(runs.c.id).where(runs.c.id.in_(_ids()), runs.c.payloads_deleted_at.is_(None), payloads_are_old())
+    due = connection.execute(found, {"ids": json.dumps(list(ids)), "cutoff": cutoff}).scalars().all()
+    values = {"ids": json.dumps(due)}
+    connection.execute(_remember(whole=False), values)
+    connection.execute(update(runs).where(runs.c.id.in_(_ids())).values(payloads_deleted_at=now), values)
+    return len(due)
+
+
+def next_deletions(connection: Connection, limit: int) -> Sequence[Deletion]:
+    query = select(deletions.c.run_id, deletions.c.whole, deletions.c.size)
+    return [Deletion(*row) for row in connection.execute(query.order_by(deletions.c.run_id).limit(limit))]
+
+
+def delete_rows(connection: Connection, batch: Sequence[Deletion]) -> None:
+    """Delete all that belonged to these runs, for they are small."""
+    whole = {"ids": json.dumps([one.run_id for one in batch if one.whole])}
+    for table in (records, logs, artifacts, attempts, task_runs):
+        connection.execute(delete(table).where(table.c.run_id.in_(_ids())), whole)
+    stripped = {"ids": json.dumps([one.run_id for one in batch if not one.whole])}
+    connection.execute(delete(logs).where(logs.c.run_id.in_(_ids())), stripped)
+    emptied = update(task_runs).where(task_runs.c.run_id.in_(_ids()), _HAS_PAYLOAD)
+    connection.execute(emptied.values(input=None, output=None), stripped)
+    done = {"ids": json.dumps([one.run_id for one in batch])}
+    connection.execute(delete(deletions).where(deletions.c.run_id.in_(_ids())), done)
+
+
+def delete_part(connection: Connection, one: Deletion, limit: int) -> None:
+    """Delete at most `limit` rows of one large run. When there are none left the deletion is done."""
+    for statement in _PARTS[one.whole]:
+        if connection.execute(statement, {"run": one.run_id, "limit": limit}).rowcount:
+            return
+    connection.execute(delete(deletions).where(deletions.c.run_id == one.run_id))
+
+
+def find_old_firings(connection: Connection, workflow_id: str, cutoff: Instant, limit: int) -> Sequence[str]:
+    """Old firings of a workflow whose run is gone, or that started none."""
+    values = {"workflow": workflow_id, "bound": first_id_at(cutoff), "limit": limit}
+    return connection.execute(old_firings(), values).scalars().all()
+
+
+def find_old_events(connection: Connection, cutoff: Instant, limit: int) -> Sequence[str]:
+    """Old events, from outside or of a run that is gone."""
+    return connection.execute(old_events(), {"bound": first_id_at(cutoff), "limit": limit}).scalars().all()
+
+
+def delete_firings(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(firings).where(firings.c.id.in_(_ids())), {"ids": json.dumps(list(ids))})
+
+
+def delete_events(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(events).where(events.c.id.in_(_ids())), {"ids": json.dumps(list(ids))})
+
+
+def old_firings() -> Select[Any]:
+    kept = exists().where(runs.c.id == firings.c.run_id)
+    old = select(firings.c.id).where(
+        firings.c.workflow_id == bindparam("workflow"), firings.c.id < bindparam("bound"), ~kept
+    )
+    return old.order_by(firings.c.id).limit(bindparam("limit"))
+
+
+def old_events() -> Select[Any]:
+    kept = exists().where(runs.c.id == events.c.run_id)
+    old = select(events.c.id).where(events.c.id < bindparam("bound"), ~kept)
+    return old.order_by(events.c.id).limit(bindparam("limit"))
+
+
+def _remember(*, whole: bool) -> Any:
+    size = runs.c.last_seq + runs.c.last_log
+    doomed = select(runs.c.id, literal(whole), size).where(runs.c.id.in_(_ids()))
+    statement = insert(deletions).prefix_with("or replace")
+    return statement.from_select(["run_id", "whole", "size"], doomed)
+
+
+def _ids() -> Select[Any]:
+    """The ids of `:ids`, a JSON list: the same statement for any number of them."""
+    return select(func.json_each(bindparam("ids")).table_valued("value", name="one").c.value)
+
+
+_HAS_PAYLOAD = task_runs.c.input.is_not(None) | task_runs.c.output.is_not(None)
+
+
+def _part_of(table: Any, key: str, *only: ColumnElement[bool]) -> ColumnElement[bool]:
+    some = select(table.c[key]).where(table.c.run_id == bindparam("run"), *only)
+    some = some.distinct().order_by(table.c[key]).limit(bindparam("limit"))
+    return and_(table.c.run_id == bindparam("run"), table.c[key].in_(some), *only)
+
+
+_PARTS = {
+    True: (
+        delete(records).where(_part_of(records, "seq")),
+        delete(logs).where(_part_of(logs, "seq")),
+        delete(artifacts).where(_part_of(artifacts, "id")),
+        delete(attempts).where(_part_of(attempts, "path")),
+        delete(task_runs).where(_part_of(task_runs, "path")),
+    ),
+    False: (
+        delete(logs).where(_part_of(logs, "seq")),
+        update(task_runs).where(_part_of(task_runs, "path", _HAS_PAYLOAD)).values(input=None, output=None),
+    ),
+}
+"""By whether the run goes as a whole."""
+
+
+# --- rounds -----------------------------------------------------------------------------------------------------------
+
+
+def save_round(connection: Connection, row: RoundRow) -> None:
+    """Write a round as it is now; the oldest are forgotten."""
+    values = {name: getattr(row, name) for name in row.__dataclass_fields__}
+    connection.execute(insert(retention_rounds).prefix_with("or replace").values(values))
+    newest = select(retention_rounds.c.id).order_by(retention_rounds.c.id.desc()).limit(ROUNDS_KEPT)
+    connection.execute(delete(retention_rounds).where(retention_rounds.c.id.not_in(newest.scalar_subquery())))
+
+
+def last_round(connection: Connection) -> RoundRow | None:
+    columns = [retention_rounds.c[name] for name in RoundRow.__dataclass_fields__]
+    row = connection.execute(select(*columns).order_by(retention_rounds.c.id.desc()).limit(1)).first()
+    return None if row is None else RoundRow(*row)

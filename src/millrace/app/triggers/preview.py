@@ -1,0 +1,136 @@
+"""When a schedule is due next: of an expression that somebody thinks about, or of a trigger there is. Fires nothing."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, TypeAlias
+
+import orjson
+from pydantic import AwareDatetime, Field, ValidationError
+from sqlalchemy import Connection
+
+from millrace.app.triggers import repository as trigger_rows
+from millrace.app.triggers.repository import TriggerFilter
+from millrace.app.workflows import repository as workflow_rows
+from millrace.app.workflows.catalog import unknown_workflow
+from millrace.core.errors import Fault, InvalidRequest, NotFound
+from millrace.core.values import EPOCH, Duration, to_iso
+from millrace.ports.clock import Clock
+from millrace.ports.database import Database
+from millrace.triggers.configs import CronConfig
+from millrace.triggers.cron import CronSchedule, Due
+from millrace.triggers.jitter import jitter_for
+
+MOST = 100
+USUAL = 10
+MOST_TRIGGERS = 1000
+
+View: TypeAlias = Mapping[str, object]
+Start: TypeAlias = Annotated[
+    AwareDatetime,
+    Field(
+        strict=False,
+        ge=datetime(1970, 1, 1, tzinfo=UTC),
+        lt=datetime(2100, 1, 1, tzinfo=UTC),
+        description="The firings after this moment; now, if it is left out.",
+    ),
+]
+
+
+class PreviewBody(CronConfig):
+    """A schedule as the `config` of a trigger has it, and what shall be shown of it."""
+
+    count: int = Field(default=USUAL, ge=1, le=MOST, description="How many firings.")
+    from_: Start | None = Field(default=None, alias="from")
+
+
+class Previews:
+    """`timezone` is that of schedules that name none."""
+
+    def __init__(self, database: Database, clock: Clock, timezone: str) -> None:
+        self._database = database
+        self._clock = clock
+        self._timezone = timezone
+
+    def of_expression(self, body: PreviewBody) -> View:
+        return self._shown(body, None, body.from_, body.count)
+
+    async def of_trigger(self, workflow: str, name: str, *, start: datetime | None, count: int) -> View:
+        """Of the trigger with this id in its definition; before it is deployed, of that in the newest version.
+
+        Raises `NotFound`, and `InvalidRequest` if the trigger has no schedule.
+        """
+        kind, config, trigger_id = await self._database.read(lambda connection: _found(connection, workflow, name))
+        if kind != "cron":
+            fault = Fault("trigger", "value", f"{name} is of the type {kind}", "name a trigger of the type cron")
+            raise InvalidRequest("no_schedule", "only a schedule says when it fires", faults=[fault])
+        try:
+            read = CronConfig.model_validate(orjson.loads(config))
+        except ValidationError:
+            fault = Fault(
+                "trigger", "value", f"the config of {name} is no schedule", "correct it and save the workflow"
+            )
+            raise InvalidRequest("no_schedule", "only a schedule says when it fires", faults=[fault]) from None
+        return self._shown(read, trigger_id, start, count)
+
+    def _shown(self, config: CronConfig, trigger_id: str | None, start: datetime | None, count: int) -> View:
+        schedule = config.schedule(self._timezone)
+        after = self._clock.now() if start is None else (start - EPOCH) // timedelta(microseconds=1)
+        due: list[Due] = []
+        following = schedule.next_after(after)
+        while following is not None and len(due) < count:
+            due.append(following)
+            following = schedule.next_after(following.at)
+        jitter = config.jitter_length
+        delay = 0 if jitter == 0 else None if trigger_id is None else jitter_for(trigger_id, jitter)
+        return {
+            "expression": schedule.expression,
+            "timezone": schedule.timezone,
+            "from": to_iso(after),
+            "items": [_item(one, schedule, delay, jitter) for one in due],
+            "clock_changes": [
+                {"at": to_iso(change.at), "before": change.before, "after": change.after}
+                for change in (schedule.clock_changes(after, due[-1].at) if due else ())
+            ],
+        }
+
+
+def _item(due: Due, schedule: CronSchedule, delay: Duration | None, jitter: Duration) -> View:
+    return {
+        "due_at": to_iso(due.at),
+        "local": due.local,
+        "offset": due.offset,
+        "shift": due.shift,
+        "note": _note(due, schedule),
+        "starts_at": None if delay is None else to_iso(due.at + delay),
+        "starts_before": to_iso(due.at + jitter) if delay is None else None,
+    }
+
+
+def _note(due: Due, schedule: CronSchedule) -> str | None:
+    match due.shift:
+        case "gap":
+            return "clocks skip the time that is named; this is the first moment after the gap"
+        case "overlap" if schedule.follows_the_clock:
+            return "clocks show this time twice; it fires both times"
+        case "overlap":
+            return f"clocks show this time twice; it fires {_TIMES[schedule.overlap]}"
+    return None
+
+
+_TIMES = {"first": "the first time only", "last": "the second time only", "both": "both times"}
+
+
+def _found(connection: Connection, reference: str, name: str) -> tuple[str, str, str | None]:
+    """Type and config of a trigger, and its id if it is deployed."""
+    workflow = workflow_rows.find_workflow(connection, reference)
+    if workflow is None:
+        raise unknown_workflow(reference)
+    narrow = TriggerFilter(workflow_id=workflow.id)
+    for row in trigger_rows.list_triggers(connection, narrow, after=None, limit=MOST_TRIGGERS):
+        if row["name"] == name:
+            return str(row["type"]), str(row["config"]), str(row["id"])
+    version = workflow_rows.version_by_number(connection, workflow.id, workflow.newest_version)
+    for trigger in (orjson.loads(version.definition).get("triggers") or []) if version is not None else []:
+        if trigger["id"] == name:
+            return str(trigger["type"]), orjson.dumps(trigger.get("config") or {}).decode(), None
+    raise NotFound("trigger_not_found", f"the workflow {workflow.name!r} has no trigger {name!r}")

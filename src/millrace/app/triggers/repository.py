@@ -1,0 +1,163 @@
+"""The rows of triggers and firings. SQL only: `registrar` and `commands` decide what becomes of a row.
+
+Starts of runs are written by the engine's store, in the run's own commit; all else that happens to a trigger is here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy.engine import Row, RowMapping
+
+from millrace.core.values import SECOND, Duration, Instant
+from millrace.storage.tables import firings, triggers, workflows
+
+OVERDUE: Duration = 60 * SECOND
+"""A schedule that was to act longer ago than this and has not been decided on: nobody is at work on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRow:
+    id: str
+    workflow_id: str
+    origin: str
+    name: str
+    type: str
+    declared: bool
+    enabled: bool
+    active: bool
+    condition: str | None
+    config: str
+    input: str
+    version_id: str | None
+    jitter_us: Duration
+    next_due_at: Instant | None
+    decided_until: Instant | None
+    last_fired_at: Instant | None
+    last_run_id: str | None
+    last_error: str | None
+    fired_count: int
+    started_count: int
+    failed_count: int
+    missed_count: int
+    revision: int
+    created_at: Instant
+    updated_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerFilter:
+    """What a list of triggers may be narrowed to; `None` does not narrow."""
+
+    types: Sequence[str] = ()
+    workflow_id: str | None = None
+    enabled: bool | None = None
+    overdue: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FiringFilter:
+    trigger_id: str | None = None
+    workflow_id: str | None = None
+    decisions: Sequence[str] = ()
+
+
+COLUMNS = [triggers.c[name] for name in TriggerRow.__dataclass_fields__]
+wakes_at = triggers.c.next_due_at + triggers.c.jitter_us
+"""When the scheduler is to act on a trigger: what the index of the table is made of."""
+
+_OF_WORKFLOW = [
+    workflows.c.name.label("workflow_name"),
+    workflows.c.status.label("workflow_status"),
+    workflows.c.deployed_version.label("deployed_version"),
+]
+
+
+def of_workflow(connection: Connection, workflow_id: str) -> Sequence[TriggerRow]:
+    """The triggers of a workflow, locked until the transaction ends."""
+    query = select(*COLUMNS).where(triggers.c.workflow_id == workflow_id).order_by(triggers.c.id).with_for_update()
+    return [_trigger(row) for row in connection.execute(query)]
+
+
+def to_change(connection: Connection, trigger_id: str) -> TriggerRow | None:
+    """One trigger, locked until the transaction ends."""
+    row = connection.execute(select(*COLUMNS).where(triggers.c.id == trigger_id).with_for_update()).first()
+    return None if row is None else _trigger(row)
+
+
+def add(connection: Connection, row: TriggerRow) -> None:
+    connection.execute(insert(triggers).values(**asdict(row)))
+
+
+def save(connection: Connection, row: TriggerRow) -> None:
+    connection.execute(update(triggers).where(triggers.c.id == row.id).values(**asdict(row)))
+
+
+def remove(connection: Connection, trigger_id: str) -> None:
+    connection.execute(delete(triggers).where(triggers.c.id == trigger_id))
+
+
+def find(connection: Connection, trigger_id: str) -> RowMapping | None:
+    """A trigger with what its workflow is, for those who look at it."""
+    return connection.execute(_shown().where(triggers.c.id == trigger_id)).mappings().first()
+
+
+def list_triggers(
+    connection: Connection, narrow: TriggerFilter, *, after: str | None, limit: int
+) -> Sequence[RowMapping]:
+    """Triggers in the order in which they were made."""
+    query = _shown().order_by(triggers.c.id).limit(limit)
+    if after is not None:
+        query = query.where(triggers.c.id > after)
+    if narrow.types:
+        query = query.where(triggers.c.type.in_(narrow.types))
+    if narrow.workflow_id is not None:
+        query = query.where(triggers.c.workflow_id == narrow.workflow_id)
+    if narrow.enabled is not None:
+        query = query.where(triggers.c.enabled.is_(narrow.enabled))
+    if narrow.overdue is not None:
+        late = func.coalesce(wakes_at < func.now_us() - OVERDUE, False)
+        query = query.where(late if narrow.overdue else ~late)
+    return connection.execute(query).mappings().all()
+
+
+def list_firings(
+    connection: Connection, narrow: FiringFilter, *, before: str | None, limit: int
+) -> Sequence[RowMapping]:
+    """Firings, newest first: ids are in order of creation."""
+    query = select(firings).order_by(firings.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(firings.c.id < before)
+    if narrow.trigger_id is not None:
+        query = query.where(firings.c.trigger_id == narrow.trigger_id)
+    if narrow.workflow_id is not None:
+        query = query.where(firings.c.workflow_id == narrow.workflow_id)
+    if narrow.decisions:
+        query = query.where(firings.c.decision.in_(narrow.decisions))
+    return connection.execute(query).mappings().all()
+
+
+def now(connection: Connection) -> Instant:
+    """What the database's clock says."""
+    found: Instant = connection.execute(select(func.now_us())).scalar_one()
+    return found
+
+
+def workflow_status(connection: Connection, workflow_id: str) -> str | None:
+    """`None` when the workflow is deleted."""
+    query = select(workflows.c.status).where(workflows.c.id == workflow_id, workflows.c.deleted_at.is_(None))
+    status: str | None = connection.execute(query).scalar()
+    return status
+
+
+def _shown() -> Select[Any]:
+    return (
+        select(*COLUMNS, *_OF_WORKFLOW)
+        .join(workflows, workflows.c.id == triggers.c.workflow_id)
+        .where(workflows.c.deleted_at.is_(None))
+    )
+
+
+def _trigger(row: Row[Any]) -> TriggerRow:
+    return TriggerRow(**row._mapping)

@@ -1,0 +1,85 @@
+"""From a trigger's type and config to when it fires: one interface over all types that fire by the clock.
+
+A schedule is a pure function of what stands in the row, so what is cached here by that text is never stale.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import orjson
+from pydantic import ValidationError
+
+from millrace.core.values import Duration, Instant
+from millrace.triggers.configs import CatchUpPolicy, CronConfig
+from millrace.triggers.cron import Due
+from millrace.triggers.faults import InvalidSchedule
+from millrace.triggers.jitter import jitter_for
+
+MAX_CACHED = 20_000
+
+
+class UnusableSchedule(Exception):
+    """The config of a trigger says no time; the message is for people."""
+
+
+class Times(Protocol):
+    def next_after(self, instant: Instant) -> Due | None:
+        """The first due time after `instant`; `None` when there is none any more."""
+        ...
+
+    def due_between(self, after: Instant, until: Instant, limit: int) -> list[Due]:
+        """The first `limit` due times after `after`, up to and with `until`."""
+        ...
+
+    def latest_between(self, after: Instant, until: Instant) -> Due | None:
+        """The last due time after `after`, up to and with `until`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    times: Times
+    timezone: str
+    policy: CatchUpPolicy
+    """What becomes of due times that nobody was there to act on."""
+    limit: int
+    """With the policy `all`: at most so many of them."""
+    jitter: Duration
+    """Starts are spread over so long a time."""
+
+    def jitter_of(self, trigger_id: str) -> Duration:
+        return jitter_for(trigger_id, self.jitter)
+
+
+class Schedules:
+    """`timezone` is that of schedules that name none."""
+
+    def __init__(self, timezone: str) -> None:
+        self._timezone = timezone
+        self._known = lru_cache(MAX_CACHED)(self._read)
+
+    def of(self, type_: str, config: str) -> Schedule | None:
+        """When a trigger fires by itself; `None` for a type that waits for something else.
+
+        Raises `UnusableSchedule`, though definitions are checked when they are saved: an older release may have saved
+        it, or the zone may be gone.
+        """
+        known = self._known(type_, config)
+        if isinstance(known, UnusableSchedule):
+            raise UnusableSchedule(*known.args)
+        return known
+
+    def _read(self, type_: str, config: str) -> Schedule | UnusableSchedule | None:
+        if type_ != "cron":
+            return None
+        try:
+            read = CronConfig.model_validate(orjson.loads(config))
+            times = read.schedule(self._timezone)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(("config", *(str(part) for part in first["loc"])))
+            return UnusableSchedule(f"{place}: {first['msg']}")
+        except InvalidSchedule as error:
+            return UnusableSchedule(f"config.{error.field}: {error}")
+        return Schedule(times, times.timezone, read.catch_up_policy, read.catch_up_limit, read.jitter_length)

@@ -1,0 +1,41 @@
+"""Which deployed workflows name a secret or a connection, so that whoever changes one is told whom that concerns."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import orjson
+from sqlalchemy import Connection
+
+from millrace.app.usage import repository
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.compiling import secrets_in
+
+
+def users_of_secret(connection: Connection, name: str) -> list[JsonValue]:
+    """Deployed workflows whose definition reads the secret."""
+    return _users(connection, name, lambda definition: name in secrets_in(definition))
+
+
+def users_of_connection(connection: Connection, name: str) -> list[JsonValue]:
+    """Deployed workflows with a task whose config names the connection. One that is computed cannot be told."""
+    return _users(connection, name, lambda definition: name in _named_connections(definition))
+
+
+def _users(connection: Connection, name: str, uses: Callable[[JsonObject], bool]) -> list[JsonValue]:
+    rows: Sequence[repository.DeployedRow] = repository.deployed_with(connection, name)
+    return [
+        {"id": row.workflow_id, "name": row.name, "version": row.version}
+        for row in rows
+        if uses(orjson.loads(row.definition))
+    ]
+
+
+def _named_connections(value: JsonValue) -> Iterator[JsonValue]:
+    if isinstance(value, dict):
+        config = value.get("config")
+        if isinstance(config, dict):
+            yield config.get("connection")
+        for item in value.values():
+            yield from _named_connections(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _named_connections(item)

@@ -1,0 +1,275 @@
+"""The one place where workflows are written: a change is decided on what was read, and written only if that still is.
+
+    read → decide (validation and all, outside any transaction) → compare and write, in one transaction:
+    version, tags, uids of tasks, the workflow's row, the record of a deployment, the rows of its triggers
+
+Whoever was slower decides anew, so nothing is lost, and the writer thread never waits for a validation.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import orjson
+from sqlalchemy import Connection
+
+from millrace.app.deployments import repository as deployments
+from millrace.app.deployments.repository import DeploymentRow
+from millrace.app.workflows import repository
+from millrace.app.workflows.catalog import Catalog, unknown_workflow
+from millrace.app.workflows.deploying import TriggerRegistrar
+from millrace.app.workflows.repository import VersionRow, WorkflowRow
+from millrace.core.errors import Conflict, NotFound, Unavailable
+from millrace.core.values import Instant
+from millrace.definition import slugify
+from millrace.definition.outline import task_ids
+from millrace.ports.clock import Clock
+from millrace.ports.database import Database
+from millrace.ports.ids import Ids
+
+T = TypeVar("T")
+
+MAX_TRIES = 8
+"""Decisions anew when others change the same workflow at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A workflow with its newest version, the uids of its tasks by their ids, and what it was applied from."""
+
+    workflow: WorkflowRow
+    version: VersionRow
+    uids: Mapping[str, str]
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a workflow is to be. `version` is the newest one; it is new if its number is. Who and when is added later.
+
+    A deployment is recorded when `deployed_version` changes, or when `action` says so; `retold` is an older version
+    with another tag or comment; `renamed` is the old and the new id of a task that keeps its uid.
+    """
+
+    workflow: WorkflowRow
+    version: VersionRow
+    retold: VersionRow | None = None
+    action: str | None = None
+    message: str | None = None
+    source: str | None = None
+    renamed: tuple[str, str] | None = None
+    warnings: Sequence[str] = ()
+
+    def of(self, current: Current) -> bool:
+        """Whether there is anything to write."""
+        same = (self.workflow, self.version) == (current.workflow, current.version)
+        return not same or any((self.retold, self.action, self.source))
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    current: Current
+    warnings: Sequence[str]
+    changed: bool
+
+
+IfMatch: TypeAlias = Callable[[WorkflowRow], bool]
+"""Whether a workflow is still the one that the caller has seen."""
+
+Decide: TypeAlias = Callable[[Current], Awaitable[Change]]
+
+
+class WorkflowWriter:
+    def __init__(
+        self, database: Database, clock: Clock, ids: Ids, catalog: Catalog, registrar: TriggerRegistrar
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._ids = ids
+        self._catalog = catalog
+        self._registrar = registrar
+
+    async def read(self, reference: str) -> Current:
+        """The workflow with this id, name or slug. Raises `NotFound`."""
+        found = await self._database.read(lambda connection: newest(connection, reference))
+        if found is None:
+            raise unknown_workflow(reference)
+        return found
+
+    async def add(self, new: Current, *, by: str, message: str | None = None) -> Current:
+        """Write a new workflow; it gets its slug here, and its tasks their uids. Raises `Conflict` `name_taken`."""
+        return await self._write(partial(self._insert, new=new, by=by, message=message))
+
+    async def change(self, reference: str, decide: Decide, *, by: str, if_match: IfMatch | None = None) -> Saved:
+        """Write what `decide` makes of the workflow. It is asked again if others were faster.
+
+        Raises `Conflict` `stale_version` if the workflow is not what `if_match` names, and whatever `decide` raises.
+        """
+        for _ in range(MAX_TRIES):
+            current = await self.read(reference)
+            if if_match is not None and not if_match(current.workflow):
+                raise stale(current.workflow)
+            change = await decide(current)
+            if not change.of(current):
+                return Saved(current, change.warnings, changed=False)
+            saved = await self._write(partial(self._save, before=current, change=change, by=by))
+            if saved is not None:
+                return Saved(saved, change.warnings, changed=True)
+        raise Unavailable("busy", f"the workflow {reference!r} is being changed by many at once; try again")
+
+    async def delete(self, reference: str, *, by: str, if_match: IfMatch | None, source: str | None) -> None:
+        """Hide the workflow and free its name; with `source` only if it was applied from there."""
+        if not await self._write(partial(self._delete, reference=reference, by=by, if_match=if_match, source=source)):
+            raise unknown_workflow(reference)
+
+    async def record_failure(self, version: VersionRow, action: str, reason: str, *, by: str) -> None:
+        """Keep that a deployment of a version was tried in vain."""
+        now = self._clock.now()
+        row = self._deployment(version.workflow_id, version.number, action, reason, by, now, outcome="failed")
+        await self._database.write(lambda connection: deployments.add(connection, row))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        try:
+            return await self._database.write(work)
+        finally:
+            self._catalog.forget()
+
+    def _insert(self, connection: Connection, new: Current, by: str, message: str | None) -> Current:
+        workflow = new.workflow
+        _refuse_taken_name(connection, workflow)
+        workflow = replace(workflow, slug=repository.free_slug(connection, slugify(workflow.name)))
+        repository.add_workflow(connection, workflow)
+        repository.add_version(connection, new.version)
+        if new.source is not None:
+            repository.set_source(connection, workflow.id, new.source, by=by, now=workflow.created_at)
+        if workflow.deployed_version is not None:
+            row = self._deployment(workflow.id, workflow.deployed_version, "deploy", message, by, workflow.created_at)
+            deployments.add(connection, row)
+        self._sync(connection, workflow, new.version, workflow.created_at)
+        return replace(new, workflow=workflow, uids=self._named(connection, new.version))
+
+    def _save(self, connection: Connection, before: Current, change: Change, by: str) -> Current | None:
+        """Write the change unless the workflow is no longer as it was read; then write nothing and answer `None`."""
+        found = newest(connection, before.workflow.id, lock=True)
+        if found is None or found.workflow != before.workflow:
+            return None
+        now = max(self._clock.now(), before.workflow.updated_at + 1)
+        after = replace(change.workflow, updated_by=by, updated_at=now)
+        if after.name != before.workflow.name:
+            _refuse_taken_name(connection, after)
+            after = replace(after, slug=repository.free_slug(connection, slugify(after.name), but=after.id))
+        _save_versions(connection, found, change)
+        if change.renamed is not None:
+            repository.rename_task(connection, after.id, *change.renamed)
+        if change.source is not None:
+            repository.set_source(connection, after.id, change.source, by=by, now=now)
+        repository.save_workflow(connection, after)
+        action = change.action or _action(before.workflow, after)
+        if action is not None:
+            row = self._deployment(after.id, after.deployed_version, action, change.message, by, now)
+            deployments.add(connection, row)
+        self._sync(connection, after, change.version, now)
+        uids = self._named(connection, change.version)
+        return Current(after, change.version, uids, change.source or before.source)
+
+    def _delete(
+        self, connection: Connection, reference: str, by: str, if_match: IfMatch | None, source: str | None
+    ) -> bool:
+        workflow = repository.find_workflow(connection, reference, lock=True)
+        if workflow is None:
+            return False
+        if if_match is not None and not if_match(workflow):
+            raise stale(workflow)
+        if source is not None and repository.source_of(connection, workflow.id) != source:
+            raise Conflict("other_source", f"the workflow {workflow.name!r} was not applied from {source!r}")
+        now = max(self._clock.now(), workflow.updated_at + 1)
+        repository.mark_deleted(connection, workflow.id, by=by, now=now)
+        if workflow.deployed_version is not None:
+            row = self._deployment(workflow.id, None, "undeploy", "the workflow was deleted", by, now)
+            deployments.add(connection, row)
+        self._registrar.sync(connection, replace(workflow, deployed_version=None), None, now=now)
+        return True
+
+    def _sync(self, connection: Connection, workflow: WorkflowRow, version: VersionRow, now: Instant) -> None:
+        deployed: VersionRow | None = None
+        if workflow.deployed_version == version.number:
+            deployed = version
+        elif workflow.deployed_version is not None:
+            deployed = repository.version_by_number(connection, workflow.id, workflow.deployed_version)
+        self._registrar.sync(connection, workflow, deployed, now=now)
+
+    def _named(self, connection: Connection, version: VersionRow) -> dict[str, str]:
+        """The uids of a version's tasks; those that have none yet get one."""
+        uids = repository.uids(connection, version.workflow_id)
+        wanted = task_ids(orjson.loads(version.definition))
+        added = {task_id: self._ids.new() for task_id in wanted if task_id not in uids}
+        repository.add_uids(connection, version.workflow_id, added.items())
+        return {**uids, **added}
+
+    def _deployment(
+        self,
+        workflow_id: str,
+        version: int | None,
+        action: str,
+        message: str | None,
+        by: str,
+        now: Instant,
+        *,
+        outcome: str = "succeeded",
+    ) -> DeploymentRow:
+        return DeploymentRow(self._ids.new(), workflow_id, version, action, outcome, message, by, now)
+
+
+def newest(connection: Connection, reference: str, *, lock: bool = False) -> Current | None:
+    workflow = repository.find_workflow(connection, reference, lock=lock)
+    if workflow is None:
+        return None
+    version = repository.version_by_number(connection, workflow.id, workflow.newest_version)
+    if version is None:
+        raise NotFound("version_not_found", f"workflow {workflow.name!r} has lost its newest version")
+    uids = repository.uids(connection, workflow.id)
+    return Current(workflow, version, uids, repository.source_of(connection, workflow.id))
+
+
+def stale(workflow: WorkflowRow) -> Conflict:
+    return Conflict(
+        "stale_version",
+        f"the workflow {workflow.name!r} has changed: it is at version {workflow.newest_version} now; "
+        "read it again and repeat the change",
+    )
+
+
+def _save_versions(connection: Connection, found: Current, change: Change) -> None:
+    if change.retold is not None:
+        _refuse_taken_tag(connection, change.retold)
+        repository.describe_version(connection, change.retold)
+    if change.version.number > found.version.number:
+        _refuse_taken_tag(connection, change.version)
+        repository.add_version(connection, change.version)
+    elif change.version != found.version:
+        _refuse_taken_tag(connection, change.version)
+        repository.describe_version(connection, change.version)
+
+
+def _action(before: WorkflowRow, after: WorkflowRow) -> str | None:
+    if before.deployed_version == after.deployed_version:
+        return None
+    return "undeploy" if after.deployed_version is None else "deploy"
+
+
+def _refuse_taken_name(connection: Connection, workflow: WorkflowRow) -> None:
+    if repository.name_taken(connection, workflow.name, but=workflow.id):
+        raise Conflict("name_taken", f"there is a workflow named {workflow.name!r} already; names are unique")
+
+
+def _refuse_taken_tag(connection: Connection, version: VersionRow) -> None:
+    if version.tag is None:
+        return
+    holder = repository.version_by_tag(connection, version.workflow_id, version.tag)
+    if holder is not None and holder.id != version.id:
+        raise Conflict(
+            "tag_taken",
+            f"version {holder.number} of the workflow has the tag {version.tag!r}; a tag names one version: "
+            "choose another, or take it off that version first",
+        )

@@ -1,0 +1,91 @@
+"""The rows that hold something sealed, and those of the keys they were sealed with. SQL only."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from millrace.auth.vault.envelope import Sealed, Subject
+from millrace.core.values import Instant
+from millrace.storage.tables import connections, encryption_keys, secrets
+
+SEALING = (secrets, connections)
+"""Tables with the columns `name`, `version`, `sealed` and `key_id`."""
+SECRETS = secrets.name
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    subject: Subject
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """`sealed` is the complete config; without it nothing in `config` is secret."""
+
+    subject: Subject
+    type: str
+    config: str
+    sealed: Sealed | None
+
+
+def keys_in_use(connection: Connection) -> dict[str, int]:
+    """How many values each key has sealed."""
+    counts: dict[str, int] = {}
+    for table in SEALING:
+        query = select(table.c.key_id, func.count()).where(table.c.key_id.is_not(None)).group_by(table.c.key_id)
+        for key_id, count in connection.execute(query):
+            counts[key_id] = counts.get(key_id, 0) + count
+    return counts
+
+
+def check_values(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(select(encryption_keys.c.id, encryption_keys.c.check_value))
+    return {key_id: text for key_id, text in rows}
+
+
+def note_key(connection: Connection, key_id: str, check_value: str, now: Instant) -> None:
+    connection.execute(insert(encryption_keys).values(id=key_id, check_value=check_value, created_at=now))
+
+
+def sealed_rows(connection: Connection) -> Sequence[SealedRow]:
+    """Everything that is sealed, of all tables."""
+    return [
+        SealedRow(Subject(table.name, name, version), Sealed(text, key_id))
+        for table in SEALING
+        for name, version, text, key_id in connection.execute(
+            select(table.c.name, table.c.version, table.c.sealed, table.c.key_id).where(table.c.sealed.is_not(None))
+        )
+    ]
+
+
+def reseal(connection: Connection, row: SealedRow, sealed: Sealed) -> None:
+    table = next(table for table in SEALING if table.name == row.subject.table)
+    query = update(table).where(table.c.name == row.subject.name, table.c.sealed == row.sealed.text)
+    connection.execute(query.values(sealed=sealed.text, key_id=sealed.key_id))
+
+
+def find_secrets(connection: Connection, names: Iterable[str]) -> Sequence[SealedRow]:
+    query = select(secrets.c.name, secrets.c.version, secrets.c.sealed, secrets.c.key_id)
+    return [
+        SealedRow(Subject(secrets.name, name, version), Sealed(text, key_id))
+        for name, version, text, key_id in connection.execute(query.where(secrets.c.name.in_(list(names))))
+    ]
+
+
+_CONNECTION = [connections.c[name] for name in ("name", "version", "type", "config", "sealed", "key_id")]
+
+
+def find_connection(connection: Connection, name: str) -> ConnectionRow | None:
+    row = connection.execute(select(*_CONNECTION).where(connections.c.name == name)).first()
+    return None if row is None else _connection(*row)
+
+
+def all_connections(connection: Connection) -> Sequence[ConnectionRow]:
+    return [_connection(*row) for row in connection.execute(select(*_CONNECTION))]
+
+
+def _connection(name: str, version: int, kind: str, config: str, text: str | None, key_id: str) -> ConnectionRow:
+    sealed = None if text is None else Sealed(text, key_id)
+    return ConnectionRow(Subject(connections.name, name, version), kind, config, sealed)

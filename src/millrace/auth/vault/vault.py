@@ -1,0 +1,145 @@
+"""The vault seals values for the database and opens them again, with the keys of this installation.
+
+It is opened once, at the start, and only with the right keys: a server that made itself a new key because the old one
+was lost or mistyped would go on for weeks with secrets that no task can read.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from millrace.auth.vault import envelope, repository
+from millrace.auth.vault.envelope import Sealed, Subject
+from millrace.auth.vault.key_source import (
+    EncryptionKeyUnusable,
+    configured_ring,
+    key_file,
+    make_key_file,
+    place_of_key,
+    rewrite_key_file,
+)
+from millrace.auth.vault.keyring import EncryptionKey, KeyRing
+from millrace.config import Settings
+from millrace.ports.clock import Clock
+from millrace.ports.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    key_id: str
+    """The key that all values are sealed with now."""
+    former: tuple[str, ...]
+    """Keys that only backups need now."""
+    resealed: int
+    made: bool
+    """Whether the key was made for this rotation; otherwise it is the one of the setting."""
+
+
+class Vault:
+    def __init__(self, ring: KeyRing, database: Database, clock: Clock, settings: Settings) -> None:
+        self._ring = ring
+        self._database = database
+        self._clock = clock
+        self._settings = settings
+        self._rotating = asyncio.Lock()
+
+    def seal(self, connection: "Connection", subject: Subject, plain: str) -> Sealed:
+        """Seal a value within the transaction that writes it."""
+        sealed = envelope.seal(self._ring, subject, plain)
+        if sealed.key_id not in repository.check_values(connection):
+            self._note_current(connection)
+        return sealed
+
+    def open(self, subject: Subject, sealed: Sealed) -> str:
+        """The value. Raises `CannotOpen`."""
+        return envelope.open_sealed(self._ring, subject, sealed)
+
+    async def rotate(self) -> Rotation:
+        """Seal every value anew: with a new key if the key is in a file, else with that of the setting.
+
+        The new key is on the disk before anything is sealed with it, and the former ones stay beside it, so whatever
+        ends this half-way leaves every value readable. Raises `EncryptionKeyUnusable` and `CannotOpen`.
+        """
+        async with self._rotating:
+            made = self._settings.encryption_key is None
+            if made:
+                try:
+                    ring = self._ring.with_new(EncryptionKey.fresh())
+                    await asyncio.to_thread(rewrite_key_file, key_file(self._settings), ring.keys)
+                except OSError as error:
+                    place = key_file(self._settings)
+                    raise EncryptionKeyUnusable(f"{place} cannot be written: {error.strerror}") from None
+                self._ring = ring
+            count = await self._database.write(self._reseal_all)
+        former = tuple(key.id for key in self._ring.keys[1:])
+        return Rotation(self._ring.current.id, former, count, made)
+
+    def _reseal_all(self, connection: "Connection") -> int:
+        current = self._ring.current.id
+        rows = [row for row in repository.sealed_rows(connection) if row.sealed.key_id != current]
+        if rows and current not in repository.check_values(connection):
+            self._note_current(connection)
+        for row in rows:
+            repository.reseal(connection, row, envelope.resealed(self._ring, row.subject, row.sealed))
+        return len(rows)
+
+    def _note_current(self, connection: "Connection") -> None:
+        key = self._ring.current
+        repository.note_key(connection, key.id, envelope.check_value(key), self._clock.now())
+
+
+async def open_vault(settings: Settings, database: Database, clock: Clock) -> Vault:
+    """The vault of this installation; the first start makes its key.
+
+    Raises `EncryptionKeyUnusable` unless every value in the database has its key here.
+    """
+    ring = await asyncio.to_thread(configured_ring, settings)
+    in_use = await database.read(repository.keys_in_use)
+    known = await database.read(repository.check_values) if in_use else {}
+    _require_keys(ring, in_use, known, settings)
+    if ring is None:
+        try:
+            ring = KeyRing(await asyncio.to_thread(make_key_file, key_file(settings)))
+        except OSError as error:
+            raise EncryptionKeyUnusable(
+                f"the encryption key cannot be written to {key_file(settings)}: {error.strerror}; "
+                "set MILLRACE_ENCRYPTION_KEY or MILLRACE_ENCRYPTION_KEY_FILE"
+            ) from None
+    return Vault(ring, database, clock, settings)
+
+
+def _require_keys(
+    ring: KeyRing | None, in_use: Mapping[str, int], known: Mapping[str, str], settings: Settings
+) -> None:
+    for key_id, count in sorted(in_use.items()):
+        values = f"{count} secret{'s' if count > 1 else ''} or connection{'s' if count > 1 else ''}"
+        key = None if ring is None else ring.get(key_id)
+        if key is None:
+            raise EncryptionKeyUnusable(
+                f"the database holds {values} encrypted with the key {key_id}, and {_what_is_there(ring, settings)}. "
+                f"{_remedy(ring, key_id, settings)}"
+            )
+        if not envelope.is_checked_by(key, known.get(key_id, "")):
+            raise EncryptionKeyUnusable(
+                f"the key {key_id} from {place_of_key(settings)} does not fit what the database holds of it "
+                f"(table encryption_keys), so {values} cannot be read; restore key and database from the same backup"
+            )
+
+
+def _what_is_there(ring: KeyRing | None, settings: Settings) -> str:
+    if ring is None:
+        return f"there is no key: MILLRACE_ENCRYPTION_KEY is not set and {key_file(settings)} does not exist"
+    return f"{place_of_key(settings)} holds the key {ring.current.id}"
+
+
+def _remedy(ring: KeyRing | None, key_id: str, settings: Settings) -> str:
+    if ring is None:
+        return f"Put the file back from your backup, or set MILLRACE_ENCRYPTION_KEY to the key {key_id}"
+    return (
+        f"Put the key {key_id} back in its place, or add it to MILLRACE_ENCRYPTION_KEYS_OLD if the key was changed "
+        "on purpose"
+    )

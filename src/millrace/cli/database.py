@@ -1,0 +1,229 @@
+"""Commands about the database as a file: backup, restore, schema, check.
+
+A backup is made by the running server, if there is one, else here. All the others want the server stopped: they hold
+the lock beside the database, so that none can start meanwhile.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
+from millrace.cli.runs import AsJson, Server
+
+MAKING = 3600.0
+"""Seconds that the server may take to copy and check before it sends the first byte."""
+
+BackupFile = Annotated[Path, typer.Argument(help="The backup, one file.", show_default=False)]
+
+db = typer.Typer(help="The database: backup, restore, schema, check.", no_args_is_help=True)
+
+
+@db.command()
+def backup(
+    file: BackupFile,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    server: Server = None,
+) -> None:
+    """Write a copy of the database as it is now, checked, with its SHA-256 in FILE.sha256. Running work goes on."""
+    if file.exists() and not force:
+        raise CommandError(f"{file} is there already; --force writes over it")
+    part = file.with_name(f".{file.name[:200]}.{os.getpid()}.part")
+    with _told():
+        try:
+            if server or os.environ.get("MILLRACE_URL") or not _made_here(part):
+                _fetch(part, server)
+            checksum = _checksum(part)
+            found = _contents(part)
+            part.replace(file)
+            _beside(file).write_text(f"{checksum}  {file.name}\n")
+        finally:
+            part.unlink(missing_ok=True)
+    typer.echo(f"{file}: {_about(found)}")
+    _tell_what_else(found)
+
+
+@db.command()
+def restore(
+    file: BackupFile,
+    as_copy: Annotated[
+        bool, typer.Option("--as-copy", help="The original lives on, elsewhere or here: make this one of its own.")
+    ] = False,
+) -> None:
+    """Put a backup in the place of the database, which is kept beside it. No server may run."""
+    from millrace.storage.backup import restore as put_back
+
+    with _told():
+        _require_checksum(file)
+        found, aside = put_back(file.absolute(), _place(), stamp=_stamp(), as_copy=as_copy)
+    typer.echo(f"restored {_about(found)}")
+    if aside is not None:
+        typer.echo(f"the database that was there is kept as {aside}")
+    if found.unfinished:
+        typer.echo("with the next start its unfinished runs go on; what was running then starts again")
+    _tell_what_else(found)
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the schema up to this release. `millrace up` does the same by itself. No server may run."""
+    from millrace.storage import offline
+
+    with _told():
+        before, after = offline.upgrade(_place())
+    typer.echo(f"the schema is {after}" + ("" if before == after else f"; it was {before or 'none'}"))
+
+
+@db.command()
+def downgrade(
+    revision: Annotated[str | None, typer.Argument(help="The older schema; by default the one before.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete what only the newer schema has a place for.")] = False,
+) -> None:
+    """Go back to an older schema, for an older release. A copy of the database is made first. No server may run."""
+    from millrace.storage import offline
+
+    with _told():
+        before, after, aside = offline.downgrade(_place(), revision, stamp=_stamp(), confirmed=yes)
+    typer.echo(
+        f"the schema is {after}; it was {before}. Start the release that {after} belongs to: this one upgrades again"
+    )
+    typer.echo(f"the database as it was is kept as {aside}")
+
+
+@db.command()
+def current() -> None:
+    """Show the schema of the database and the newest that this release knows."""
+    from millrace.storage import offline
+    from millrace.storage.schema import HEAD
+
+    with _told():
+        found = offline.revision(_place())
+    typer.echo(f"{found or 'none'} (this release: {HEAD})")
+
+
+@db.command()
+def check(as_json: AsJson = False) -> None:
+    """Check file, references, schema and contents of the database. Exit status 1 if anything is found."""
+    from millrace.cli.server import print_report
+
+    print_report(checked(), as_json)
+
+
+def checked() -> dict[str, Any]:
+    """What the doctor finds in the database of a server that does not run, and what is wrong with the file."""
+    from millrace.storage import offline
+    from millrace.system import SystemClock
+
+    with _told():
+        return offline.check(_place(), SystemClock())
+
+
+# --- backups ----------------------------------------------------------------------------------------------------------
+
+
+def _made_here(part: Path) -> bool:
+    """Copy the database directly, unless a server is using it."""
+    from millrace.storage import offline
+    from millrace.storage.lock import DatabaseInUse
+
+    try:
+        offline.backup(_place(), part)
+    except DatabaseInUse:
+        return False
+    return True
+
+
+def _fetch(part: Path, server: str | None) -> None:
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    digest = hashlib.sha256()
+    with open(descriptor, "wb") as target, Connection(server) as connection:
+        with connection.file("/db/backup", silence=MAKING) as (checksum, parts):
+            for some in parts:
+                digest.update(some)
+                target.write(some)
+        target.flush()
+        os.fsync(target.fileno())
+    if digest.hexdigest() != checksum:
+        raise CommandError("the backup did not arrive as it was sent; try again", EXIT_FAILED)
+
+
+def _contents(file: Path) -> Any:
+    from millrace.storage.backup import contents
+
+    return contents(file)
+
+
+def _require_checksum(file: Path) -> None:
+    """If the file's checksum lies beside it, it must be right."""
+    beside = _beside(file)
+    if beside.exists() and beside.read_text().split()[:1] != [_checksum(file)]:
+        raise CommandError(f"{file} is not what {beside.name} says it was when it was made; it is not restored")
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _about(found: Any) -> str:
+    return f"{found.workflows} workflows, {found.runs} runs ({found.unfinished} unfinished), schema {found.revision}"
+
+
+def _tell_what_else(found: Any) -> None:
+    settings = _settings()
+    if found.encrypted:
+        typer.echo(
+            f"{found.encrypted} secrets and connections in it can be read only with the encryption key "
+            f"({settings.home / 'encryption-key'}), which is not in the backup"
+        )
+    typer.echo(f"files of artifacts are not in the backup: {settings.artifacts_dir}")
+
+
+# --- where, and what went wrong ---------------------------------------------------------------------------------------
+
+
+def _settings() -> Any:
+    from millrace.config import SettingsError, load_settings
+
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
+
+
+def _place() -> Path:
+    place: Path = _settings().database_path
+    return place
+
+
+def _stamp() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What went wrong with a file, said in one line."""
+    import sqlite3
+
+    from millrace.ports.database import CopyFailed
+    from millrace.storage.backup import BackupUnsound
+    from millrace.storage.lock import DatabaseInUse
+    from millrace.storage.offline import NoDatabase, WouldDestroy
+    from millrace.storage.schema import UnknownSchema
+
+    try:
+        yield
+    except (BackupUnsound, DatabaseInUse, NoDatabase, UnknownSchema, WouldDestroy) as error:
+        raise CommandError(str(error)) from None
+    except (CopyFailed, OSError, sqlite3.Error) as error:
+        raise CommandError(str(error), EXIT_FAILED) from None

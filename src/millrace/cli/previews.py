@@ -1,0 +1,91 @@
+"""The command that shows when a schedule is due next."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from millrace.cli.connection import CommandError, Connection
+from millrace.cli.output import print_json, print_table
+from millrace.cli.runs import AsJson, Server
+from millrace.core.values import JsonObject
+
+Expression = Annotated[str | None, typer.Argument(help='A cron expression, in quotes: "0 2 * * *".')]
+OfWorkflow = Annotated[str | None, typer.Option("--workflow", "-w", help="Preview a trigger of this workflow.")]
+OfTrigger = Annotated[str | None, typer.Option("--trigger", "-t", help="Id of that trigger in the definition.")]
+Timezone = Annotated[str | None, typer.Option("--timezone", "-z", help="IANA time zone, such as Europe/Berlin.")]
+Gap = Annotated[str | None, typer.Option(help="A time that clocks skip: shift (the default) or skip.")]
+Overlap = Annotated[str | None, typer.Option(help="A time that clocks show twice: first (the default), last or both.")]
+Jitter = Annotated[str | None, typer.Option(help="Each trigger fires later, by less than this: 10m.")]
+Count = Annotated[int, typer.Option("-n", "--count", help="How many firings.", min=1, max=100)]
+From = Annotated[str | None, typer.Option("--from", help="After this moment, with a zone: 2026-03-28T00:00:00Z.")]
+
+
+def preview(
+    expression: Expression = None,
+    workflow: OfWorkflow = None,
+    trigger: OfTrigger = None,
+    timezone: Timezone = None,
+    gap: Gap = None,
+    overlap: Overlap = None,
+    jitter: Jitter = None,
+    count: Count = 10,
+    start: From = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Show when a schedule is due next, and what changes of clocks do to it. Nothing is saved."""
+    given = {"timezone": timezone, "dst": {"gap": gap, "overlap": overlap}, "jitter": jitter}
+    with Connection(server) as connection:
+        if expression is not None and workflow is None and trigger is None:
+            wanted = _given({"expression": expression, **given, "count": count, "from": start})
+            found = connection.post("/triggers/preview", wanted)
+        elif expression is None and workflow is not None and trigger is not None:
+            if _given(given):
+                raise CommandError("a trigger has its zone and its rules in the definition; leave these options out")
+            path = f"/workflows/{quote(workflow, safe='')}/triggers/{quote(trigger, safe='')}/preview"
+            found = connection.get(path, count=count, **{"from": start})
+        else:
+            raise CommandError("give an expression, or --workflow and --trigger")
+    if as_json:
+        print_json(found)
+        return
+    rows = sorted(chain(map(_change, found["clock_changes"]), map(_firing, found["items"])), key=lambda row: row[0])
+    typer.echo(f"{found['expression']}  in {found['timezone']}")
+    print_table(["utc", "local", "offset", "starts", "note"], [list(row) for row in rows])
+    if not found["items"]:
+        typer.echo("it is not due any more")
+
+
+def _given(values: dict[str, Any]) -> JsonObject:
+    """Without what was left out."""
+    inner = {key: _given(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: value for key, value in inner.items() if value not in (None, {})}
+
+
+def _firing(item: dict[str, Any]) -> tuple[str, ...]:
+    utc, wall = _second(item["due_at"]), item["local"].removesuffix(item["offset"]).replace("T", " ")
+    starts = f"before {_time(item['starts_before'])}" if item["starts_at"] is None else _time(item["starts_at"])
+    return utc, wall, item["offset"], starts, "  ".join(_notes(item))
+
+
+def _notes(item: dict[str, Any]) -> Iterator[str]:
+    if item["shift"] is not None:
+        yield f"{item['shift']}: {item['note']}"
+
+
+def _change(change: dict[str, Any]) -> tuple[str, ...]:
+    before, after = (change[key][:19].replace("T", " ") for key in ("before", "after"))
+    if before[:10] == after[:10]:
+        before, after = before[11:], after[11:]
+    return _second(change["at"]), "-", change["after"][19:], "-", f"clocks are set from {before} to {after}"
+
+
+def _second(iso: str) -> str:
+    return iso[:19].replace("T", " ")
+
+
+def _time(iso: str) -> str:
+    return iso[11:19]

@@ -1,0 +1,82 @@
+"""Commands about retention: what is kept how long, what would go, and letting it go."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
+from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.runs import AsJson, Server
+
+ASK_AGAIN = 0.5
+COUNTED = ("runs", "payloads", "firings", "events")
+
+retention = typer.Typer(help="How long runs and their data are kept.", no_args_is_help=True)
+
+
+@retention.command()
+def show(as_json: AsJson = False, server: Server = None) -> None:
+    """Show what is kept how long, and what the last round deleted."""
+    with Connection(server) as connection:
+        found = connection.get("/retention")
+    if as_json:
+        print_json(found)
+        return
+    everyone = ["(all others)" if found["workflows"] else "(all)", found["payloads"], found["runs"]]
+    own = [[item["name"], item["payloads"], item["runs"]] for item in found["workflows"]]
+    print_table(["workflow", "payloads and logs", "runs"], [*own, everyone])
+    for name in ("current_round", "last_round"):
+        if found[name] is not None:
+            typer.echo(f"{name.replace('_', ' ')}: {_told(found[name])}")
+
+
+@retention.command()
+def run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Delete now what has been kept long enough. Running work goes on meanwhile."""
+    with Connection(server) as connection:
+        answer = connection.post("/retention/run", {"dry_run": dry_run})
+        if not dry_run and wait:
+            answer = _ended(connection, answer["round"])
+    if as_json:
+        print_json(answer)
+    elif dry_run:
+        _print_preview(answer)
+    else:
+        typer.echo(_told(answer if wait else answer["round"]))
+    if not dry_run and wait and answer["error"]:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _ended(connection: Connection, begun: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the end of a round."""
+    while True:
+        found = connection.get("/retention")
+        last: dict[str, Any] | None = found["last_round"]
+        if last is not None and last["id"] == begun["id"]:
+            return last
+        if found["current_round"] is None or found["current_round"]["id"] != begun["id"]:
+            raise CommandError("the round was cut short; the next one goes on with it", EXIT_FAILED)
+        time.sleep(ASK_AGAIN)
+
+
+def _print_preview(found: dict[str, Any]) -> None:
+    rows = [
+        [item["name"], item["kept"]["payloads"], item["kept"]["runs"], str(item["payloads"]), str(item["runs"])]
+        for item in found["workflows"]
+    ]
+    if rows:
+        print_table(["workflow", "payloads kept", "runs kept", "payloads to go", "runs to go"], rows)
+    typer.echo(f"would delete {found['runs']} runs, and payloads and logs of {found['payloads']} more")
+
+
+def _told(round_: dict[str, Any]) -> str:
+    counts = ", ".join(f"{round_[name]} {name}" for name in COUNTED if round_[name]) or "nothing"
+    ended = f"ended {moment(round_['finished_at'])}" if round_["finished_at"] else "under way"
+    trouble = f"; cut short: {round_['error']}" if round_["error"] else ""
+    return f"{counts} deleted, {ended}{trouble}"

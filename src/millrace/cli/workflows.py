@@ -1,0 +1,132 @@
+"""Commands about what workflows there are and what of them is in use: workflows, enable, disable, deploy, undeploy."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from millrace.cli.connection import EXIT_USAGE, Connection, ProblemError
+from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.references import Workflow, Workflows, workflow_path
+from millrace.cli.runs import AsJson, Server
+
+Comment = Annotated[str | None, typer.Option("--comment", "-m", help="Kept with the record of it.")]
+
+
+def workflows(
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Part of the name.")] = None,
+    status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value; may be repeated.")] = None,
+    category: Annotated[str | None, typer.Option(help="Only those of this category.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only those of this owner.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only those that were applied from here.")] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """List workflows by name."""
+    query: dict[str, Any] = {"name": name, "category": category, "owner": owner, "source": source}
+    if status:
+        query["status"] = ",".join(status)
+    if label:
+        query["label"] = label
+    with Connection(server) as connection:
+        found = list(connection.pages("/workflows", **query))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [item["name"], item["status"], str(item["version"]), _deployed(item), moment(item["updated_at"])]
+        for item in found
+    ]
+    print_table(["name", "status", "version", "deployed", "updated"], rows)
+
+
+def enable(names: Workflows, as_json: AsJson = False, server: Server = None) -> None:
+    """Make workflows active: their triggers start runs."""
+    _each(names, server, as_json, lambda connection, path: connection.post(f"{path}/enable"))
+
+
+def disable(names: Workflows, as_json: AsJson = False, server: Server = None) -> None:
+    """Pause workflows: their triggers are silent, `millrace run` still starts them."""
+    _each(names, server, as_json, lambda connection, path: connection.post(f"{path}/disable"))
+
+
+def deploy(
+    workflow: Workflow,
+    version: Annotated[str | None, typer.Argument(help="Number or tag of a version; by default the newest.")] = None,
+    comment: Comment = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Deploy a version: triggers start it, and so does `millrace run`."""
+    body = {"version": version, "comment": comment}
+    with Connection(server) as connection:
+        answer = connection.post(f"{workflow_path(connection, workflow)}/deploy", {**body})
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"{answer['workflow']['name']}: version {answer['version']['number']} is deployed")
+
+
+def undeploy(names: Workflows, as_json: AsJson = False, server: Server = None) -> None:
+    """Take back what is deployed: no trigger of these workflows fires until a version is deployed again."""
+    _each(names, server, as_json, lambda connection, path: connection.delete(f"{path}/deploy"))
+
+
+def deployments(
+    workflow: Annotated[str | None, typer.Argument(help="Only those of this workflow.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=200)] = 20,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """List what was deployed, undeployed and rolled back, newest first."""
+    with Connection(server) as connection:
+        path = "" if workflow is None else workflow_path(connection, workflow)
+        page = connection.get(f"{path}/deployments", limit=limit)
+    if as_json:
+        print_json(page)
+        return
+    rows = [
+        [
+            moment(item["at"]),
+            item["workflow"]["name"],
+            item["action"],
+            str(item["version"] or "-"),
+            item["outcome"],
+            item["message"] or "",
+        ]
+        for item in page["items"]
+    ]
+    print_table(["at", "workflow", "action", "version", "outcome", "message"], rows)
+
+
+def _each(names: list[str], server: str | None, as_json: bool, act: Callable[[Connection, str], Any]) -> None:
+    """Do it to each; those after one that cannot be done are still done."""
+    answers: list[dict[str, Any]] = []
+    failed = False
+    with Connection(server) as connection:
+        for name in names:
+            try:
+                answers.append(act(connection, workflow_path(connection, name)))
+            except ProblemError as error:
+                failed = True
+                typer.echo(f"error: {error}", err=True)
+    if as_json:
+        print_json(answers)
+    else:
+        for answer in answers:
+            typer.echo(_told(answer))
+    if failed:
+        raise typer.Exit(EXIT_USAGE)
+
+
+def _told(answer: dict[str, Any]) -> str:
+    """In the answers about a deployment the workflow is a part, in the others it is the whole."""
+    workflow = answer.get("workflow") or answer
+    version = answer["version"]["number"] if answer.get("deployed") else answer.get("deployed_version")
+    deployed = "nothing is deployed" if version is None else f"version {version} is deployed"
+    return f"{workflow['name']}: {workflow['status']}, {deployed}"
+
+
+def _deployed(item: dict[str, Any]) -> str:
+    return "-" if item["deployed_version"] is None else str(item["deployed_version"])

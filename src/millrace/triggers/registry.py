@@ -1,0 +1,26 @@
+"""The trigger types that fire in this release, by name."""
+
+from typing import ClassVar
+
+from millrace.ports.runner import ConfigModel
+from millrace.ports.trigger import TriggerTypes
+from millrace.triggers.configs import CronConfig, ManualConfig
+
+OF_ALL = frozenset({"id", "type", "time"})
+
+
+class Cron:
+    type: ClassVar[str] = "cron"
+    summary: ClassVar[str] = "Starts runs at the times of a cron expression, in any time zone."
+    config_model: ClassVar[ConfigModel] = CronConfig
+    fields: ClassVar[frozenset[str]] = OF_ALL | {"due_at", "due_date", "due_time"}
+
+
+class Manual:
+    type: ClassVar[str] = "manual"
+    summary: ClassVar[str] = "Says how runs are started by hand; a workflow can be started by hand without it, too."
+    config_model: ClassVar[ConfigModel] = ManualConfig
+    fields: ClassVar[frozenset[str]] = OF_ALL
+
+
+TRIGGER_TYPES: TriggerTypes = {kind.type: kind for kind in (Cron, Manual)}

@@ -1,0 +1,143 @@
+"""X5, X6: records and log lines by page and as a stream, and their filters."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from millrace.app.histories.repository import delete_old_changes, ends_of_changes
+from tests.support.api import create, definition, problem, start
+from tests.support.installation import Installation
+
+URL = "/api/v1"
+
+
+def echo(name: str, value: Any, *needs: str) -> dict[str, Any]:
+    return {"id": name, "type": "echo", "depends_on": list(needs), "config": {"value": value}}
+
+
+@pytest.fixture
+async def chain(api: httpx2.AsyncClient) -> str:
+    """A finished run of five tasks, one log line each."""
+    names = ["a", "b", "c", "d", "e"]
+    tasks = [echo(name, name, *names[max(0, place - 1) : place]) for place, name in enumerate(names)]
+    await create(api, definition("chain", *tasks))
+    return str((await start(api, "chain", wait=True))["id"])
+
+
+async def seqs(api: httpx2.AsyncClient, run: str, what: str, query: str) -> list[int]:
+    response = await api.get(f"{URL}/runs/{run}/{what}?{query}")
+    assert response.status_code == 200, response.text
+    return [item["seq"] for item in response.json()["items"]]
+
+
+def events(text: str) -> list[dict[str, str]]:
+    """The blocks of an event stream as mappings of their fields."""
+    blocks = [block for block in text.split("\n\n") if block]
+    return [dict(line.split(": ", 1) for line in block.split("\n") if not line.startswith(":")) for block in blocks]
+
+
+async def test_log_lines_are_paged_in_both_directions(api: httpx2.AsyncClient, chain: str) -> None:
+    assert await seqs(api, chain, "logs", "limit=2") == [1, 2]
+    assert await seqs(api, chain, "logs", "after=2&limit=2") == [3, 4]
+    assert await seqs(api, chain, "logs", "before=5&limit=2") == [3, 4], "the last ones below 5"
+    assert await seqs(api, chain, "logs", "before=3&after=1") == [2]
+    assert await seqs(api, chain, "logs", "tail=2") == [4, 5]
+    assert await seqs(api, chain, "logs", "tail=0") == []
+    assert await seqs(api, chain, "logs", "tail=1&task=b") == [2]
+    back = (await api.get(f"{URL}/runs/{chain}/logs?before=4&limit=1")).json()
+    assert await seqs(api, chain, "logs", f"cursor={back['next_cursor']}") == [4, 5], "and forwards again from there"
+    assert (await api.get(f"{URL}/runs/{chain}/logs?tail=2")).json()["next_cursor"] is None
+
+
+async def test_records_are_paged_in_both_directions(api: httpx2.AsyncClient, chain: str) -> None:
+    every = await seqs(api, chain, "events", "")
+    assert await seqs(api, chain, "events", "tail=3") == every[-3:]
+    assert await seqs(api, chain, "events", f"before={every[-1]}&limit=2") == every[-3:-1]
+
+
+async def test_a_level_means_it_and_what_is_more_severe(api: httpx2.AsyncClient, chain: str) -> None:
+    assert await seqs(api, chain, "logs", "level=debug") == [1, 2, 3, 4, 5]
+    assert await seqs(api, chain, "logs", "level=info") == [1, 2, 3, 4, 5]
+    assert await seqs(api, chain, "logs", "level=warning") == []
+    assert await seqs(api, chain, "logs", "level=debug,error") == [], "several levels mean exactly these"
+    assert await seqs(api, chain, "logs", "attempt=1") == [1, 2, 3, 4, 5]
+    assert await seqs(api, chain, "logs", "attempt=2") == []
+    problem(await api.get(f"{URL}/runs/{chain}/logs?level=loud"), 422, "invalid_request")
+
+
+@pytest.mark.parametrize("ask", ["query", "header"])
+async def test_a_finished_run_is_streamed_whole_and_ended(api: httpx2.AsyncClient, chain: str, ask: str) -> None:
+    query, headers = ("?follow=true", {}) if ask == "query" else ("", {"Accept": "text/event-stream"})
+    records = (await api.get(f"{URL}/runs/{chain}/events")).json()["items"]
+    response = await api.get(f"{URL}/runs/{chain}/events{query}", headers=headers)
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    *_, last = found = events(response.text)
+    assert [json.loads(event["data"]) for event in found if event.get("event") == "record"] == records
+    assert [int(event["id"]) for event in found if event.get("event") == "record"] == [one["seq"] for one in records]
+    assert (last["event"], json.loads(last["data"])) == ("end", {"status": "completed"})
+
+
+@pytest.mark.parametrize("query", ["tail=3", "after=2", "after=0&tail=2"])
+async def test_the_last_id_received_wins_over_where_the_stream_began(
+    api: httpx2.AsyncClient, chain: str, query: str
+) -> None:
+    response = await api.get(f"{URL}/runs/{chain}/logs?follow=true&{query}", headers={"Last-Event-ID": "4"})
+    assert [event["id"] for event in events(response.text) if event.get("event") == "log"] == ["5"]
+
+
+async def test_a_filtered_stream_tells_where_to_resume_beyond_its_last_line(
+    api: httpx2.AsyncClient, chain: str
+) -> None:
+    response = await api.get(f"{URL}/runs/{chain}/logs?follow=true&task=b")
+    found = [event for event in events(response.text) if "id" in event]
+    assert [event.get("event") for event in found] == ["log", None]
+    assert found[-1]["id"] == "5", "lines 3 to 5 were looked at and need not be looked at again"
+
+
+async def test_what_cannot_be_streamed_is_refused_with_a_problem(api: httpx2.AsyncClient, chain: str) -> None:
+    for what in ("events", "logs", "timeline"):
+        problem(await api.get(f"{URL}/runs/nobody/{what}?follow=true"), 404, "run_not_found")
+    wrong = {"Last-Event-ID": "x"}
+    problem(await api.get(f"{URL}/runs/{chain}/events?follow=true", headers=wrong), 422, "invalid_request")
+    problem(await api.get(f"{URL}/stream", headers=wrong), 422, "invalid_position")
+    problem(await api.get(f"{URL}/stream?after=9999999"), 409, "position_expired")
+    problem(await api.get(f"{URL}/workflows/nobody/stream"), 404, "workflow_not_found")
+
+
+async def test_many_followers_of_one_run_share_their_reads(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    await create(api, definition("watched", {"id": "held", "type": "hold"}))
+    run = (await start(api, "watched"))["id"]
+    before = millrace.database.reads
+
+    async def follow() -> tuple[list[int], str | None]:
+        seen: list[int] = []
+        async for batch in millrace.container.followers.records(run, after=0):
+            seen += [int(number) for number, _ in batch.items]
+            status = batch.status
+        return seen, status
+
+    async with asyncio.timeout(20):
+        followers = [asyncio.create_task(follow()) for _ in range(100)]
+        await asyncio.sleep(0)
+        await api.post(f"{URL}/runs/{run}/cancel")
+        found = await asyncio.gather(*followers)
+    every = await seqs(api, run, "events", "")
+    assert all(one == (every, "cancelled") for one in found)
+    assert millrace.database.reads - before < 100, "fewer reads than followers"
+
+
+async def test_old_changes_are_deleted_and_whoever_wants_them_is_told(
+    millrace: Installation, api: httpx2.AsyncClient, chain: str
+) -> None:
+    oldest, newest = await millrace.database.read(ends_of_changes)
+    assert (oldest, newest - oldest > 3) == (1, True), "the chain made a few"
+    await millrace.database.write(lambda connection: delete_old_changes(connection, 2, 1000))
+    assert await millrace.database.read(ends_of_changes) == (newest - 1, newest)
+    assert await millrace.database.write(lambda connection: delete_old_changes(connection, 2, 1000)) == 0
+    expired = problem(await api.get(f"{URL}/stream?after=1"), 409, "position_expired")
+    assert str(newest - 1) in expired["detail"]
+    await start(api, "chain", wait=True)
+    assert (await millrace.database.read(ends_of_changes))[1] > newest, "positions are never given twice"

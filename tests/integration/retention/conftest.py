@@ -1,0 +1,21 @@
+"""An installation whose clock is the real one; what is old is planted."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.support.installation import Installation, installation
+
+
+@pytest.fixture
+async def millrace(tmp_path: Path) -> AsyncIterator[Installation]:
+    async with installation(tmp_path / "home") as running:
+        yield running
+
+
+@pytest.fixture
+async def api(millrace: Installation) -> AsyncIterator[httpx2.AsyncClient]:
+    async with millrace.client() as client:
+        yield client

@@ -1,0 +1,166 @@
+"""Tasks that name a connection: the database and http runners over the vault, as a server has them."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from millrace.app.connections.commands import ConnectionCommands, ConnectionRequest
+from millrace.app.connections.queries import ConnectionQueries
+from millrace.app.connections.testing import ConnectionTester
+from millrace.auth.masking import SecretMasker
+from millrace.auth.vault.connections import StoredConnections
+from millrace.auth.vault.vault import open_vault
+from millrace.config import Settings
+from millrace.net.addresses import AddressPolicy
+from millrace.net.client import GuardedHttpClient
+from millrace.net.smtp import SmtpMailer
+from millrace.ports.runner import Completed, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.runners.registry import EntryPointRegistry
+from millrace.storage.database import SqliteDatabase
+from millrace.system import SystemClock
+from tests.integration.runners.shell_kit import Log
+
+TOKEN = "a token that nobody sees"
+
+
+@dataclass
+class Kit:
+    runners: EntryPointRegistry
+    commands: ConnectionCommands
+    tester: ConnectionTester
+    log: Log
+
+    async def put(self, name: str, kind: str, **config: Any) -> None:
+        await self.commands.put(name, ConnectionRequest(kind, config), by="me")
+
+    async def run(self, task_type: str, **config: Any) -> Outcome:
+        runner = self.runners.types()[task_type]
+        context = RunnerContext("run", "task", 1, self.log)
+        return await runner.run(runner.config_model.model_validate(config), context)
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    clock, masker = SystemClock(), SecretMasker()
+    database = await SqliteDatabase.open(tmp_path / "home" / "millrace.db", clock=clock)
+    vault = await open_vault(Settings(home=tmp_path / "home"), database, clock)
+    connections = StoredConnections(database, vault, masker)
+    addresses = AddressPolicy(["127.0.0.1", "localhost"])
+    http = GuardedHttpClient(addresses)
+    services = RunnerServices(http, addresses, (tmp_path / "data",), database.path, connections=connections)
+    runners = EntryPointRegistry(services)
+    tester = ConnectionTester(ConnectionQueries(database), connections, runners, SmtpMailer(addresses), masker)
+    yield Kit(runners, ConnectionCommands(database, clock, vault, masker), tester, Log())
+    await runners.close()
+    await http.close()
+    await database.close()
+
+
+def output(outcome: Outcome) -> Any:
+    assert isinstance(outcome, Completed), outcome
+    return outcome.output
+
+
+def failure(outcome: Outcome, kind: str) -> str:
+    assert isinstance(outcome, Failed), outcome
+    assert outcome.failure.kind == kind
+    return outcome.failure.message
+
+
+async def test_a_database_task_names_its_connection(kit: Kit, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "a b#c?d"
+    folder.mkdir(parents=True)
+    await kit.put("store", "sqlite", path=f"{folder}/100%.db")
+    await kit.run("database", connection="store", sql="create table t (x); insert into t values (7)")
+    assert output(await kit.run("database", connection="store", sql="select x from t"))["rows"] == [{"x": 7}]
+    assert [place.name for place in folder.iterdir()] == ["100%.db"]
+    assert (await kit.tester.test("store"))["ok"]
+
+
+@pytest.mark.service("postgres")
+async def test_a_server_is_reached_by_the_fields_of_its_connection_string(kit: Kit, postgres_url: str) -> None:
+    await kit.put("warehouse", "postgresql", connection_string=postgres_url)
+    assert output(await kit.run("database", connection="warehouse", sql="select 1 as one"))["rows"] == [{"one": 1}]
+    said = await kit.tester.test("warehouse")
+    assert (said["ok"], said["message"]) == (True, "the database answers")
+
+
+@pytest.mark.service("mariadb")
+async def test_a_mariadb_server_too(kit: Kit, mariadb_url: str) -> None:
+    await kit.put("shop", "mariadb", connection_string=mariadb_url)
+    assert output(await kit.run("database", connection="shop", sql="select 1 as one"))["rows"] == [{"one": 1}]
+
+
+async def test_a_connection_that_is_missing_or_of_another_type_refuses_the_task(kit: Kit) -> None:
+    await kit.put("api", "http", url="https://api.example.com")
+    message = failure(await kit.run("database", connection="api", sql="select 1"), "refused")
+    assert "has the type http" in message
+    assert "there is no connection 'no'" in failure(await kit.run("http", connection="no"), "refused")
+    await kit.put("inside", "postgresql", host="10.1.2.3", database="db", user="me")
+    message = failure(await kit.run("database", connection="inside", sql="select 1"), "refused")
+    assert "connection 'inside'" in message
+    assert "MILLRACE_HTTP_ALLOWED_TARGETS" in message
+    assert not (await kit.tester.test("inside"))["ok"]
+
+
+async def test_sqlite_files_stay_below_the_allowed_folders(kit: Kit, tmp_path: Path) -> None:
+    for path in (tmp_path / "elsewhere.db", tmp_path / "home" / "millrace.db"):
+        await kit.put("store", "sqlite", path=str(path))
+        failure(await kit.run("database", connection="store", sql="select 1"), "refused")
+        assert not (await kit.tester.test("store"))["ok"]
+
+
+@pytest.mark.parametrize("config", [{}, {"connection": "a", "connection_string": "sqlite://"}])
+async def test_a_database_task_names_exactly_one_database(kit: Kit, config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exactly one of connection and connection_string"):
+        await kit.run("database", sql="select 1", **config)
+
+
+async def test_an_http_task_goes_on_from_its_connection_and_signs_in_as_that_says(
+    kit: Kit, httpserver: HTTPServer
+) -> None:
+    def said(request: Request) -> Response:
+        seen = {"path": request.full_path.rstrip("?"), "authorization": request.headers.get("authorization")}
+        return Response(json.dumps(seen), content_type="application/json")
+
+    httpserver.expect_request("/v1", method="HEAD").respond_with_data("")
+    for path in ("/v1", "/v1/orders", "/v1/@evil.example/x"):
+        httpserver.expect_request(path, method="GET").respond_with_handler(said)
+    await kit.put("api", "http", url=httpserver.url_for("/v1"), auth={"type": "bearer", "token": TOKEN})
+    paths = {
+        "": "/v1",
+        "/orders": "/v1/orders",
+        "orders": "/v1/orders",
+        "?a=1": "/v1?a=1",
+        "@evil.example/x": "/v1/@evil.example/x",
+    }
+    for url, path in paths.items():
+        body = output(await kit.run("http", connection="api", url=url))["body"]
+        assert body == {"path": path, "authorization": f"Bearer {TOKEN}"}
+    assert (await kit.tester.test("api"))["ok"]
+
+
+@pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example/", "HTTP://evil.example"])
+async def test_the_url_of_a_task_with_a_connection_can_name_no_server(kit: Kit, url: str) -> None:
+    with pytest.raises(ValueError, match="names no server"):
+        await kit.run("http", connection="api", url=url)
+    with pytest.raises(ValueError, match="auth or connection"):
+        await kit.run("http", connection="api", auth={"type": "bearer", "token": "mine"})
+
+
+async def test_a_server_that_refuses_the_credentials_fails_the_test(kit: Kit, httpserver: HTTPServer) -> None:
+    httpserver.expect_request("/v1", method="HEAD").respond_with_data("", status=401)
+    await kit.put("api", "http", url=httpserver.url_for("/v1"), auth={"type": "bearer", "token": TOKEN})
+    said = await kit.tester.test("api")
+    assert (said["ok"], "401" in said["message"]) == (False, True)
+
+
+async def test_a_mail_server_that_is_not_there_fails_the_test(kit: Kit) -> None:
+    await kit.put("mail", "smtp", host="127.0.0.1", port=1, tls="none")
+    assert not (await kit.tester.test("mail"))["ok"]

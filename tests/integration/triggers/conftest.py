@@ -1,0 +1,26 @@
+"""All tests of this folder run on virtual time, each with a database of its own. It is Sunday noon, UTC."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.trigger_kit import Process, TriggerKit
+from tests.support.virtual_time import VirtualLoop
+
+NOON = "2026-03-01T12:00:00Z"
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], VirtualLoop]]:
+    return {"virtual": VirtualLoop}
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[TriggerKit]:
+    async with TriggerKit.opened(tmp_path, NOON) as kit:
+        yield kit
+
+
+@pytest.fixture
+async def process(kit: TriggerKit) -> Process:
+    return await kit.process()

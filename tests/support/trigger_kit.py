@@ -1,0 +1,218 @@
+"""Triggers without an API: the real database, engine, use cases and scheduler, put together by hand, on virtual time.
+
+A `TriggerKit` is what outlives a process: the database file and the clock. A `Process` is one engine with one
+scheduler; several may work on the same database at once, and any may crash. Runs are started but not worked on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from millrace.app.artifacts.payloads import StoredPayloads
+from millrace.app.firing.scheduler import Scheduler
+from millrace.app.plans import StoredPlans
+from millrace.app.runs.making import RunMaker
+from millrace.app.runs.starting import RunStarter
+from millrace.app.triggers.commands import TriggerCommands
+from millrace.app.triggers.queries import TriggerQueries
+from millrace.app.triggers.registrar import Registrar
+from millrace.app.triggers.repository import FiringFilter, TriggerFilter
+from millrace.app.triggers.schedules import Schedules
+from millrace.app.workflows.catalog import Catalog
+from millrace.app.workflows.commands import WorkflowCommands
+from millrace.app.workflows.drafts import Drafts
+from millrace.app.workflows.writing import WorkflowWriter
+from millrace.artifacts.local import LocalObjects
+from millrace.core.values import EPOCH, SECOND, Instant, JsonObject
+from millrace.definition.expressions.evaluator import CelEvaluator
+from millrace.dispatch.localbus import LocalBus
+from millrace.engine.engine import Engine
+from millrace.engine.wakeups import Wakeups
+from millrace.ports.evaluator import Evaluator
+from millrace.ports.payloads import Payloads
+from millrace.ports.store import ClaimRequest, CommitReply, RunChange, Store
+from millrace.storage.database import SqliteDatabase
+from millrace.storage.sqlite import SqliteStore
+from millrace.triggers.registry import TRIGGER_TYPES
+from tests.support.engine_kit import CountedIds, WatchedDatabase
+from tests.support.scripted_work import Work
+from tests.support.virtual_time import VirtualClock, virtual_loop
+
+USER = "tester"
+
+
+def at(iso: str) -> Instant:
+    """The instant of `2026-03-29T01:00:00Z`."""
+    return (datetime.fromisoformat(iso) - EPOCH) // timedelta(microseconds=1)
+
+
+def cron(expression: str, **config: Any) -> dict[str, Any]:
+    return {"id": "clock", "type": "cron", "config": {"expression": expression, **config}}
+
+
+def definition(*triggers: dict[str, Any], **fields: Any) -> JsonObject:
+    return {
+        "name": "scheduled",
+        "triggers": list(triggers),
+        "tasks": [{"id": "a", "type": "scripted"}],
+        **fields,
+    }
+
+
+class Process:
+    """One process: its own engine, caches and scheduler."""
+
+    def __init__(self, kit: "TriggerKit", store: Store, evaluator: Evaluator) -> None:
+        self._kit = kit
+        plans, catalog = StoredPlans(kit.database), Catalog(kit.database)
+        self.engine = Engine(store, plans, evaluator, kit.clock, kit.ids, LocalBus(), Wakeups())
+        maker = RunMaker(evaluator, kit.clock, kit.ids)
+        starter = RunStarter(kit.database, self.engine, plans, catalog, kit.clock, maker, kit.payloads)
+        writer = WorkflowWriter(kit.database, kit.clock, kit.ids, catalog, Registrar(kit.schedules, kit.ids))
+        self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, Drafts(Work(), TRIGGER_TYPES), writer)
+        self.triggers = TriggerCommands(kit.database, kit.schedules)
+        self.scheduler = Scheduler(kit.database, plans, kit.schedules, evaluator, starter, kit.clock, kit.ids)
+        self.triggers.after_change = self.scheduler.wake
+        # Hours pass here: what is due is known beforehand, and a change made by this process wakes it.
+        self.scheduler.interval = 600.0
+        self._loops: list[asyncio.Task[None]] = [asyncio.create_task(self.engine.run())]
+
+    def schedule(self) -> None:
+        """Let the scheduler work by itself from now on."""
+        self._loops.append(asyncio.create_task(self.scheduler.run()))
+
+    async def fire(self) -> None:
+        """Let the scheduler do all there is to do now, however long that takes."""
+        await self.scheduler.run_once()
+        while self.scheduler.busy:
+            await asyncio.sleep(0.01)
+            await self.scheduler.run_once()
+
+    async def crash(self) -> None:
+        loops, self._loops = self._loops, []
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+    async def deploy(self, body: JsonObject) -> str:
+        """Create the workflow, or change it; answers its id."""
+        known = await self._kit.rows("select id from workflows where name = :name", name=body["name"])
+        if known:
+            shown, _ = await self.workflows.update(known[0].id, body, by=USER)
+        else:
+            shown, _ = await self.workflows.create(body, by=USER)
+        self.scheduler.wake()
+        return str(shown["id"])
+
+
+class TriggerKit:
+    def __init__(self, database: SqliteDatabase, payloads: Payloads, clock: VirtualClock) -> None:
+        self.database = database
+        self.payloads = payloads
+        self.clock = clock
+        self.ids = CountedIds()
+        self.schedules = Schedules("UTC")
+        self.queries = TriggerQueries(database, self.schedules)
+        self.processes: list[Process] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, folder: Path, now: str) -> AsyncIterator["TriggerKit"]:
+        clock = virtual_loop().clock
+        clock.jump(at(now) - clock.now())
+        database = await WatchedDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
+        kit = cls(database, StoredPayloads(LocalObjects(folder / "objects"), 65_536), clock)
+        try:
+            yield kit
+        finally:
+            for process in kit.processes:
+                await process.crash()
+            await database.close()
+
+    async def process(self, store: Store | None = None, evaluator: Evaluator | None = None) -> Process:
+        process = Process(self, store or SqliteStore(self.database), evaluator or CelEvaluator())
+        self.processes.append(process)
+        await asyncio.sleep(0)
+        return process
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    async def sleep_until(self, iso: str) -> None:
+        await asyncio.sleep(max(0.0, (at(iso) - self.clock.now()) / SECOND))
+
+    async def until(self, condition: Callable[[], Awaitable[Any]], limit: float = 3_600.0) -> None:
+        end = self.clock.monotonic() + limit
+        while not await condition():
+            assert self.clock.monotonic() < end, f"after {limit:g} virtual seconds it still does not hold"
+            await asyncio.sleep(0.005)
+
+    # --- what is in the database ----------------------------------------------------------------------------------
+
+    async def rows(self, query: str, **values: Any) -> Sequence[Any]:
+        return await self.database.read(lambda connection: connection.execute(text(query), values).all())
+
+    async def execute(self, statement: str, **values: Any) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(text(statement), values)
+
+        await self.database.write(work)
+
+    async def trigger(self, name: str = "clock") -> dict[str, Any]:
+        """The trigger as it is shown."""
+        page = await self.queries.list(TriggerFilter(), cursor=None, limit=200)
+        (found,) = (shown for shown in map(plain, page.items) if shown["name"] == name)
+        return found
+
+    async def firings(self, trigger_id: str | None = None) -> list[dict[str, Any]]:
+        """All firings as they are shown, the oldest first."""
+        page = await self.queries.firings(FiringFilter(trigger_id=trigger_id), cursor=None, limit=10_000)
+        return [plain(shown) for shown in reversed(page.items)]
+
+    async def told(self) -> list[tuple[str, str]]:
+        """Decision and due time of each firing, the oldest first; of many missed ones the first and the last."""
+        return [(firing["decision"], _due(firing)) for firing in await self.firings()]
+
+    async def started(self) -> list[str]:
+        """The due times for which there are runs, in order of their start; one each, or this fails the test."""
+        runs = await self.rows("select id, trigger_data from runs order by created_at, id")
+        due = [orjson.loads(run.trigger_data)["due_at"] for run in runs]
+        assert len(set(due)) == len(due), f"two runs for one due time: {due}"
+        firings = {firing["run_id"] for firing in await self.firings() if firing["decision"] == "started"}
+        assert firings == {run.id for run in runs}, "each run has its firing, and each start its run"
+        return due
+
+
+class GatedStore(SqliteStore):
+    """The real store; commits wait at the gate while it is closed."""
+
+    def __init__(self, kit: TriggerKit) -> None:
+        super().__init__(kit.database)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = asyncio.Event()
+
+    async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
+        if not self.gate.is_set():
+            self.waiting.set()
+            await self.gate.wait()
+        return await super().commit(changes, claim)
+
+
+def plain(view: Mapping[str, object]) -> dict[str, Any]:
+    shown: dict[str, Any] = orjson.loads(orjson.dumps(view))
+    return shown
+
+
+def _due(firing: dict[str, Any]) -> str:
+    def short(iso: str) -> str:
+        return iso[:19]
+
+    if firing["decision"] == "missed":
+        return f"{short(firing['due_at'])} to {short(firing['due_until'])}: {firing['count']}"
+    return short(firing["due_at"])
