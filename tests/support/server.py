@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx2
 
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 FINISHED = {"completed", "failed", "cancelled"}
 
 
@@ -128,7 +128,7 @@ class MillraceProcess:
 
     def _ready(self) -> bool:
         try:
-            return httpx2.get(f"{self.url}/health/ready", timeout=1, trust_env=False).status_code == 200
+            return httpx2.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
         except httpx2.HTTPError:
             return False
 

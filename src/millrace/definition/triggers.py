@@ -2,8 +2,8 @@
 expressions in `if` and `input` read. They are read when the trigger fires, before there is a run.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import configs, references, rough
@@ -92,9 +92,8 @@ def _check_expressions(
     readable = Readable(str(name), None if kind is None else kind.fields, variables)
     condition = trigger.get("if")
     sound = not isinstance(condition, str) or references.is_one_expression(condition, at(path, "if"), faults)
-    values: Mapping[str, JsonValue] = {key: trigger.get(key) for key in (("if", "input") if sound else ("input",))}
-    for where, found in check_templates(dict(values)):
-        place = f"{path}.{where}"
+    read = [check_templates(trigger.get(key), at(path, key)) for key in (("if", "input") if sound else ("input",))]
+    for place, found in chain.from_iterable(read):
         if isinstance(found, ExpressionFault):
             references.tell(found, place, faults)
             continue
