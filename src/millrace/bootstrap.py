@@ -9,9 +9,10 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from millrace.app.adapters import Adapters
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.artifacts.sweeping import ExpiredArtifacts, OrphanedObjects
@@ -27,8 +28,8 @@ from millrace.auth.vault.connections import StoredConnections
 from millrace.auth.vault.secrets import StoredSecrets
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
+from millrace.core.durations import parse_period
 from millrace.core.values import SECOND
-from millrace.definition.durations import parse_period
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.admission import Admission
@@ -41,7 +42,9 @@ from millrace.engine.wakeups import Wakeups
 from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.net.smtp import SmtpMailer, server_of
+from millrace.ports.connections import Connections
 from millrace.ports.runner import RunnerServices
+from millrace.ports.store import Store
 from millrace.runners.registry import EntryPointRegistry
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import Doctor
@@ -66,7 +69,7 @@ class Runtime:
 
     settings: Settings
     database: SqliteDatabase
-    store: SqliteStore
+    store: Store
     engine: Engine
     worker: Worker
     container: Container
@@ -94,104 +97,157 @@ async def running(settings: Settings, masker: SecretMasker | None = None) -> Asy
 async def _assembled(
     settings: Settings, clock: SystemClock, database: SqliteDatabase, masker: SecretMasker
 ) -> AsyncIterator[Runtime]:
-    ids, bus, wakeups = Uuid7Ids(), LocalBus(), Wakeups()
+    async with AsyncExitStack() as closing:
+        wakeups = Wakeups()
+        made = await _adapters(settings, clock, database, masker, wakeups, closing)
+        shipper, installation_id = LogShipper(made.store, made.bus), await made.store.installation_id()
+        worker = _worker(made, shipper, installation_id)
+        heartbeat = Heartbeat(made.store, worker, LEASE)
+        container = build_container(made)
+        services = (heartbeat, shipper, *_engine_services(made, wakeups), *_app_services(made, container))
+        await heartbeat.register(sole=True)
+        await asyncio.to_thread(end_orphans, installation_id, await made.store.live_incarnations())
+        loops = asyncio.create_task(_run(made.engine, worker, services), name="millrace")
+        try:
+            yield Runtime(settings, database, made.store, made.engine, worker, container, loops)
+            await worker.drain(settings.stop_seconds)
+            await _settle(made.engine)
+        finally:
+            loops.cancel()
+            await asyncio.gather(loops, return_exceptions=True)
+            await made.store.retire(worker.incarnation_id)
+
+
+async def _adapters(
+    settings: Settings,
+    clock: SystemClock,
+    database: SqliteDatabase,
+    masker: SecretMasker,
+    wakeups: Wakeups,
+    closing: AsyncExitStack,
+) -> Adapters:
+    """Everything that use cases, engine and worker stand on; what has to be closed is handed to `closing`."""
+    ids, bus, evaluator, plans = Uuid7Ids(), LocalBus(), CelEvaluator(), StoredPlans(database)
     vault = await open_vault(settings, database, clock)
-    connections = StoredConnections(database, vault, masker)
-    objects = LocalObjects(settings.artifacts_dir)
-    payloads = StoredPayloads(objects, settings.max_row_bytes)
-    store, plans, evaluator = SqliteStore(database, payloads), StoredPlans(database), CelEvaluator()
-    addresses = AddressPolicy(settings.http_allowed_targets)
-    http = GuardedHttpClient(addresses)
-    mail_server = server_of(settings)
-    if mail_server is not None and mail_server.password is not None:
-        masker.learn([mail_server.password])
-    mailer = SmtpMailer(addresses)
-    runners = EntryPointRegistry(
-        RunnerServices(
-            http=http,
-            addresses=addresses,
-            sqlite_allowed_dirs=settings.sqlite_allowed_dirs,
-            own_database=settings.database_path,
-            shell_enabled=settings.shell_enabled,
-            shell_allowed_dirs=settings.shell_allowed_dirs,
-            script_interpreters=_interpreters(settings),
-            mailer=mailer,
-            mail_server=mail_server,
-            events=EventPublisher(database, clock, ids, masker),
-            connections=connections,
-        )
-    )
-    engine = Engine(
-        store, plans, evaluator, clock, ids, bus, wakeups, type_limits=settings.task_limits, payloads=payloads
-    )
     secrets = SecretChain(_secret_sources(settings, database, vault), masker)
+    connections = StoredConnections(database, vault, masker)
     await secrets.learn_all()
     await connections.learn_all()
-    shipper = LogShipper(store, bus)
-    worker = Worker(
-        Surroundings(
-            engine,
-            runners,
-            evaluator,
-            secrets,
-            masker,
-            clock,
-            shipper,
-            artifacts=_artifact_files(settings, database, objects, masker, clock, ids),
-            payloads=payloads,
-            largest_output=settings.max_output_bytes,
-        ),
-        slots=settings.worker_slots,
-        queues=settings.worker_queues,
-        new_id=ids.new,
-        installation_id=await store.installation_id(),
-    )
-    container = build_container(
+    objects = LocalObjects(settings.artifacts_dir)
+    closing.callback(objects.close)
+    payloads = StoredPayloads(objects, settings.max_row_bytes)
+    store = SqliteStore(database, payloads)
+    services = _runner_services(settings, connections, EventPublisher(database, clock, ids, masker), masker, closing)
+    runners = EntryPointRegistry(services)
+    closing.push_async_callback(runners.close)
+    return Adapters(
         settings=settings,
+        clock=clock,
+        ids=ids,
+        bus=bus,
         database=database,
         file=database,
         objects=objects,
+        payloads=payloads,
         store=store,
-        engine=engine,
         plans=plans,
         evaluator=evaluator,
+        engine=Engine(
+            store, plans, evaluator, clock, ids, bus, wakeups, type_limits=settings.task_limits, payloads=payloads
+        ),
         runners=runners,
-        bus=bus,
-        clock=clock,
-        ids=ids,
         vault=vault,
         masker=masker,
         secrets=secrets,
         connections=connections,
-        mailer=mailer,
+        mailer=services.mailer,
         doctor=Doctor(database).examine,
     )
-    inbox, heartbeat = InboxReader(store, engine), Heartbeat(store, worker, LEASE)
-    timers, admission = Timers(store, engine, clock), Admission(store, inbox)
-    wakeups.alarm, wakeups.admission = timers, admission
-    scheduler = Scheduler(database, plans, container.schedules, evaluator, container.run_starter, clock, ids)
-    container.trigger_commands.after_change = scheduler.wake
-    services = (
-        inbox, heartbeat, timers, admission, shipper, Reaper(store, engine, clock, LEASE), scheduler,
-        KeyUseWriter(container.authenticator), ExpiredKeys(database, clock), container.retention, container.operations,
-        OldChanges(database),
-        ExpiredArtifacts(database, objects, clock), OrphanedObjects(database, objects, clock),
-    )  # fmt: skip
 
-    await heartbeat.register(sole=True)
-    await asyncio.to_thread(end_orphans, await store.installation_id(), await store.live_incarnations())
-    loops = asyncio.create_task(_run(engine, worker, services), name="millrace")
-    try:
-        yield Runtime(settings, database, store, engine, worker, container, loops)
-        await worker.drain(settings.stop_seconds)
-        await _settle(engine)
-    finally:
-        loops.cancel()
-        await asyncio.gather(loops, return_exceptions=True)
-        await store.retire(worker.incarnation_id)
-        await runners.close()
-        await http.close()
-        objects.close()
+
+def _runner_services(
+    settings: Settings,
+    connections: Connections,
+    events: EventPublisher,
+    masker: SecretMasker,
+    closing: AsyncExitStack,
+) -> RunnerServices:
+    addresses = AddressPolicy(settings.http_allowed_targets)
+    http = GuardedHttpClient(addresses)
+    closing.push_async_callback(http.close)
+    mail_server = server_of(settings)
+    if mail_server is not None and mail_server.password is not None:
+        masker.learn([mail_server.password])
+    return RunnerServices(
+        http=http,
+        addresses=addresses,
+        sqlite_allowed_dirs=settings.sqlite_allowed_dirs,
+        own_database=settings.database_path,
+        shell_enabled=settings.shell_enabled,
+        shell_allowed_dirs=settings.shell_allowed_dirs,
+        script_interpreters=_interpreters(settings),
+        mailer=SmtpMailer(addresses),
+        mail_server=mail_server,
+        events=events,
+        connections=connections,
+    )
+
+
+def _worker(made: Adapters, shipper: LogShipper, installation_id: str) -> Worker:
+    settings = made.settings
+    files = ArtifactFiles(
+        made.database,
+        made.objects,
+        made.masker,
+        made.clock,
+        made.ids,
+        largest=settings.max_artifact_bytes,
+        lifetime=parse_period(settings.retention_artifacts),
+    )
+    around = Surroundings(
+        made.engine,
+        made.runners,
+        made.evaluator,
+        made.secrets,
+        made.masker,
+        made.clock,
+        shipper,
+        artifacts=files,
+        payloads=made.payloads,
+        largest_output=settings.max_output_bytes,
+    )
+    return Worker(
+        around,
+        slots=settings.worker_slots,
+        queues=settings.worker_queues,
+        new_id=made.ids.new,
+        installation_id=installation_id,
+    )
+
+
+def _engine_services(made: Adapters, wakeups: Wakeups) -> tuple[Service, ...]:
+    inbox = InboxReader(made.store, made.engine)
+    timers, admission = Timers(made.store, made.engine, made.clock), Admission(made.store, inbox)
+    wakeups.alarm, wakeups.admission = timers, admission
+    return inbox, timers, admission, Reaper(made.store, made.engine, made.clock, LEASE)
+
+
+def _app_services(made: Adapters, container: Container) -> tuple[Service, ...]:
+    database, clock = made.database, made.clock
+    scheduler = Scheduler(
+        database, made.plans, container.schedules, made.evaluator, container.run_starter, clock, made.ids
+    )
+    container.trigger_commands.after_change = scheduler.wake
+    return (
+        scheduler,
+        container.operations,
+        container.retention,
+        KeyUseWriter(container.authenticator),
+        ExpiredKeys(database, clock),
+        OldChanges(database),
+        ExpiredArtifacts(database, made.objects, clock),
+        OrphanedObjects(database, made.objects, clock),
+    )
 
 
 def _interpreters(settings: Settings) -> dict[str, str]:
@@ -203,18 +259,6 @@ def _secret_sources(settings: Settings, database: SqliteDatabase, vault: Vault) 
     """In the order in which they win."""
     folder = () if settings.secrets_dir is None else (FolderSecrets(settings.secrets_dir),)
     return (EnvironmentSecrets(os.environ), *folder, StoredSecrets(database, vault))
-
-
-def _artifact_files(
-    settings: Settings,
-    database: SqliteDatabase,
-    objects: LocalObjects,
-    masker: SecretMasker,
-    clock: SystemClock,
-    ids: Uuid7Ids,
-) -> ArtifactFiles:
-    lifetime = parse_period(settings.retention_artifacts)
-    return ArtifactFiles(database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=lifetime)
 
 
 async def _run(engine: Engine, worker: Worker, services: tuple[Service, ...]) -> None:

@@ -88,8 +88,8 @@ def test_explain_tells_why(server: MillraceProcess, talked: str) -> None:
 
 def test_a_follower_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
     server, gate = MillraceProcess(tmp_path / "home"), tmp_path / "gate"
-    server.start()
     try:
+        server.start()
         with server.client() as client:
             create_workflow(client, GATE)
             run_id = client.post("/workflows/gate/execute", json={"input": {"gate": str(gate)}}).json()["id"]

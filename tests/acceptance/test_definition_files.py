@@ -131,6 +131,7 @@ def test_prune_deletes_what_an_earlier_apply_of_the_source_made_and_nothing_else
     assert existing(server, "--name", "p-") == everything, "nothing is done before there is consent"
 
     (mine / "broken.yaml").write_text("name: p-goes\ntasks: []\n")
+    assert "deleted" not in outcomes(as_json(server, *prune, "--dry-run", status=1)).values()
     results = as_json(server, *prune, "--yes", status=1)
     assert outcomes(results) == {"p-stays": "unchanged", "p-new": "created", str(mine / "broken.yaml"): "faulty"}
     assert "p-goes" in existing(server), "its file may be the faulty one"

@@ -142,8 +142,8 @@ def test_the_stream_of_all_runs_misses_nothing_between_connections(server: Millr
 
 def test_streams_are_resumed_after_the_server_was_killed(tmp_path: Path) -> None:
     server = MillraceProcess(tmp_path / "home")
-    server.start()
     try:
+        server.start()
         with server.client() as client:
             for body in (QUICK, HOLD):
                 create_workflow(client, body)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -22,6 +23,27 @@ def server(tmp_path: Path) -> Iterator[MillraceProcess]:
     process.start()
     yield process
     process.kill()
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> MillraceProcess:
+    """An installation whose server does not run."""
+    process = MillraceProcess(tmp_path_factory.mktemp("stopped") / "home", MILLRACE_APPLY_EXAMPLES="false")
+    process.start()
+    assert process.stop() == 0
+    return process
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an installation with a finished run, whose server was killed."""
+    process = MillraceProcess(tmp_path_factory.mktemp("used") / "home", MILLRACE_APPLY_EXAMPLES="false")
+    process.start()
+    with process.client() as client:
+        create_workflow(client, {"name": "changed", "tasks": [{"type": "noop", "id": "a"}]})
+        wait_finished(client, start(client, "changed"))
+    process.kill()
+    return process.home
 
 
 def waiting(folder: Path) -> dict[str, Any]:
@@ -170,24 +192,23 @@ def spoil(file: Path, how: str) -> None:
         ("newer", "9999.*only up to"),
     ],
 )
-def test_what_is_no_backup_is_refused_and_changes_nothing(tmp_path: Path, how: str, reason: str) -> None:
-    home = MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false")
-    home.start()
-    assert home.stop() == 0
-    place, file = home.home / "millrace.db", tmp_path / "backup.db"
-    home.millrace("db", "backup", str(file))
+def test_what_is_no_backup_is_refused_and_changes_nothing(
+    stopped: MillraceProcess, tmp_path: Path, how: str, reason: str
+) -> None:
+    place, file = stopped.home / "millrace.db", tmp_path / "backup.db"
+    stopped.millrace("db", "backup", str(file))
     before = place.read_bytes()
     spoil(file, how)
 
-    refused = home.millrace("db", "restore", str(file), check=False)
+    refused = stopped.millrace("db", "restore", str(file), check=False)
     assert refused.returncode == 2
     assert "when it was made; it is not restored" in refused.stderr, "its checksum is beside it"
     file.with_name("backup.db.sha256").unlink()
-    refused = home.millrace("db", "restore", str(file), check=False)
+    refused = stopped.millrace("db", "restore", str(file), check=False)
     assert refused.returncode == 2
     assert re.search(reason, refused.stderr), refused.stderr
     assert place.read_bytes() == before
-    assert sorted(place.name for place in home.home.glob("*millrace.db*")) == ["millrace.db", "millrace.db.lock"]
+    assert sorted(place.name for place in stopped.home.glob("*millrace.db*")) == ["millrace.db", "millrace.db.lock"]
 
 
 def test_the_way_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
@@ -230,13 +251,9 @@ def test_the_way_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
         ("delete from workflows", "database_damaged"),
     ],
 )
-def test_the_check_finds_what_was_changed_by_hand(tmp_path: Path, statement: str, code: str) -> None:
-    home = MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false")
-    home.start()
-    with home.client() as client:
-        create_workflow(client, {"name": "changed", "tasks": [{"type": "noop", "id": "a"}]})
-        wait_finished(client, start(client, "changed"))
-    home.kill()
+def test_the_check_finds_what_was_changed_by_hand(used: Path, tmp_path: Path, statement: str, code: str) -> None:
+    home = MillraceProcess(tmp_path / "home")
+    shutil.copytree(used, home.home)
     with closing(sqlite3.connect(home.home / "millrace.db")) as raw, raw:
         raw.execute(statement)
     found = home.millrace("db", "check", check=False)

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from millrace.api.create import create_app
+from millrace.app.adapters import Adapters
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.container import Container, build_container
@@ -190,23 +191,27 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
     )
     await store.register(Incarnation(worker.incarnation_id, "test", 1, ("default",), 16), 60 * SECOND, sole=True)
     container = build_container(
-        settings=settings,
-        database=database,
-        file=database,
-        objects=objects,
-        store=store,
-        engine=engine,
-        plans=plans,
-        evaluator=CelEvaluator(),
-        runners=runners,
-        bus=bus,
-        clock=clock,
-        ids=ids,
-        vault=vault,
-        masker=masker,
-        secrets=secrets,
-        connections=connections,
-        doctor=no_problems,
+        Adapters(
+            settings=settings,
+            clock=clock,
+            ids=ids,
+            bus=bus,
+            database=database,
+            file=database,
+            objects=objects,
+            payloads=payloads,
+            store=store,
+            plans=plans,
+            evaluator=CelEvaluator(),
+            engine=engine,
+            runners=runners,
+            vault=vault,
+            masker=masker,
+            secrets=secrets,
+            connections=connections,
+            mailer=None,
+            doctor=no_problems,
+        )
     )
     key = await ensure_first_admin(database, clock, ids, home) or (home / KEY_FILE).read_text()
     async with AsyncExitStack() as stack:

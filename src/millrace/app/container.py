@@ -1,10 +1,9 @@
 """What the API works with, in one frozen object: `bootstrap` makes the adapters, `build_container` the use cases."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from millrace.app.adapters import Adapters, Doctor
 from millrace.app.artifacts.commands import ArtifactCommands
-from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.backups import Backups
 from millrace.app.connections.commands import ConnectionCommands
 from millrace.app.connections.queries import ConnectionQueries
@@ -14,7 +13,6 @@ from millrace.app.events.queries import EventQueries
 from millrace.app.histories.following import Followers
 from millrace.app.histories.queries import HistoryQueries
 from millrace.app.operations.operations import Operations
-from millrace.app.plans import StoredPlans
 from millrace.app.retention.cleaning import Retention
 from millrace.app.retention.policy import policy_of
 from millrace.app.retention.queries import RetentionQueries
@@ -39,27 +37,11 @@ from millrace.app.workflows.queries import WorkflowQueries
 from millrace.app.workflows.tasks import WorkflowTasks
 from millrace.app.workflows.writing import WorkflowWriter
 from millrace.auth.authentication import Authenticator
-from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import SecretChain
-from millrace.auth.vault.vault import Vault
 from millrace.config import Settings
-from millrace.core.values import JsonObject
-from millrace.engine.engine import Engine
-from millrace.ports.bus import Bus
-from millrace.ports.clock import Clock
-from millrace.ports.connections import Connections
 from millrace.ports.database import Database, DatabaseFile
-from millrace.ports.evaluator import Evaluator
-from millrace.ports.ids import Ids
-from millrace.ports.mail import Mailer
-from millrace.ports.objects import ObjectStore
 from millrace.ports.runner import RunnerRegistry
-from millrace.ports.store import Store
 from millrace.ports.trigger import TriggerTypes
 from millrace.triggers.registry import TRIGGER_TYPES
-
-Doctor = Callable[[], Awaitable[JsonObject]]
-"""Checks the database: `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,47 +82,26 @@ class Container:
     doctor: Doctor
 
 
-def build_container(
-    *,
-    settings: Settings,
-    database: Database,
-    file: DatabaseFile,
-    objects: ObjectStore,
-    store: Store,
-    engine: Engine,
-    plans: StoredPlans,
-    evaluator: Evaluator,
-    runners: RunnerRegistry,
-    bus: Bus,
-    clock: Clock,
-    ids: Ids,
-    vault: Vault,
-    masker: SecretMasker,
-    secrets: SecretChain,
-    connections: Connections,
-    doctor: Doctor,
-    mailer: Mailer | None = None,
-) -> Container:
-    """Make the use cases over adapters that exist. `plans` is the object that the engine was given, too."""
-    catalog = Catalog(database)
-    payloads = StoredPayloads(objects, settings.max_row_bytes)
-    maker = RunMaker(evaluator, clock, ids)
-    run_starter = RunStarter(database, engine, plans, catalog, clock, maker, payloads)
-    run_queries = RunQueries(database, plans, clock, settings.task_limits, payloads)
-    run_repeater = RunRepeater(database, plans, catalog, maker, run_starter, payloads)
-    run_control = RunControl(database, store, engine, ids, catalog, run_queries)
-    schedules = Schedules(settings.scheduler_timezone)
-    connection_queries = ConnectionQueries(database)
-    drafts = Drafts(runners, TRIGGER_TYPES)
+def build_container(a: Adapters) -> Container:
+    """Make the use cases over adapters that exist."""
+    settings, database, clock, ids = a.settings, a.database, a.clock, a.ids
+    catalog, schedules = Catalog(database), Schedules(settings.scheduler_timezone)
+    maker = RunMaker(a.evaluator, clock, ids)
+    run_starter = RunStarter(database, a.engine, a.plans, catalog, clock, maker, a.payloads)
+    run_queries = RunQueries(database, a.plans, clock, settings.task_limits, a.payloads)
+    run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads)
+    run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries)
+    drafts = Drafts(a.runners, TRIGGER_TYPES)
     writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
     policy = policy_of(settings)
-    retention = Retention(database, file, clock, ids, policy)
+    retention = Retention(database, a.file, clock, ids, policy)
+    connection_queries = ConnectionQueries(database)
     return Container(
         settings=settings,
         database=database,
-        file=file,
-        runners=runners,
+        file=a.file,
+        runners=a.runners,
         authenticator=Authenticator(database, clock, ids),
         workflow_commands=workflow_commands,
         workflow_lifecycle=WorkflowLifecycle(database, drafts, writer, workflow_commands),
@@ -152,8 +113,8 @@ def build_container(
         run_control=run_control,
         operations=Operations(database, run_control, run_repeater, clock, ids),
         run_queries=run_queries,
-        histories=HistoryQueries(database, bus, clock),
-        followers=Followers(database, bus),
+        histories=HistoryQueries(database, a.bus, clock),
+        followers=Followers(database, a.bus),
         schedules=schedules,
         trigger_commands=TriggerCommands(database, schedules),
         trigger_queries=TriggerQueries(database, schedules),
@@ -161,14 +122,14 @@ def build_container(
         trigger_previews=Previews(database, clock, settings.scheduler_timezone),
         event_queries=EventQueries(database),
         worker_queries=WorkerQueries(database),
-        artifacts=ArtifactCommands(database, objects, clock, ids, largest=settings.max_artifact_bytes),
-        backups=Backups(file, clock),
+        artifacts=ArtifactCommands(database, a.objects, clock, ids, largest=settings.max_artifact_bytes),
+        backups=Backups(a.file, clock),
         retention=retention,
         retention_queries=RetentionQueries(database, clock, policy, retention),
-        secret_commands=SecretCommands(database, clock, vault, masker, secrets),
-        secret_queries=SecretQueries(database, secrets),
-        connection_commands=ConnectionCommands(database, clock, vault, masker),
+        secret_commands=SecretCommands(database, clock, a.vault, a.masker, a.secrets),
+        secret_queries=SecretQueries(database, a.secrets),
+        connection_commands=ConnectionCommands(database, clock, a.vault, a.masker),
         connection_queries=connection_queries,
-        connection_tester=ConnectionTester(connection_queries, connections, runners, mailer, masker),
-        doctor=doctor,
+        connection_tester=ConnectionTester(connection_queries, a.connections, a.runners, a.mailer, a.masker),
+        doctor=a.doctor,
     )

@@ -7,8 +7,8 @@ validation  everything else that can be wrong, found at once
 stored      the result                                 compiling   -> core.plan
 """
 
+from millrace.core.durations import parse_duration
 from millrace.definition.compiling import compile_plan
-from millrace.definition.durations import parse_duration
 from millrace.definition.faults import InvalidDefinition
 from millrace.definition.hashing import content_hash
 from millrace.definition.inputs import validate_input

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from millrace.core.durations import parse_duration
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
 from millrace.core.values import Duration, JsonObject, JsonValue
-from millrace.definition.durations import parse_duration
 from millrace.definition.expressions.check import CheckedExpression, check_templates
 from millrace.definition.expressions.templates import has_expressions, parse_template, templates_in
 from millrace.definition.graph import needs_of

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from millrace.core import durations
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule
-from millrace.definition import durations
 from millrace.definition.names import LONGEST_TASK_ID, NO_TASK_ID, is_task_id, task_id_from
 
 MOST_TASKS = 10_000

@@ -40,14 +40,23 @@ class Contents:
     """Secrets and connections that can be read only with the key they were encrypted with."""
 
 
-def copy(database: Path, place: Path) -> None:
-    """Copy the database as it is now, in one reading transaction, and check the copy. Raises `CopyFailed`."""
+def copy_of_used(database: Path, place: Path) -> None:
+    """Copy a database that this process is working with. Raises `CopyFailed`."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=10)) as source:
+            copy(source, place)
+    except sqlite3.Error as error:
+        raise CopyFailed(f"the database {database} cannot be read: {error}") from None
+
+
+def copy(source: sqlite3.Connection, place: Path) -> None:
+    """Copy a database as it is now, in one reading transaction, and check the copy. Raises `CopyFailed`."""
     try:
         os.close(os.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise CopyFailed(f"the copy {place} cannot be written: {error.strerror}") from None
     try:
-        with closing(_reading(database)) as source, closing(sqlite3.connect(place)) as target:
+        with closing(sqlite3.connect(place)) as target:
             source.backup(target)
             # One file instead of a database with a log.
             target.execute("pragma journal_mode = delete")
@@ -177,10 +186,6 @@ def _count(raw: sqlite3.Connection, table: str, condition: str = "true") -> int:
         return 0  # It came with a later schema.
     (count,) = raw.execute(f"select count(*) from {table} where {condition}").fetchone()  # noqa: S608 - our own words
     return int(count)
-
-
-def _reading(database: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=10)
 
 
 def _untouched(place: Path) -> sqlite3.Connection:

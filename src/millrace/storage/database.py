@@ -25,7 +25,7 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from millrace.ports.clock import Clock
 from millrace.ports.database import Trouble
 from millrace.ports.store import StoreUnavailable
-from millrace.storage.backup import copy
+from millrace.storage.backup import copy_of_used
 from millrace.storage.lock import DatabaseLock
 
 logger = logging.getLogger(__name__)
@@ -184,7 +184,7 @@ class SqliteDatabase:
 
     async def copy_to(self, place: Path) -> None:
         self._require_open()
-        await asyncio.to_thread(copy, self.path, place)
+        await asyncio.to_thread(copy_of_used, self.path, place)
 
     async def _read(self, readers: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         self._require_open()

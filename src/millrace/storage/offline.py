@@ -65,7 +65,7 @@ def downgrade(database: Path, target: str | None, *, stamp: str, confirmed: bool
                 "say --yes to do it, a copy of the database is made first"
             )
         aside = database.with_name(f"{database.name}.before-downgrade-{stamp}")
-        copy(database, aside)
+        copy(raw, aside)
         schema.downgrade(raw, after)
         return before, after, aside
 
@@ -80,8 +80,8 @@ def revision(database: Path) -> str | None:
 
 def backup(database: Path, place: Path) -> None:
     """Raises `CopyFailed`, too."""
-    with locked(database):
-        copy(database, place)
+    with locked(database), closing(_writing(database)) as raw:
+        copy(raw, place)
 
 
 def check(database: Path, clock: Clock) -> JsonObject:

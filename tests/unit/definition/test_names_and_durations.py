@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from millrace.core.durations import duration_text, parse_duration
 from millrace.core.values import SECOND
 from millrace.definition import slugify
-from millrace.definition.durations import duration_text, parse_duration
 from millrace.definition.names import is_task_id, task_id_from
 
 

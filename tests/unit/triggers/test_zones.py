@@ -9,7 +9,7 @@ from zoneinfo import TZPATH
 
 import pytest
 
-from millrace.triggers.zones import DAY, PROBE, Zone, zone_names
+from millrace.triggers.zones import AHEAD, DAY, PROBE, Zone, zone_names
 
 LONG_AGO, RECENT, LAST = -3_155_673_600, 1_388_534_400, 2_145_916_800
 """1870, 2014 and 2038: the tables say what was and what is decided; what follows is a rule, the same each year."""
@@ -89,3 +89,18 @@ def test_stretches_lie_side_by_side_whatever_is_asked_first(name: str) -> None:
         stretch = forth.stretch(moment)
         assert stretch.start <= moment < stretch.end
         assert stretch.offset == back.stretch(moment).offset
+
+
+AUTUMN = 1_792_890_000
+"""25 October 2026, 01:00 UTC: the clocks of Berlin go back from 03:00 to 02:00."""
+
+
+@pytest.mark.parametrize("asked_first", [AUTUMN - AHEAD - 600, AUTUMN - AHEAD + 600, AUTUMN + AHEAD - 600])
+def test_a_change_near_the_end_of_what_is_known_is_seen(asked_first: int) -> None:
+    zone = Zone("Europe/Berlin")
+    zone.stretch(asked_first)
+    before, after = zone.stretch(AUTUMN - 1200), zone.stretch(AUTUMN + 1200)
+    assert (before.offset, before.end, before.after) == (7200, AUTUMN, 3600)
+    assert (after.before, after.start, after.offset) == (7200, AUTUMN, 3600)
+    assert before.shown_twice(AUTUMN - 1200 + 7200)
+    assert after.shown_twice(AUTUMN + 1200 + 3600)

@@ -14,9 +14,9 @@ from millrace.app.artifacts.commands import UploadRequest
 from millrace.app.artifacts.repository import ArtifactFilter
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.core.durations import PERIOD_REMEDY, parse_period
 from millrace.core.errors import Fault, InvalidRequest, Unreadable
 from millrace.core.values import Duration
-from millrace.definition.durations import PERIOD_REMEDY, parse_period
 from millrace.ports.artifacts import ANY_BYTES
 
 router = APIRouter(tags=["artifacts"])

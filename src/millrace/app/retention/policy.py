@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from millrace.config import Settings
+from millrace.core.durations import parse_period
 from millrace.core.values import Duration, Instant
-from millrace.definition.durations import parse_period
 
 
 @dataclass(frozen=True, slots=True)

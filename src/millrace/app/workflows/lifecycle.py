@@ -38,15 +38,17 @@ class WorkflowLifecycle:
 
     async def enable(self, reference: str, *, by: str, if_match: IfMatch | None = None) -> tuple[JsonObject, str]:
         """Make it active. Its newest version is deployed if none is, so that there is something to start."""
+        chosen: list[VersionRow] = []
 
         async def decide(current: Current) -> Change:
             workflow = replace(current.workflow, status="active")
             if workflow.deployed_version is None:
+                chosen[:] = [current.version]
                 await self._check(current.workflow, current.version)
                 workflow = replace(workflow, deployed_version=current.version.number)
             return Change(workflow, current.version)
 
-        return _shown(await self._writer.change(reference, decide, by=by, if_match=if_match))
+        return _shown(await self._recorded("deploy", chosen, reference, decide, by, if_match))
 
     async def disable(self, reference: str, *, by: str, if_match: IfMatch | None = None) -> tuple[JsonObject, str]:
         """Pause it: its triggers are silent, explicit starts still work."""

@@ -1,0 +1,50 @@
+"""What the use cases stand on, in one frozen object: made by the composition root, and by tests."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from millrace.app.artifacts.payloads import StoredPayloads
+from millrace.app.plans import StoredPlans
+from millrace.auth.masking import SecretMasker
+from millrace.auth.secrets import SecretChain
+from millrace.auth.vault.vault import Vault
+from millrace.config import Settings
+from millrace.core.values import JsonObject
+from millrace.engine.engine import Engine
+from millrace.ports.bus import Bus
+from millrace.ports.clock import Clock
+from millrace.ports.connections import Connections
+from millrace.ports.database import Database, DatabaseFile
+from millrace.ports.evaluator import Evaluator
+from millrace.ports.ids import Ids
+from millrace.ports.mail import Mailer
+from millrace.ports.objects import ObjectStore
+from millrace.ports.runner import RunnerRegistry
+from millrace.ports.store import Store
+
+Doctor = Callable[[], Awaitable[JsonObject]]
+"""Checks the database: `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    settings: Settings
+    clock: Clock
+    ids: Ids
+    bus: Bus
+    database: Database
+    file: DatabaseFile
+    objects: ObjectStore
+    payloads: StoredPayloads
+    store: Store
+    plans: StoredPlans
+    """The object that the engine was given, too."""
+    evaluator: Evaluator
+    engine: Engine
+    runners: RunnerRegistry
+    vault: Vault
+    masker: SecretMasker
+    secrets: SecretChain
+    connections: Connections
+    mailer: Mailer | None
+    doctor: Doctor
