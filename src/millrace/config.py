@@ -253,7 +253,7 @@ class Settings(BaseSettings):
     @field_validator("scheduler_timezone")
     @classmethod
     def _known_timezone(cls, name: str) -> str:
-        if name not in available_timezones() or name == "localtime":
+        if name not in available_timezones() or name in ("localtime", "posixrules", "Factory"):
             raise ValueError("there is no such time zone; write an IANA name such as Europe/Berlin or UTC")
         return name
 

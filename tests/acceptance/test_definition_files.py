@@ -203,7 +203,7 @@ def test_export_and_apply_change_nothing_whatever_the_names_are(server: Millrace
 
 def test_what_was_exported_makes_the_same_workflows_anew(server: MillraceProcess, tmp_path: Path) -> None:
     states = {
-        "e-active": {"version_tag": "1.0", "owner": "ada"},
+        "e-active": {"version_tag": "1.0", "owner": "grace"},
         "e-draft": {"status": "draft"},
         "e-paused": {"status": "paused"},
         "e-kept": {"deploy": False},

@@ -44,6 +44,7 @@ def _document(app: FastAPI, definition: dict[str, Any]) -> dict[str, Any]:
         "description": "A problem document",
         "content": {"application/problem+json": {"schema": {"$ref": f"{COMPONENTS}Problem"}}},
     }
+    document["paths"] = _relocated(_hoisted(document["paths"], schemas))
     for path, item in document["paths"].items():
         for operation in item.values():
             responses = operation["responses"]
@@ -59,6 +60,14 @@ def _definition(runners: RunnerRegistry, trigger_types: TriggerTypes) -> dict[st
     parts = schema.pop("$defs", {})
     schema.pop("$schema", None)
     return {**parts, "Definition": schema}
+
+
+def _hoisted(value: Any, schemas: dict[str, Any]) -> Any:
+    """`value` without the parts that schemas of bodies bring along: these join the components."""
+    if isinstance(value, dict):
+        schemas.update(_relocated(value.get("$defs", {})))
+        return {key: _hoisted(item, schemas) for key, item in value.items() if key != "$defs"}
+    return [_hoisted(item, schemas) for item in value] if isinstance(value, list) else value
 
 
 def _relocated(value: Any) -> Any:

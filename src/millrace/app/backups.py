@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,14 +51,13 @@ class Backups:
         async with self._making:
             self._require_room()
             place = self._file.path.with_name(f".{self._file.path.name}.backup")
-            place.unlink(missing_ok=True)
             try:
-                await self._file.copy_to(place)
-                size, sha256, file = await asyncio.to_thread(_opened, place)
-            except CopyFailed as error:
-                raise Unavailable("backup_failed", str(error)) from None
-            finally:
+                # One of a server that was killed may be there still.
                 place.unlink(missing_ok=True)
+                await self._file.copy_to(place)
+                size, sha256, file = await asyncio.to_thread(_opened_and_unlinked, place)
+            except (CopyFailed, OSError) as error:
+                raise Unavailable("backup_failed", f"there is no backup: {error}") from None
         made_at = datetime.fromtimestamp(self._clock.now() / SECOND, UTC)
         return Backup(f"millrace-{made_at:%Y%m%dT%H%M%SZ}.db", size, sha256, file)
 
@@ -73,10 +72,11 @@ class Backups:
             )
 
 
-def _opened(place: Path) -> tuple[int, str, BinaryIO]:
-    file = place.open("rb")
-    try:
-        return place.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest(), file
-    except BaseException:
-        file.close()
-        raise
+def _opened_and_unlinked(place: Path) -> tuple[int, str, BinaryIO]:
+    """The file goes with the last who has it open, however that ends."""
+    with ExitStack() as undo:
+        file = undo.enter_context(place.open("rb"))
+        place.unlink()
+        size, sha256 = os.fstat(file.fileno()).st_size, hashlib.file_digest(file, "sha256").hexdigest()
+        undo.pop_all()
+        return size, sha256, file

@@ -184,9 +184,9 @@ def _tell_what_else(found: Any) -> None:
     if found.encrypted:
         typer.echo(
             f"{found.encrypted} secrets and connections in it can be read only with the encryption key "
-            f"({settings.home / 'encryption-key'}), which is not in the backup"
+            f"({settings.encryption_key_file or settings.home / 'encryption-key'}), which is not in the backup"
         )
-    typer.echo(f"files of artifacts are not in the backup: {settings.artifacts_dir}")
+    typer.echo(f"artifacts and large inputs and outputs are not in the backup: {settings.artifacts_dir}")
 
 
 # --- where, and what went wrong ---------------------------------------------------------------------------------------

@@ -45,15 +45,19 @@ def _place(config: JsonObject, error: ErrorDetails) -> Place:
     """The location in what the user wrote: pydantic's own also names the members of unions."""
     place: list[int | str] = []
     value: JsonValue = config
+    there = False
     for key in error["loc"]:
+        there = True
         if isinstance(value, dict) and key in value:
             value = value[str(key)]
         elif isinstance(value, list) and isinstance(key, int) and key < len(value):
             value = value[key]
         else:
+            there = False
             continue
         place.append(key)
-    return (*place, error["loc"][-1]) if error["type"] == "missing" else tuple(place)
+    missing = error["type"] == "missing" and not there
+    return (*place, error["loc"][-1]) if missing else tuple(place)
 
 
 def _may_change(config: JsonObject, place: Place, errors: list[ErrorDetails]) -> bool:

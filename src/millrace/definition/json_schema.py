@@ -43,7 +43,7 @@ def _config_of(
     for part, schema in own.pop("$defs", {}).items():
         parts[f"{prefix}.{part}"] = adapted(schema)
     parts[prefix] = adapted(own)
-    required = ["config"] if own.get("required") else []
+    required = ["config"] if own.get("required") or own.get("anyOf") else []
     return {
         "if": {"properties": {"type": {"const": name}}},
         "then": {"properties": {"config": {"$ref": f"#/$defs/{prefix}"}}, "required": required},

@@ -38,9 +38,6 @@ LIMITS = {
 }
 """Where an error says its limit, and how it is said."""
 
-SELDOM = frozenset({"skip", "cancel_oldest", "cancel_newest"})
-"""Other answers to `when_full`, known and not there yet."""
-
 
 def read_structure(raw: JsonObject, faults: FaultList) -> Canonical | None:
     """The definition as a model, or `None` and a fault for each thing wrong with its shape."""
@@ -104,9 +101,6 @@ def add_fault(
 
 def _no_choice(faults: FaultList, path: str, name: str, given: object, expected: str) -> None:
     """Tell that a value is none of those there are; pydantic lists them as `'a', 'b' or 'c'`."""
-    if name == "when_full" and isinstance(given, str) and given in SELDOM:
-        faults.add(path, "not_supported", f"when_full: {given} is not supported yet", "write queue, or leave it out")
-        return
     choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
     guess = meant(given, choices) if isinstance(given, str) else ""
     faults.add(path, "value", f"{name} cannot be {shown(given)}{guess}", f"write one of {', '.join(choices)}")

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject
@@ -35,7 +36,9 @@ ALLOWED_TARGETS = "MILLRACE_HTTP_ALLOWED_TARGETS"
 class DatabaseConfig(BaseModel):
     """SQL on SQLite, PostgreSQL, MySQL or MariaDB."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"anyOf": [{"required": ["connection_string"]}, {"required": ["connection"]}]}
+    )
 
     connection: str | None = Field(
         default=None, min_length=1, description="Name of a connection, instead of `connection_string`."
@@ -43,6 +46,7 @@ class DatabaseConfig(BaseModel):
     connection_string: str | None = Field(
         default=None,
         min_length=1,
+        validate_default=True,
         description="`sqlite:///PATH`, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` or `mysql://…` (`mariadb://…`). "
         "Options: sslmode, connect_timeout, application_name.",
     )
@@ -79,11 +83,15 @@ class DatabaseConfig(BaseModel):
     )
     read_only: bool = Field(default=False, description="Refuse every change: the database itself sees to it.")
 
-    @model_validator(mode="after")
-    def _one_database(self) -> "DatabaseConfig":
-        if (self.connection is None) == (self.connection_string is None):
-            raise ValueError("give exactly one of connection and connection_string")
-        return self
+    @field_validator("connection_string")
+    @classmethod
+    def _one_database(cls, text: str | None, info: ValidationInfo) -> str | None:
+        # A connection that is faulty itself is told by itself.
+        if text is None and "connection" in info.data and info.data["connection"] is None:
+            raise PydanticCustomError("missing", "Field required")
+        if text is not None and info.data.get("connection") is not None:
+            raise ValueError("give connection or connection_string, not both")
+        return text
 
     @property
     def source(self) -> str:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue
@@ -76,15 +77,18 @@ class Body(BaseModel):
 
 
 class HttpConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    url: str = Field(
-        default="",
-        description="http:// or https:// address; with `connection` what comes behind its address, such as /orders.",
-        examples=["https://api.example.com/v1"],
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"anyOf": [{"required": ["url"]}, {"required": ["connection"]}]}
     )
+
     connection: str | None = Field(
         default=None, min_length=1, description="Name of a connection that has the address and how to sign in."
+    )
+    url: str = Field(
+        default="",
+        validate_default=True,
+        description="http:// or https:// address; with `connection` what comes behind its address, such as /orders.",
+        examples=["https://api.example.com/v1"],
     )
     method: Annotated[Method, WithJsonSchema(METHOD_SCHEMA)] = Field(default="GET", description="GET, POST, …")
     headers: dict[str, Any] = Field(default_factory=dict, description="Headers of the request.")
@@ -151,10 +155,16 @@ class HttpConfig(BaseModel):
             raise ValueError(f"max_bytes is at most {LARGEST_ANSWER} unless the response is a file")
         return self
 
+    @field_validator("url")
+    @classmethod
+    def _some_server(cls, url: str, info: ValidationInfo) -> str:
+        # A connection that is faulty itself is told by itself.
+        if not url and "connection" in info.data and info.data["connection"] is None:
+            raise PydanticCustomError("missing", "Field required")
+        return url
+
     @model_validator(mode="after")
     def _one_server(self) -> "HttpConfig":
-        if self.connection is None and not self.url:
-            raise ValueError("give url or connection")
         if self.connection is not None and not is_relative(self.url):
             raise ValueError("with connection the url names no server: write the path that comes behind its address")
         if self.connection is not None and self.auth is not None:

@@ -9,7 +9,8 @@ from millrace.core.durations import REMEDY, UNITS, duration_text, parse_duration
 from millrace.core.values import Duration
 from millrace.triggers.cron import CronSchedule, Gap, Overlap
 from millrace.triggers.faults import InvalidSchedule
-from millrace.triggers.fields import LONGEST_EXPRESSION, read_expression
+from millrace.triggers.fields import LONGEST_EXPRESSION
+from millrace.triggers.wall import wall_clock
 from millrace.triggers.zones import zone_of
 
 CatchUpPolicy: TypeAlias = Literal["none", "latest", "all"]
@@ -20,7 +21,7 @@ MOST_CAUGHT_UP = 1000
 
 def _expression(text: str) -> str:
     try:
-        read_expression(text)
+        wall_clock(text)
     except InvalidSchedule as error:
         raise _custom(error) from None
     return text

@@ -7,6 +7,7 @@ times. Where the hour has a `*` or a step, the schedule follows the clocks as th
 time that is named, twice if they show it twice, and never if they do not show it.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -105,11 +106,9 @@ class CronSchedule:
         span = SHORTEST_LOOK_BACK
         while True:
             start = max(after, until - span)
-            last = None
-            for last in self._following(start, until):  # noqa: B007 - the last one is what is wanted
-                pass
-            if last is not None or start == after:
-                return last
+            found = deque(self._following(start, until), maxlen=1)
+            if found or start == after:
+                return found[0] if found else None
             span *= 4
 
     def clock_changes(self, after: Instant, until: Instant) -> list[ClockChange]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
 
+from millrace.triggers.faults import InvalidSchedule
 from millrace.triggers.fields import Times, read_expression
 
 DAY = 86_400
@@ -88,8 +89,12 @@ class WallClock:
 
 @lru_cache(maxsize=4096)
 def wall_clock(expression: str) -> WallClock:
-    """Raises `InvalidSchedule`. Few schedules are written in many ways, so those of many triggers are shared."""
-    return WallClock(read_expression(expression))
+    """Raises `InvalidSchedule`, also if no day is ever named. Many triggers have the same expression: it is shared."""
+    clock = WallClock(read_expression(expression))
+    if clock.first_from(0) is None:
+        remedy = "leave day of month or day of week at *"
+        raise InvalidSchedule("expression", "it never fires: no day of a month is also that day of the week", remedy)
+    return clock
 
 
 def _length(year: int, month: int) -> int:

@@ -100,12 +100,32 @@ async def test_each_role_may_do_what_its_permissions_say(millrace: Installation,
 
 def test_the_table_of_roles() -> None:
     shown = {role: sorted(permission.value for permission in PERMISSIONS[role]) for role in Role}
-    assert shown[Role.VIEWER] == ["run:read", "workflow:read"]
-    assert shown[Role.OPERATOR] == [
-        "doctor:read", "run:control", "run:read", "run:start", "worker:read", "workflow:read"
-    ]  # fmt: skip
-    assert shown[Role.DEVELOPER] == sorted([*shown[Role.OPERATOR], "workflow:write"])
-    assert shown[Role.ADMIN] == sorted(permission.value for permission in Permission)
+    more = [
+        ("artifact:read", "event:read", "run:read", "trigger:read", "workflow:read"),
+        (
+            "artifact:upload",
+            "doctor:read",
+            "retention:read",
+            "run:control",
+            "run:start",
+            "trigger:control",
+            "worker:read",
+        ),
+        ("artifact:delete", "connection:read", "connection:test", "secret:read", "workflow:write"),
+        (
+            "connection:write",
+            "database:backup",
+            "encryption_key:rotate",
+            "retention:run",
+            "secret:write",
+            "settings:read",
+        ),
+    ]
+    having: list[str] = []
+    for role, added in zip((Role.VIEWER, Role.OPERATOR, Role.DEVELOPER, Role.ADMIN), more, strict=True):
+        having = sorted([*having, *added])
+        assert shown[role] == having
+    assert having == sorted(permission.value for permission in Permission)
 
 
 async def test_a_key_works_as_a_bearer_token_too(millrace: Installation) -> None:

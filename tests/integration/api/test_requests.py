@@ -106,8 +106,8 @@ BAD = [
     ("GET", "/api/v1/runs?created_after=2026-01-01T00:00:00", b"", JSON, 422),
     ("GET", "/api/v1/runs/nothing", b"", JSON, 404),
     ("GET", "/api/v1/runs/nothing/logs?wait_seconds=99", b"", JSON, 422),
-    ("GET", f"{W}/target/versions/one", b"", JSON, 422),
-    ("GET", f"{W}/target/versions/{10**30}", b"", JSON, 422),
+    ("GET", f"{W}/target/versions/one", b"", JSON, 404),
+    ("GET", f"{W}/target/versions/{10**30}", b"", JSON, 404),
     ("GET", "/api/v1/nothing", b"", JSON, 404),
     ("GET", "/nothing", b"", JSON, 404),
     ("PUT", "/api/v1/runs", b"", JSON, 405),
@@ -198,7 +198,7 @@ async def test_what_the_installation_says_about_itself(api: httpx2.AsyncClient) 
     assert (await api.get("/health")).json() == {"status": "ok"}
     assert (await api.get("/health/ready")).json() == {"status": "ready"}
     types = (await api.get("/api/v1/task-types")).json()["items"]
-    assert [kind["type"] for kind in types] == ["echo", "fail", "hold"]
+    assert [kind["type"] for kind in types] == ["echo", "fail", "hold", "read", "write"]
     assert types[0]["config_schema"]["properties"]["value"] is not None
     assert (await api.get("/api/v1/doctor")).json() == {"checks": 1, "problems": []}
     settings = {item["name"]: item for item in (await api.get("/api/v1/settings")).json()["items"]}

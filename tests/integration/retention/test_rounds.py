@@ -129,10 +129,10 @@ async def test_no_write_is_large_however_large_a_run_is(millrace: Installation, 
 async def test_what_is_due_is_found_by_indexes(millrace: Installation) -> None:
     values = {"workflow": "w", "after": "a", "bound": "b", "cutoff": 1, "limit": 10, "run": "r"}
     statements = {
-        "families": (repository.window_query(payloads=False), {"ix_runs_workflow_id_id", "ix_runs_root_run_id"}),
-        "payloads": (repository.window_query(payloads=True), {"ix_runs_workflow_id_id", "ix_runs_root_run_id"}),
-        "firings": (repository.old_firings(), {"ix_firings_workflow_id_id"}),
-        "events": (repository.old_events(), set()),
+        "families": (repository.WINDOW[False], {"ix_runs_workflow_id_id", "ix_runs_root_run_id"}),
+        "payloads": (repository.WINDOW[True], {"ix_runs_workflow_id_id", "ix_runs_root_run_id"}),
+        "firings": (repository.OLD_FIRINGS, {"ix_firings_workflow_id_id"}),
+        "events": (repository.OLD_EVENTS, set()),
     }  # fmt: skip
 
     def plans(connection: Connection) -> dict[str, list[str]]:
@@ -188,6 +188,16 @@ async def test_the_file_gets_smaller_again_and_its_log_stays_small(millrace: Ins
         lambda connection: connection.exec_driver_sql("pragma integrity_check").scalars().all()
     )
     assert check == ["ok"]
+
+
+async def test_space_is_given_back_many_pages_at_a_time(millrace: Installation) -> None:
+    for statement in ("create table ballast (x)", "insert into ballast values (zeroblob(819200))"):
+        await millrace.database.submit(lambda raw, statement=statement: raw.execute(statement).rowcount)
+    await millrace.database.submit(lambda raw: raw.execute("drop table ballast").rowcount)
+    before = await millrace.database.free_pages()
+    assert before >= 200
+    await millrace.database.give_back(50)
+    assert await millrace.database.free_pages() == before - 50
 
 
 async def test_a_round_begins_by_itself_a_while_after_the_start(millrace: Installation) -> None:

@@ -21,7 +21,7 @@ async def test_jobs_that_wait_are_done_before_the_database_closes(tmp_path: Path
     database = await opened(place)
     waiting = [
         asyncio.ensure_future(
-            database.submit(lambda raw, key=key: raw.execute("insert into limits values (?)", (key,)))
+            database.submit(lambda raw, key=key: raw.execute("insert into limits (key) values (?)", (key,)))
         )
         for key in map(str, range(200))
     ]
@@ -54,7 +54,9 @@ async def test_an_answer_that_nobody_waits_for_any_more_hinders_nothing(tmp_path
     """A request was cancelled while its job was in the writer's queue: the job is done all the same."""
     database = await opened(tmp_path / "millrace.db")
     try:
-        given_up = asyncio.ensure_future(database.submit(lambda raw: raw.execute("insert into limits values ('a')")))
+        given_up = asyncio.ensure_future(
+            database.submit(lambda raw: raw.execute("insert into limits (key) values ('a')"))
+        )
         failing = asyncio.ensure_future(database.submit(lambda raw: raw.execute("no statement")))
         await asyncio.sleep(0)
         given_up.cancel()

@@ -25,7 +25,7 @@ HOLDER = """
     async def main() -> None:
         database = await SqliteDatabase.open(Path(sys.argv[1]), clock=SystemClock())
         for number in range(int(sys.argv[2])):
-            await database.submit(lambda raw: raw.execute("insert into limits values (?)", (f"k{number}",)).rowcount)
+            await database.submit(lambda raw: raw.execute("insert into limits (key) values (?)", (f"k{number}",)).rowcount)
         print("committed", flush=True)
         await asyncio.Event().wait()
 
@@ -90,7 +90,9 @@ async def test_the_log_has_its_size_from_the_beginning_and_keeps_it(tmp_path: Pa
         text = "x" * 2_000
         for number in range(LOG_BYTES // 20_000):
             key = f"{number}-{text}"
-            await database.submit(lambda raw, key=key: raw.execute("insert into limits values (?)", (key,)).rowcount)  # type: ignore[misc]
+            await database.submit(
+                lambda raw, key=key: raw.execute("insert into limits (key) values (?)", (key,)).rowcount
+            )  # type: ignore[misc]
         assert log.stat().st_size <= LOG_BYTES * 1.1
     finally:
         await database.close()
@@ -100,7 +102,7 @@ async def test_the_log_has_its_size_from_the_beginning_and_keeps_it(tmp_path: Pa
 async def test_readers_cannot_write_and_see_what_was_committed_before(tmp_path: Path) -> None:
     database = await open_database(tmp_path / "millrace.db")
     try:
-        await database.submit(lambda raw: raw.execute("insert into limits values ('a')").rowcount)
+        await database.submit(lambda raw: raw.execute("insert into limits (key) values ('a')").rowcount)
         assert await database.read(lambda connection: connection.exec_driver_sql("select key from limits").all()) == [
             ("a",)
         ]
@@ -116,7 +118,7 @@ async def test_a_job_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
 
     def fail(raw: sqlite3.Connection) -> None:
         raw.execute("begin immediate")
-        raw.execute("insert into limits values ('half')")
+        raw.execute("insert into limits (key) values ('half')")
         raise ValueError("in the middle")
 
     try:
@@ -138,7 +140,7 @@ async def test_a_full_disk_is_told_as_such_and_work_goes_on_when_there_is_room(t
     def insert(raw: sqlite3.Connection) -> int:
         raw.execute("begin immediate")
         for number in range(200):
-            raw.execute("insert into limits values (?)", (f"{number}" + "x" * 1_000,))
+            raw.execute("insert into limits (key) values (?)", (f"{number}" + "x" * 1_000,))
         raw.execute("commit")
         return 200
 
@@ -157,7 +159,7 @@ async def test_a_full_disk_is_told_as_such_and_work_goes_on_when_there_is_room(t
 async def test_a_backup_taken_while_it_runs_is_a_whole_database(tmp_path: Path) -> None:
     database = await open_database(tmp_path / "millrace.db")
     try:
-        await database.submit(lambda raw: raw.execute("insert into limits values ('a')").rowcount)
+        await database.submit(lambda raw: raw.execute("insert into limits (key) values ('a')").rowcount)
 
         def copy() -> None:
             source, target = sqlite3.connect(tmp_path / "millrace.db"), sqlite3.connect(tmp_path / "copy.db")

@@ -24,7 +24,7 @@ WRITER = """
 
     def insert(raw):
         raw.execute("begin immediate")
-        raw.executemany("insert into limits values (?)", [(f"{n:05}" + "x" * 200,) for n in range(int(sys.argv[2]))])
+        raw.executemany("insert into limits (key) values (?)", [(f"{n:05}" + "x" * 200,) for n in range(int(sys.argv[2]))])
         raw.execute("commit")
 
     async def main() -> None:
@@ -88,7 +88,7 @@ async def test_a_reader_that_hinders_the_checkpoint_at_start_costs_nothing(tmp_p
         assert count(reader) == ROWS
     try:
         assert await database.submit(count) == ROWS
-        await database.submit(lambda raw: raw.execute("insert into limits values ('one more')").rowcount)
+        await database.submit(lambda raw: raw.execute("insert into limits (key) values ('one more')").rowcount)
     finally:
         await database.close()
     assert await rows_after_opening(place) == ROWS + 1

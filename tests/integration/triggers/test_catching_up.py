@@ -125,6 +125,7 @@ async def test_even_an_edit_in_the_repeated_hour_does_not_fire_twice(kit: Trigge
     await process.deploy(definition(cron("*/10 * * * *")))
     process.schedule()
     await kit.sleep_until("2026-03-01T13:05:00Z")
+    await process.deploy(definition(cron("*/10 * * * *"), description="changed in the hour that comes twice"))
     kit.clock.jump(-HOUR)
     await process.deploy(definition(cron("*/5 * * * *")))
     await kit.sleep_until("2026-03-01T13:12:00Z")

@@ -37,7 +37,7 @@ FAULTS: dict[str, tuple[Any, str, str, str, str]] = {
     "no type": (workflow({"id": "a"}), "tasks[0].type", "missing", "type is missing", "task type"),
     "number as type": (workflow({"id": "a", "type": 5}), "tasks[0].type", "type", "type must be text", "write text"),
     "unknown type": (
-        workflow(task("a", "htttp")), "tasks[0].type", "unknown_type", "did you mean 'http'?", "database, http, log",
+        workflow(task("a", "htttp")), "tasks[0].type", "unknown_type", "did you mean 'http'?", "database, email, http",
     ),
     "bad id": (workflow(task("1 a")), "tasks[0].id", "task_id", "'1 a' is not a task id", "write for example task_1_a"),
     "reserved id": (workflow(task("true")), "tasks[0].id", "task_id", "'true' is not", "none of false, in, null, true"),
@@ -164,7 +164,7 @@ TWENTY = {
     "variables": {"region": "eu"},
     "concurrency": {"limit": 0, "when_full": "skip"},
     "timeout": "soon",
-    "priority": 5,
+    "redact": 5,
     "triggers": [{"type": "crom"}],
     "tasks": [
         {"id": "1a", "type": "noop"},
@@ -185,9 +185,8 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_text() -> None:
         ("labels.a", "type"),
         ("colour", "unknown_field"),
         ("concurrency.limit", "value"),
-        ("concurrency.when_full", "not_supported"),
         ("timeout", "duration"),
-        ("priority", "not_supported"),
+        ("redact", "not_supported"),
         ("triggers[0].type", "value"),
         ("tasks[0].id", "task_id"),
         ("tasks[1].type", "unknown_type"),

@@ -174,7 +174,7 @@ def test_order_indexes_are_sorted_and_may_have_gaps() -> None:
         (listed(step("a", timeout_seconds=0)), "tasks[0].timeout_seconds", "duration", "no time"),
         (listed(step("a", timeout_seconds="x")), "tasks[0].timeout_seconds", "duration", "'x' is not a duration"),
         (listed(step("a", "GRPC")), "tasks[0].task_type", "unknown_type", "there is no task type"),
-        (listed(step("a", "EMAIL")), "tasks[0].task_type", "not_supported", "not supported yet"),
+        (listed(step("a", "APPROVAL")), "tasks[0].task_type", "not_supported", "not supported yet"),
         (listed({**step("a"), "task_type": 5}), "tasks[0].task_type", "type", "task_type must be text, not a number"),
         (listed(step("a"), {"name": "b"}), "tasks[1].task_type", "missing", "task_type is missing"),
         (listed(step("a"), "b"), "tasks[1]", "type", "tasks[1] must be a mapping, not text"),

@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -48,9 +49,15 @@ def test_a_command_of_the_documents_is_one(document: str, line: str) -> None:
         if isinstance(found, TyperGroup):
             context, group = found.make_context(name, [], parent=context, resilient_parsing=True), found
         else:
-            try:
-                found.make_context(name, arguments, parent=context)
-            except typer.BadParameter as error:
-                # The files of the reader are not here.
-                assert "does not exist" in str(error), f"{document}: {line}: {error}"
+            trouble = trouble_with(found, name, arguments, context)
+            # The files of the reader are not here.
+            assert trouble is None or "does not exist" in trouble, f"{document}: {line}: {trouble}"
             return
+
+
+def trouble_with(command: Any, name: str | None, arguments: list[str], context: Any) -> str | None:
+    try:
+        command.make_context(name, arguments, parent=context)
+    except typer.BadParameter as error:
+        return str(error)
+    return None

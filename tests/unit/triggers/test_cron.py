@@ -1,5 +1,6 @@
 """Cron schedules in zones: what becomes of appointments when clocks are changed, in all the ways it was ever done."""
 
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -287,3 +288,17 @@ def test_changes_of_clocks() -> None:
     assert schedule.clock_changes(spring.at, autumn.at) == [autumn]
     assert schedule.clock_changes(spring.at, autumn.at - 1) == []
     assert CronSchedule.parse("@daily", timezone="UTC").clock_changes(0, at("2400-01-01T00:00:00Z")) == []
+
+
+@pytest.mark.parametrize(
+    "expression", ["0 2 * * *", "*/5 * * * *", "30 9 * * MON-FRI", "0 0 L * *", "@yearly", "0 12 29 2 *", "* * * * * *"]
+)
+def test_it_is_quick_enough_for_ten_thousand_schedules(expression: str) -> None:
+    """Some ten microseconds each; the limit is far above that, and counts the time of this process only."""
+    schedule = CronSchedule.parse(expression, timezone=BERLIN)
+    start = at("2026-01-01T00:00:00Z")
+    schedule.next_after(start + 4 * 366 * 86_400 * SECOND)
+    began = time.process_time()
+    for number in range(2000):
+        schedule.next_after(start + number * 3600 * SECOND)
+    assert (time.process_time() - began) / 2000 < 150e-6

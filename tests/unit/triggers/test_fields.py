@@ -196,6 +196,7 @@ BAD: list[tuple[str, str, str]] = [
     ("0 0 30,31 FEB *", "never fires: FEB never has a day 30", "up to 29"),
     ("0 0 31 4,6,9,11 *", "never fires: APR, JUN, SEP, NOV never have a day 31", "up to 30"),
     ("0 0 31 2,4 */2", "never fires: FEB, APR never have a day 31", "up to 30"),
+    ("0 0 */20 2 5L", "it never fires: no day of a month is also that day of the week", "at *"),
     ("{{ variables.when }}", "has 3 of 5 fields", "0 2 * * *"),
     ("0\n2 * * * *", "", ""),
     ("0 2 * * *\x00", "day of week", ""),

@@ -11,8 +11,8 @@ import pytest
 
 from millrace.triggers.zones import AHEAD, DAY, PROBE, Zone, zone_names
 
-LONG_AGO, RECENT, LAST = -3_155_673_600, 1_388_534_400, 2_145_916_800
-"""1870, 2014 and 2038: the tables say what was and what is decided; what follows is a rule, the same each year."""
+LONG_AGO, RECENT, LAST = -3_155_673_600, 1_577_836_800, 2_145_916_800
+"""1870, 2020 and 2038: the tables say what was and what is decided; what follows is a rule, the same each year."""
 
 NAMES = sorted(zone_names())
 

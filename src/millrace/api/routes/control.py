@@ -82,7 +82,7 @@ async def rerun_run(run: str, request: Request, container: Containers, caller: S
     openapi_extra=request_body(BulkBody.model_json_schema(), BULK_EXAMPLE),
 )
 async def change_many_runs(request: Request, container: Containers, caller: Controller) -> Response:
-    """Cancel, pause, resume or retry every run that a filter finds. The operation that is answered tells its progress."""
+    """Cancel, pause, resume or retry every run that a filter finds. The operation answered tells its progress."""
     body = await checked(request, BulkBody)
     operation = await container.operations.begin(await body.wanted(container), by=caller)
     return answer(operation, 202, {"Location": f"/api/v1/operations/{operation['id']}"})

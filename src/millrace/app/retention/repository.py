@@ -108,7 +108,7 @@ def first_id_at(at: Instant) -> str:
     return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}"
 
 
-def window_query(*, payloads: bool) -> Select[Any]:
+def _window(*, payloads: bool) -> Select[Any]:
     """The next runs of a workflow, and of each whether there is nothing to do, and whether it is old enough."""
     next_ones = (
         select(runs.c.id)
@@ -125,32 +125,6 @@ def window_query(*, payloads: bool) -> Select[Any]:
     old = payloads_are_old() if payloads else family_is_old()
     columns = (runs.c.id, done.label("done"), old.label("old"))
     return select(*columns).join_from(next_ones, runs, runs.c.id == next_ones.c.id).order_by(runs.c.id)
-
-
-def look(
-    connection: Connection, workflow_id: str, *, payloads: bool, cutoff: Instant, after: str, limit: int
-) -> Window:
-    """The next `limit` runs of a workflow that may be old enough by their id: whose family, or payloads, are due."""
-    values = {"workflow": workflow_id, "after": after, "bound": first_id_at(cutoff + SKEW), "cutoff": cutoff}
-    seen = connection.execute(window_query(payloads=payloads), {**values, "limit": limit}).all()
-    return Window(
-        due=[row.id for row in seen if row.old and not row.done],
-        last=seen[-1].id if seen else after,
-        more=len(seen) == limit,
-        undecided=next((row.id for row in seen if not row.old and not row.done), None),
-    )
-
-
-def family_size(connection: Connection, roots: Sequence[str]) -> int:
-    """How many runs the families of these roots are."""
-    query = select(func.count()).select_from(runs).where(runs.c.root_run_id.in_(_ids()), _IS_NO_ROOT)
-    return len(roots) + int(connection.execute(query, {"ids": json.dumps(list(roots))}).scalar_one())
-
-
-def count_old(connection: Connection, run_ids: Sequence[str], cutoff: Instant) -> int:
-    """How many of these runs have ended by `cutoff` with the whole of their families."""
-    query = select(func.count()).select_from(runs).where(runs.c.id.in_(_ids()), payloads_are_old())
-    return int(connection.execute(query, {"ids": json.dumps(list(run_ids)), "cutoff": cutoff}).scalar_one())
 
 
 def family_is_old() -> ColumnElement[bool]:
@@ -180,100 +154,52 @@ def _young_member() -> ColumnElement[bool]:
 _IS_NO_ROOT = runs.c.root_run_id != runs.c.id
 """The condition of the index `ix_runs_root_run_id`, word by word."""
 
-
-# --- deleting ---------------------------------------------------------------------------------------------------------
-
-
-def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant) -> int:
-    """Delete the runs of these roots' families that are still due; what belonged to them follows. Answers how many."""
-    found = select(runs.c.id).where(runs.c.id.in_(_ids()), runs.c.root_run_id == runs.c.id, family_is_old())
-    due = {
-        "ids": json.dumps(connection.execute(found, {"ids": json.dumps(list(ids)), "cutoff": cutoff}).scalars().all())
-    }
-    others = select(runs.c.id).where(runs.c.root_run_id.in_(_ids()), _IS_NO_ROOT)
-    gone = [*json.loads(due["ids"]), *connection.execute(others, due).scalars()]
-    members = {"ids": json.dumps(gone)}
-    connection.execute(_remember(whole=True), members)
-    for table in (timers, inbox):
-        connection.execute(delete(table).where(table.c.run_id.in_(_ids())), members)
-    connection.execute(delete(runs).where(runs.c.id.in_(_ids())), members)
-    return len(gone)
-
-
-def give_up_payloads(connection: Connection, ids: Sequence[str], cutoff: Instant, now: Instant) -> int:
-    """Mark runs that are still due as without payloads, which follow. Answers how many runs."""
-    found = select(runs.c.id).where(runs.c.id.in_(_ids()), runs.c.payloads_deleted_at.is_(None), payloads_are_old())
-    due = connection.execute(found, {"ids": json.dumps(list(ids)), "cutoff": cutoff}).scalars().all()
-    values = {"ids": json.dumps(due)}
-    connection.execute(_remember(whole=False), values)
-    connection.execute(update(runs).where(runs.c.id.in_(_ids())).values(payloads_deleted_at=now), values)
-    return len(due)
-
-
-def next_deletions(connection: Connection, limit: int) -> Sequence[Deletion]:
-    query = select(deletions.c.run_id, deletions.c.whole, deletions.c.size)
-    return [Deletion(*row) for row in connection.execute(query.order_by(deletions.c.run_id).limit(limit))]
-
-
-def delete_rows(connection: Connection, batch: Sequence[Deletion]) -> None:
-    """Delete all that belonged to these runs, for they are small."""
-    whole = {"ids": json.dumps([one.run_id for one in batch if one.whole])}
-    for table in (records, logs, artifacts, attempts, task_runs):
-        connection.execute(delete(table).where(table.c.run_id.in_(_ids())), whole)
-    stripped = {"ids": json.dumps([one.run_id for one in batch if not one.whole])}
-    connection.execute(delete(logs).where(logs.c.run_id.in_(_ids())), stripped)
-    emptied = update(task_runs).where(task_runs.c.run_id.in_(_ids()), _HAS_PAYLOAD)
-    connection.execute(emptied.values(input=None, output=None), stripped)
-    done = {"ids": json.dumps([one.run_id for one in batch])}
-    connection.execute(delete(deletions).where(deletions.c.run_id.in_(_ids())), done)
-
-
-def delete_part(connection: Connection, one: Deletion, limit: int) -> None:
-    """Delete at most `limit` rows of one large run. When there are none left the deletion is done."""
-    for statement in _PARTS[one.whole]:
-        if connection.execute(statement, {"run": one.run_id, "limit": limit}).rowcount:
-            return
-    connection.execute(delete(deletions).where(deletions.c.run_id == one.run_id))
-
-
-def find_old_firings(connection: Connection, workflow_id: str, cutoff: Instant, limit: int) -> Sequence[str]:
-    """Old firings of a workflow whose run is gone, or that started none."""
-    values = {"workflow": workflow_id, "bound": first_id_at(cutoff), "limit": limit}
-    return connection.execute(old_firings(), values).scalars().all()
-
-
-def find_old_events(connection: Connection, cutoff: Instant, limit: int) -> Sequence[str]:
-    """Old events, from outside or of a run that is gone."""
-    return connection.execute(old_events(), {"bound": first_id_at(cutoff), "limit": limit}).scalars().all()
-
-
-def delete_firings(connection: Connection, ids: Sequence[str]) -> None:
-    connection.execute(delete(firings).where(firings.c.id.in_(_ids())), {"ids": json.dumps(list(ids))})
-
-
-def delete_events(connection: Connection, ids: Sequence[str]) -> None:
-    connection.execute(delete(events).where(events.c.id.in_(_ids())), {"ids": json.dumps(list(ids))})
-
-
-def old_firings() -> Select[Any]:
-    kept = exists().where(runs.c.id == firings.c.run_id)
-    old = select(firings.c.id).where(
-        firings.c.workflow_id == bindparam("workflow"), firings.c.id < bindparam("bound"), ~kept
+WINDOW = {payloads: _window(payloads=payloads) for payloads in (True, False)}
+OLD_FIRINGS = (
+    select(firings.c.id)
+    .where(
+        firings.c.workflow_id == bindparam("workflow"),
+        firings.c.id < bindparam("bound"),
+        ~exists().where(runs.c.id == firings.c.run_id),
     )
-    return old.order_by(firings.c.id).limit(bindparam("limit"))
+    .order_by(firings.c.id)
+    .limit(bindparam("limit"))
+)
+OLD_EVENTS = (
+    select(events.c.id)
+    .where(events.c.id < bindparam("bound"), ~exists().where(runs.c.id == events.c.run_id))
+    .order_by(events.c.id)
+    .limit(bindparam("limit"))
+)
 
 
-def old_events() -> Select[Any]:
-    kept = exists().where(runs.c.id == events.c.run_id)
-    old = select(events.c.id).where(events.c.id < bindparam("bound"), ~kept)
-    return old.order_by(events.c.id).limit(bindparam("limit"))
+def look(
+    connection: Connection, workflow_id: str, *, payloads: bool, cutoff: Instant, after: str, limit: int
+) -> Window:
+    """The next `limit` runs of a workflow that may be old enough by their id: whose family, or payloads, are due."""
+    values = {"workflow": workflow_id, "after": after, "bound": first_id_at(cutoff + SKEW), "cutoff": cutoff}
+    seen = connection.execute(WINDOW[payloads], {**values, "limit": limit}).all()
+    return Window(
+        due=[row.id for row in seen if row.old and not row.done],
+        last=seen[-1].id if seen else after,
+        more=len(seen) == limit,
+        undecided=next((row.id for row in seen if not row.old and not row.done), None),
+    )
 
 
-def _remember(*, whole: bool) -> Any:
-    size = runs.c.last_seq + runs.c.last_log
-    doomed = select(runs.c.id, literal(whole), size).where(runs.c.id.in_(_ids()))
-    statement = insert(deletions).prefix_with("or replace")
-    return statement.from_select(["run_id", "whole", "size"], doomed)
+def family_size(connection: Connection, roots: Sequence[str]) -> int:
+    """How many runs the families of these roots are."""
+    query = select(func.count()).select_from(runs).where(runs.c.root_run_id.in_(_ids()), _IS_NO_ROOT)
+    return len(roots) + int(connection.execute(query, {"ids": json.dumps(list(roots))}).scalar_one())
+
+
+def count_old(connection: Connection, run_ids: Sequence[str], cutoff: Instant) -> int:
+    """How many of these runs have ended by `cutoff` with the whole of their families."""
+    query = select(func.count()).select_from(runs).where(runs.c.id.in_(_ids()), payloads_are_old())
+    return int(connection.execute(query, {"ids": json.dumps(list(run_ids)), "cutoff": cutoff}).scalar_one())
+
+
+# --- deleting: statements are made once, for making them takes longer than running them -------------------------------
 
 
 def _ids() -> Select[Any]:
@@ -281,7 +207,10 @@ def _ids() -> Select[Any]:
     return select(func.json_each(bindparam("ids")).table_valued("value", name="one").c.value)
 
 
-_HAS_PAYLOAD = task_runs.c.input.is_not(None) | task_runs.c.output.is_not(None)
+def _remember(*, whole: bool) -> Any:
+    size = runs.c.last_seq + runs.c.last_log
+    doomed = select(runs.c.id, literal(whole), size).where(runs.c.id.in_(_ids()))
+    return insert(deletions).prefix_with("or replace").from_select(["run_id", "whole", "size"], doomed)
 
 
 def _part_of(table: Any, key: str, *only: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -289,6 +218,34 @@ def _part_of(table: Any, key: str, *only: ColumnElement[bool]) -> ColumnElement[
     some = some.distinct().order_by(table.c[key]).limit(bindparam("limit"))
     return and_(table.c.run_id == bindparam("run"), table.c[key].in_(some), *only)
 
+
+_FAMILIES_STILL_DUE = select(runs.c.id).where(runs.c.id.in_(_ids()), runs.c.root_run_id == runs.c.id, family_is_old())
+_OTHERS_OF_FAMILIES = select(runs.c.id).where(runs.c.root_run_id.in_(_ids()), _IS_NO_ROOT)
+_PAYLOADS_STILL_DUE = select(runs.c.id).where(
+    runs.c.id.in_(_ids()), runs.c.payloads_deleted_at.is_(None), payloads_are_old()
+)
+_REMEMBER = {whole: _remember(whole=whole) for whole in (True, False)}
+_DELETE_RUNS = (
+    delete(timers).where(timers.c.run_id.in_(_ids())),
+    delete(inbox).where(inbox.c.run_id.in_(_ids())),
+    delete(runs).where(runs.c.id.in_(_ids())),
+)
+_MARK = update(runs).where(runs.c.id.in_(_ids())).values(payloads_deleted_at=bindparam("now"))
+
+_NEXT = select(deletions.c.run_id, deletions.c.whole, deletions.c.size).order_by(deletions.c.run_id)
+_DONE = delete(deletions).where(deletions.c.run_id.in_(_ids()))
+_HAS_PAYLOAD = task_runs.c.input.is_not(None) | task_runs.c.output.is_not(None)
+
+_ROWS = {
+    True: tuple(
+        delete(table).where(table.c.run_id.in_(_ids())) for table in (records, logs, artifacts, attempts, task_runs)
+    ),
+    False: (
+        delete(logs).where(logs.c.run_id.in_(_ids())),
+        update(task_runs).where(task_runs.c.run_id.in_(_ids()), _HAS_PAYLOAD).values(input=None, output=None),
+    ),
+}
+"""What goes of many small runs, by whether they go as a whole."""
 
 _PARTS = {
     True: (
@@ -303,7 +260,70 @@ _PARTS = {
         update(task_runs).where(_part_of(task_runs, "path", _HAS_PAYLOAD)).values(input=None, output=None),
     ),
 }
-"""By whether the run goes as a whole."""
+"""The same of one large run."""
+
+
+def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant) -> int:
+    """Delete the runs of these roots' families that are still due; what belonged to them follows. Answers how many."""
+    roots = connection.execute(_FAMILIES_STILL_DUE, {**_given(ids), "cutoff": cutoff}).scalars().all()
+    gone = [*roots, *connection.execute(_OTHERS_OF_FAMILIES, _given(roots)).scalars()]
+    connection.execute(_REMEMBER[True], _given(gone))
+    for statement in _DELETE_RUNS:
+        connection.execute(statement, _given(gone))
+    return len(gone)
+
+
+def give_up_payloads(connection: Connection, ids: Sequence[str], cutoff: Instant, now: Instant) -> int:
+    """Mark runs that are still due as without payloads, which follow. Answers how many runs."""
+    due = connection.execute(_PAYLOADS_STILL_DUE, {**_given(ids), "cutoff": cutoff}).scalars().all()
+    connection.execute(_REMEMBER[False], _given(due))
+    connection.execute(_MARK, {**_given(due), "now": now})
+    return len(due)
+
+
+def next_deletions(connection: Connection, limit: int) -> Sequence[Deletion]:
+    return [Deletion(*row) for row in connection.execute(_NEXT.limit(limit))]
+
+
+def delete_rows(connection: Connection, batch: Sequence[Deletion]) -> None:
+    """Delete all that belonged to these runs, for they are small."""
+    for whole, statements in _ROWS.items():
+        run_ids = [one.run_id for one in batch if one.whole is whole]
+        if run_ids:
+            for statement in statements:
+                connection.execute(statement, _given(run_ids))
+    connection.execute(_DONE, _given([one.run_id for one in batch]))
+
+
+def delete_part(connection: Connection, one: Deletion, limit: int) -> None:
+    """Delete at most `limit` rows of one large run. When there are none left the deletion is done."""
+    for statement in _PARTS[one.whole]:
+        if connection.execute(statement, {"run": one.run_id, "limit": limit}).rowcount:
+            return
+    connection.execute(_DONE, _given([one.run_id]))
+
+
+def find_old_firings(connection: Connection, workflow_id: str, cutoff: Instant, limit: int) -> Sequence[str]:
+    """Old firings of a workflow whose run is gone, or that started none."""
+    values = {"workflow": workflow_id, "bound": first_id_at(cutoff), "limit": limit}
+    return connection.execute(OLD_FIRINGS, values).scalars().all()
+
+
+def find_old_events(connection: Connection, cutoff: Instant, limit: int) -> Sequence[str]:
+    """Old events, from outside or of a run that is gone."""
+    return connection.execute(OLD_EVENTS, {"bound": first_id_at(cutoff), "limit": limit}).scalars().all()
+
+
+def delete_firings(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(firings).where(firings.c.id.in_(_ids())), _given(ids))
+
+
+def delete_events(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(events).where(events.c.id.in_(_ids())), _given(ids))
+
+
+def _given(ids: Sequence[str]) -> dict[str, Any]:
+    return {"ids": json.dumps(list(ids))}
 
 
 # --- rounds -----------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ firings = Table(
     Index("ix_firings_workflow_id_id", "workflow_id", "id"),
     sqlite_with_rowid=False,
 )
-"""What became of a time at which a trigger fired. `missed` stands for `count` due times, from `due_at` to `due_until`."""
+"""What became of a time at which a trigger fired. `missed`: of `count` due times, from `due_at` to `due_until`."""
 
 events = Table(
     "events",

@@ -166,7 +166,10 @@ def upgrade() -> None:
             "outcome is null or (outcome = 'cancelled' or outcome = 'completed' or outcome = 'failed')",
             name=op.f("ck_runs_outcome"),
         ),
-        sa.CheckConstraint("(phase = 'finally' or phase = 'main' or phase = 'on_failure' or phase = 'rollback')", name=op.f("ck_runs_phase")),
+        sa.CheckConstraint(
+            "(phase = 'finally' or phase = 'main' or phase = 'on_failure' or phase = 'rollback')",
+            name=op.f("ck_runs_phase"),
+        ),
         sa.CheckConstraint(
             "(status = 'cancelled' or status = 'cancelling' or status = 'completed' or status = 'failed' or status = 'paused' or status = 'pending' or status = 'running' or status = 'waiting')",
             name=op.f("ck_runs_status"),
