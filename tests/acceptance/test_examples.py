@@ -12,6 +12,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.definition import read_yaml
+from tests.acceptance.test_limits import until
 from tests.support.server import MillraceProcess, wait_finished
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -108,3 +110,24 @@ def test_examples_are_applied_once_and_edited_ones_are_left_alone(tmp_path: Path
         assert json.loads(client.get("/workflows/fan-out").text)["definition"]["tasks"] == [
             {"id": "only", "type": "noop"}
         ]
+
+
+def test_disk_watch_is_a_task_list_whose_schedule_fires(server: MillraceProcess, tmp_path: Path) -> None:
+    database = tmp_path / "disk.db"
+    with server.client() as client:
+        listed = {trigger["type"]: trigger for trigger in client.get("/workflows/disk-watch/triggers").json()["items"]}
+        assert listed["cron"]["next_firing"] is not None, "it is deployed with its schedule"
+        raw = read_yaml((EXAMPLES / "disk-watch" / "disk-watch.yaml").read_text())
+        raw["cron_expression"] = "* * * * * *"
+        raw["tasks"][1]["config"]["connection_string"] = f"sqlite:///{database}"
+        assert client.patch("/workflows/disk-watch", json=raw).status_code == 200
+        fired = until(
+            lambda: client.get("/runs?workflow=disk-watch&trigger_type=cron&status=completed").json()["items"]
+        )
+        client.post("/workflows/disk-watch/disable")
+        run = fired[0]
+        assert (run["trigger_type"], run["triggered_by"]) == ("cron", None)
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("select at, used_kb, free_kb from disk").fetchall()
+    assert rows
+    assert all(used > 0 and free > 0 for _, used, free in rows)

@@ -25,7 +25,8 @@ HOLDER = """
     async def main() -> None:
         database = await SqliteDatabase.open(Path(sys.argv[1]), clock=SystemClock())
         for number in range(int(sys.argv[2])):
-            await database.submit(lambda raw: raw.execute("insert into limits (key) values (?)", (f"k{number}",)).rowcount)
+            insert = "insert into limits (key) values (?)"
+            await database.submit(lambda raw: raw.execute(insert, (f"k{number}",)).rowcount)
         print("committed", flush=True)
         await asyncio.Event().wait()
 

@@ -24,7 +24,8 @@ WRITER = """
 
     def insert(raw):
         raw.execute("begin immediate")
-        raw.executemany("insert into limits (key) values (?)", [(f"{n:05}" + "x" * 200,) for n in range(int(sys.argv[2]))])
+        rows = [(f"{n:05}" + "x" * 200,) for n in range(int(sys.argv[2]))]
+        raw.executemany("insert into limits (key) values (?)", rows)
         raw.execute("commit")
 
     async def main() -> None:
