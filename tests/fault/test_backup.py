@@ -113,9 +113,9 @@ def test_a_backup_under_load_is_sound_and_a_copy_lives_beside_the_original(
         wait_running(client, held)
         with Load(server) as started:
             for file in files:
-                before = len(started())
+                before = started()
                 server.millrace("db", "backup", str(file))
-                assert len(started()) > before, "runs were started meanwhile"
+                assert len(started()) > len(before), "runs were started meanwhile"
         for run_id in started():
             assert wait_finished(client, run_id)["status"] == "completed"
 
@@ -130,6 +130,7 @@ def test_a_backup_under_load_is_sound_and_a_copy_lives_beside_the_original(
         copy.start()
         try:
             with copy.client() as other:
+                assert other.get(f"/runs/{before[-1]}").status_code == 200, "it was committed before the backup"
                 wait_running(other, held)
                 assert client.get(f"/runs/{held}/tasks/slow").json()["attempt"] == 1, (
                     "the copy ended the original's work"

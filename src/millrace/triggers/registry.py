@@ -20,7 +20,7 @@ class Manual:
     type: ClassVar[str] = "manual"
     summary: ClassVar[str] = "Says how runs are started by hand; a workflow can be started by hand without it, too."
     config_model: ClassVar[ConfigModel] = ManualConfig
-    fields: ClassVar[frozenset[str]] = OF_ALL
+    fields: ClassVar[frozenset[str]] = OF_ALL | {"user_id"}
 
 
 TRIGGER_TYPES: TriggerTypes = {kind.type: kind for kind in (Cron, Manual)}

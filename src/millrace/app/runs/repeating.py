@@ -99,6 +99,7 @@ class RunRepeater:
         version = await self._version(old, entry, request.version)
         require_confirmation(version, request.confirmation)
         adopted = self._adopted(old, version, request, from_task) if adopts else {}
+        await self._refuse_deleted(adopted)
         origin = Origin(
             trigger_type=old.row["trigger_type"],
             trigger=repository.json_of(old.row["trigger_data"]),
@@ -117,6 +118,16 @@ class RunRepeater:
         )
         new = await self._maker.make(entry.workflow, version, wanted, origin, start_key=start_key)
         return await self._starter.submit(entry.workflow, version, new)
+
+    async def _refuse_deleted(self, adopted: dict[str, str]) -> None:
+        """What a task answered is kept for a while only; without it nothing can be taken over."""
+        origins = sorted(set(adopted.values()))
+        gone = await self._database.read(lambda connection: repository.without_payloads(connection, origins))
+        if gone:
+            raise Conflict(
+                "payloads_deleted",
+                f"what the tasks of run {gone[0]} answered was deleted (retention); rerun the whole run instead",
+            )
 
     def _adopted(
         self, old: OldRun, version: CompiledVersion, request: RepeatRequest, from_task: str | None

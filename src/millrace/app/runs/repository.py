@@ -177,6 +177,13 @@ def served_queues(connection: Connection) -> frozenset[str]:
     return frozenset(queue for text in connection.execute(query).scalars() for queue in orjson.loads(text))
 
 
+def without_payloads(connection: Connection, run_ids: Sequence[str]) -> Sequence[str]:
+    """Those of the runs whose tasks' outputs are not kept any more."""
+    query = select(runs.c.id).where(runs.c.id.in_(run_ids), runs.c.payloads_deleted_at.is_(None))
+    kept = set(connection.execute(query).scalars())
+    return [run_id for run_id in run_ids if run_id not in kept]
+
+
 def json_of(text: str) -> JsonObject:
     found: JsonObject = orjson.loads(text)
     return found

@@ -1,0 +1,38 @@
+"""The commands of retention against a real server, with a rule for all workflows and one of a workflow's own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import MillraceProcess, create_workflow, wait_finished
+
+
+def test_show_try_and_run(tmp_path: Path) -> None:
+    settings = {"MILLRACE_RETENTION_RUNS": "1s", "MILLRACE_RETENTION_PAYLOADS": "never"}
+    with MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false", **settings) as server:
+        runs = {}
+        with server.client() as client:
+            for name, rule in (("brief", {}), ("kept", {"retention": {"runs": "never"}})):
+                create_workflow(client, {"name": name, "tasks": [{"type": "noop", "id": "a"}], **rule})
+                runs[name] = client.post(f"/workflows/{name}/execute", json={}).json()["id"]
+                wait_finished(client, runs[name])
+            shown = server.millrace("retention", "show").stdout.splitlines()
+            assert [line.split() for line in shown[1:3]] == [
+                ["kept", "never", "never"], ["(all", "others)", "never", "1s"]
+            ]  # fmt: skip
+            would = json.loads(server.millrace("retention", "run", "--dry-run", "--json").stdout)
+            assert [(item["name"], item["runs"]) for item in would["workflows"]] == [("brief", 1)]
+            assert client.get(f"/runs/{runs['brief']}").status_code == 200
+            assert server.millrace("retention", "run").stdout.startswith("1 runs deleted, ended ")
+            assert client.get(f"/runs/{runs['brief']}").status_code == 404
+            assert client.get(f"/runs/{runs['kept']}").json()["status"] == "completed"
+            assert "last round: 1 runs deleted" in server.millrace("retention", "show").stdout
+            assert "would delete 0 runs" in server.millrace("retention", "run", "--dry-run").stdout
+
+
+def test_a_period_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    server = MillraceProcess(tmp_path / "home", MILLRACE_RETENTION_RUNS="soon")
+    said = "MILLRACE_RETENTION_RUNS: write how long, such as 12h, 30d or 400d, or never"
+    with pytest.raises(AssertionError, match=f"(?s)ended with 2.*{said}"):
+        server.start()
