@@ -171,21 +171,10 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
     vault = await open_vault(settings, database, clock)
     secrets = SecretChain([StoredSecrets(database, vault)], masker)
     connections = StoredConnections(database, vault, masker)
-    objects = LocalObjects(settings.artifacts_dir)
-    around = Surroundings(
-        engine,
-        runners,
-        CelEvaluator(),
-        secrets,
-        masker,
-        clock,
-        LogShipper(store, bus),
-        artifacts=ArtifactFiles(
-            database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=None
-        ),
-        payloads=payloads,
-        largest_output=settings.max_output_bytes,
-    )
+    files = ArtifactFiles(database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=None)
+    logs = LogShipper(store, bus)
+    around = Surroundings(engine, runners, CelEvaluator(), secrets, masker, clock, logs,
+                          artifacts=files, payloads=payloads, largest_output=settings.max_output_bytes)  # fmt: skip
     worker = Worker(
         around, slots=16, queues=("default",), new_id=ids.new, installation_id=await store.installation_id()
     )

@@ -27,7 +27,7 @@ def test_a_line_and_a_traceback_are_masked_also_for_secrets_learned_later(log: i
     masker = SecretMasker()
     mask_logs(masker)
     masker.learn([SECRET])
-    logger = logging.getLogger("some.library")
+    logger = logging.getLogger("some.package")
     logger.warning("GET %s of %s", f"/x?token={SECRET}", "http://me:another-password@host/")
     try:
         raise RuntimeError(f"cannot use {SECRET}")
@@ -35,5 +35,5 @@ def test_a_line_and_a_traceback_are_masked_also_for_secrets_learned_later(log: i
         logger.exception("it failed")
     text = log.getvalue()
     assert SECRET not in text
-    assert "WARNING some.library: GET /x?token=*** of http://me:***@host/" in text
+    assert "WARNING some.package: GET /x?token=*** of http://me:***@host/" in text
     assert "RuntimeError: cannot use ***" in text
