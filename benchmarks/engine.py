@@ -28,6 +28,7 @@ from millrace.app.runs.starting import StartRequest
 from millrace.bootstrap import Runtime, running
 from millrace.config import Settings
 from millrace.core.states import RunStatus
+from millrace.system import leave_start_behind
 
 BENCHMARK = "benchmark"
 """Who starts the runs."""
@@ -108,6 +109,7 @@ async def workload_figures(home: Path, effort: Effort) -> Figures:
     """All four workloads in one runtime with a new database."""
     async with running(settings_in(home)) as runtime:
         await create_all(runtime)
+        leave_start_behind()
         load = EngineLoad(runtime)
         before = runtime.engine.counts.commits
         chain = await repeat(load.chain, effort.repeats)

@@ -40,6 +40,11 @@ def free_port() -> int:
         return port
 
 
+def own_environment() -> dict[str, str]:
+    """Ours, but Python may store bytecode: a user's second start compiles nothing, so ours must not either."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 @contextmanager
 def child(
     command: Sequence[str], environment: Mapping[str, str], log: Path, *, own_group: bool = True
@@ -51,7 +56,7 @@ def child(
     """
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - commands are written in these files, none comes from outside
-            command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+            command, cwd=ROOT, env={**own_environment(), **environment}, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=own_group,
         )  # fmt: skip
     try:

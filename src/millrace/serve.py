@@ -5,7 +5,6 @@ order; a second one ends the running tasks at once.
 """
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -31,7 +30,7 @@ from millrace.config import Settings, SettingsError, load_settings, setting_warn
 from millrace.storage.database import DatabaseUnusable
 from millrace.storage.lock import DatabaseInUse
 from millrace.storage.schema import UnknownSchema
-from millrace.system import SystemClock, Uuid7Ids
+from millrace.system import SystemClock, Uuid7Ids, leave_start_behind
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ async def _serve(settings: Settings, masker: SecretMasker) -> None:
         async with _api(runtime) as (api, url):
             with _note(settings.home, url):
                 _say(settings, url, shown_key)
-                _leave_start_behind()
+                leave_start_behind()
                 await _until_stopped(runtime, api)
 
 
@@ -215,12 +214,6 @@ def _say(settings: Settings, url: str, shown_key: str | None) -> None:
             "  .venv/bin/millrace runs",
         ]
     print("\n".join(lines), flush=True)
-
-
-def _leave_start_behind() -> None:
-    """What the start has made stays: the collector, which slept until now, need not look at it ever again."""
-    gc.freeze()
-    gc.enable()
 
 
 # --- stop -------------------------------------------------------------------------------------------------------------
