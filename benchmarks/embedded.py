@@ -9,6 +9,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.engine import workload_figures
+from benchmarks.firing import firing_figures
 from benchmarks.growth import growth_figures
 from benchmarks.processes import scratch
 from benchmarks.raw_sqlite import commit_figures
@@ -30,6 +31,7 @@ def embedded_figures(*, quick: bool) -> Figures:
         figures |= life_figures(folder, starts=effort.repeats, with_cpu=not quick)
         figures |= http_figures(folder, effort)
         if not quick:
+            figures |= firing_figures(folder)
             figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))
             figures |= uvloop.run(retention_figures(made(folder / "retention")))
     return figures

@@ -49,14 +49,18 @@ class Client:
 
 
 @contextmanager
-def server(home: Path, command: tuple[str, ...] = UP) -> Iterator[tuple[int, int, float]]:
-    """Start a server; answers its process id, its port, and the seconds from its spawn until it was ready."""
+def server(home: Path, command: tuple[str, ...] = UP, **settings: str) -> Iterator[tuple[int, int, float]]:
+    """Start a server; answers its process id, its port, and the seconds from its spawn until it was ready.
+
+    `settings` are variables of its environment.
+    """
     port = free_port()
     environment = {
         "MILLRACE_HOME": str(home),
         "MILLRACE_PORT": str(port),
         "MILLRACE_DATABASE_URL": f"sqlite:///{home}/millrace.db",
         "MILLRACE_SQLITE_SYNCHRONOUS": "full",
+        **settings,
     }
     log = home.parent / f"{home.name}.log"
     began = time.monotonic()

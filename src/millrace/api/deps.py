@@ -1,12 +1,12 @@
 """What routes ask for: the container, the caller, the permission.
 
-Authentication is a dependency of the whole API router, so a route cannot be added without it; which permission a route
-needs is part of its declaration.
+Authentication is a dependency of every router of the API, so a route cannot be added without it; which permission a
+route needs is part of its declaration.
 """
 
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.security import APIKeyHeader
 
@@ -27,17 +27,22 @@ async def container_of(request: Request) -> Container:
 Containers = Annotated[Container, Depends(container_of)]
 
 
-async def authenticated(
-    request: Request, container: Containers, key: Annotated[str | None, Depends(API_KEY)] = None
-) -> Principal:
-    """The caller, by `X-API-Key` or by `Authorization: Bearer` with an API key. Raises `Unauthenticated`."""
+async def authenticated(request: Request, key: Annotated[str | None, Depends(API_KEY)] = None) -> None:
+    """Find the caller, by `X-API-Key` or by `Authorization: Bearer` with an API key. Raises `Unauthenticated`."""
     if key is None:
         header = request.headers.get("Authorization", "")
         key = header[len(BEARER) :] if header[: len(BEARER)].lower() == BEARER else None
-    return await container.authenticator.authenticate(key)
+    container = await container_of(request)
+    request.state.caller = await container.authenticator.authenticate(key)
 
 
-Caller = Annotated[Principal, Depends(authenticated)]
+def api_router(tag: str) -> APIRouter:
+    """A router of the API, whose routes all ask for credentials before anything else.
+
+    The application takes its routes as they are: a router that is included in another costs every request a second
+    search for its route, and the first one the time to make all of them anew.
+    """
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(authenticated)])
 
 
 class Requires:
@@ -46,7 +51,8 @@ class Requires:
     def __init__(self, permission: Permission) -> None:
         self.permission = permission
 
-    async def __call__(self, caller: Caller) -> Principal:
+    async def __call__(self, request: Request) -> Principal:
+        caller: Principal = request.state.caller
         require(caller, self.permission)
         return caller
 

@@ -5,6 +5,7 @@ import re
 import httpx2
 import pytest
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.routing import Match
 
 from millrace.api.deps import Requires, authenticated
 from millrace.auth import repository
@@ -43,6 +44,17 @@ def requests(millrace: Installation) -> list[tuple[str, str, Permission | None]]
 
 def _with_samples(path: str) -> str:
     return path.replace("{number}", "1").replace("/static/{name}", "/static/look.js")
+
+
+def test_no_route_hides_another(millrace: Installation) -> None:
+    """The first route that matches answers, and their order is one of speed, not of meaning."""
+    for route in millrace.app.routes:
+        assert isinstance(route, APIRoute)
+        for method in sorted(route.methods & METHODS):
+            path = _with_samples(re.sub(r"\{[^}]*\}", "1", route.path))
+            scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": []}
+            first = next(found for found in millrace.app.routes if found.matches(scope)[0] is Match.FULL)
+            assert first is route, f"{method} {path}"
 
 
 def permission_of(route: RouteContext) -> Permission | None:

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Header, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.files import download
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.artifacts import ArtifactPage, ArtifactView
@@ -19,7 +19,7 @@ from millrace.core.errors import Fault, InvalidRequest, Unreadable
 from millrace.core.values import Duration
 from millrace.ports.artifacts import ANY_BYTES
 
-router = APIRouter(tags=["artifacts"])
+router = api_router("artifacts")
 
 READ = [requires(Permission.ARTIFACT_READ)]
 Uploader = Annotated[Principal, requires(Permission.ARTIFACT_UPLOAD)]

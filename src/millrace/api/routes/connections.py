@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.secrets import (
     CONNECTION_EXAMPLE,
@@ -19,7 +19,7 @@ from millrace.app.connections.commands import ConnectionRequest
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
-router = APIRouter(tags=["connections"])
+router = api_router("connections")
 
 READ = [requires(Permission.CONNECTION_READ)]
 Writer = Annotated[Principal, requires(Permission.CONNECTION_WRITE)]

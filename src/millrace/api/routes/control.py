@@ -2,18 +2,18 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from millrace.api.answers import started_answer
 from millrace.api.bodies import answer, checked, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.schemas.control import BULK_EXAMPLE, BulkBody, OperationView
 from millrace.api.schemas.runs import CancelAnswer, EndBody, RerunBody, RetryBody, RunView
 from millrace.app.runs.repeating import RepeatRequest
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
-router = APIRouter(tags=["runs"])
+router = api_router("runs")
 
 READ = [requires(Permission.RUN_READ)]
 Starter = Annotated[Principal, requires(Permission.RUN_START)]

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.files import download
 from millrace.auth.permissions import Permission
 from millrace.ports.artifacts import ANY_BYTES
 
-router = APIRouter(tags=["system"])
+router = api_router("system")
 
 BYTES: dict[str, Any] = {ANY_BYTES: {"schema": {"type": "string", "format": "binary"}}}
 

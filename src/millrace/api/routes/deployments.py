@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.preconditions import IfMatch
 from millrace.api.queries import Cursor, Limit, Words, words
 from millrace.api.schemas.versions import DeployBody, DeployedAnswer, DeploymentPage
@@ -15,7 +15,7 @@ from millrace.app.deployments.repository import DeploymentFilter
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
-router = APIRouter(tags=["deployments"])
+router = api_router("deployments")
 
 READ = [requires(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.events import EventPage, EventView
 from millrace.app.events.repository import EventFilter
 from millrace.auth.permissions import Permission
 
-router = APIRouter(tags=["events"])
+router = api_router("events")
 
 READ = [requires(Permission.EVENT_READ)]
 

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import After, Cursor, ManyLines, WaitSeconds, Words, position, words
 from millrace.api.schemas.histories import LogPage, RecordPage, RecordView, TimelineView
 from millrace.api.stream import EVENT_STREAM, Follow, LastEventId, streams_of, wants_stream
@@ -13,7 +13,7 @@ from millrace.app.histories.repository import LEVELS, LogFilter, Window
 from millrace.auth.permissions import Permission
 from millrace.core.errors import Fault, InvalidRequest
 
-router = APIRouter(tags=["runs"])
+router = api_router("runs")
 
 READ = [requires(Permission.RUN_READ)]
 

@@ -1,14 +1,14 @@
 """Routes about retention: how long what is kept, what would go, and a round on request."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from millrace.api.bodies import answer, checked, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.schemas.retention import RetentionPreview, RetentionRequest, RetentionStarted, RetentionView
 from millrace.app.retention.queries import round_view
 from millrace.auth.permissions import Permission
 
-router = APIRouter(tags=["retention"])
+router = api_router("retention")
 
 
 @router.get("/retention", dependencies=[requires(Permission.RETENTION_READ)], responses={200: {"model": RetentionView}})

@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import (
     Cursor,
     Labels,
@@ -25,16 +25,11 @@ from millrace.api.schemas.runs import (
 )
 from millrace.app.runs.repository import RunFilter
 from millrace.auth.permissions import Permission
-from millrace.auth.principal import Principal
 from millrace.core.states import RunStatus
 
-router = APIRouter(tags=["runs"])
+router = api_router("runs")
 
 READ = [requires(Permission.RUN_READ)]
-Starter = Annotated[Principal, requires(Permission.RUN_START)]
-Controller = Annotated[Principal, requires(Permission.RUN_CONTROL)]
-
-_STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"model": RunView}}
 
 
 @router.get("/runs", dependencies=READ, responses={200: {"model": RunPage}})

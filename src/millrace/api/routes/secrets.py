@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.secrets import SECRET_EXAMPLE, Deleted, KeyRotated, SecretBody, SecretDetail, SecretPage
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
-router = APIRouter(tags=["secrets"])
+router = api_router("secrets")
 
 READ = [requires(Permission.SECRET_READ)]
 Writer = Annotated[Principal, requires(Permission.SECRET_WRITE)]

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 
 from millrace.api.answers import started_answer
 from millrace.api.bodies import answer, checked, page_answer, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import Cursor, Limit, Moment, Words, instant, values_of, words
 from millrace.api.schemas.runs import EndBody, RunPage, RunView, StartBody, StopAnswer
 from millrace.app.runs.repository import RunFilter
@@ -16,7 +16,7 @@ from millrace.auth.principal import Principal
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.states import RunStatus
 
-router = APIRouter(tags=["workflows"])
+router = api_router("workflows")
 
 Starter = Annotated[Principal, requires(Permission.RUN_START)]
 Controller = Annotated[Principal, requires(Permission.RUN_CONTROL)]

@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from millrace.api.bodies import answer
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.schemas.system import DoctorReport, SettingPage, TaskTypePage, WorkerPage
 from millrace.auth.permissions import Permission
 from millrace.config import settings_table
 from millrace.definition import definition_json_schema
 
-router = APIRouter(tags=["system"])
+router = api_router("system")
 
 READ = [requires(Permission.WORKFLOW_READ)]
 
@@ -43,9 +43,12 @@ async def list_workers(
 
 
 @router.get("/doctor", dependencies=[requires(Permission.DOCTOR_READ)], responses={200: {"model": DoctorReport}})
-async def run_doctor(container: Containers) -> Response:
-    """Check the database for anything that cannot be."""
-    return answer(await container.doctor())
+async def run_doctor(
+    container: Containers,
+    deep: Annotated[bool, Query(description="Read all artifacts to the end, which may take long.")] = False,
+) -> Response:
+    """Check the database for anything that cannot be, and whether the files of artifacts are as they were stored."""
+    return answer(await container.doctor.examine(deep=deep))
 
 
 @router.get("/settings", dependencies=[requires(Permission.SETTINGS_READ)], responses={200: {"model": SettingPage}})

@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, document, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.preconditions import IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.schemas.versions import TASK_BODY, TASK_EXAMPLE, TaskPage, TaskView
 from millrace.app.workflows.requests import LONGEST_COMMENT, SaveOptions
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
-router = APIRouter(tags=["tasks"])
+router = api_router("tasks")
 
 READ = [requires(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]

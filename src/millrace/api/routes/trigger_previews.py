@@ -3,15 +3,15 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.schemas.trigger_previews import PREVIEW_BODY_EXAMPLE, Preview, TriggerTypePage
 from millrace.app.triggers.preview import MOST, USUAL, PreviewBody, Start
 from millrace.auth.permissions import Permission
 
-router = APIRouter(tags=["triggers"])
+router = api_router("triggers")
 
 READ = [requires(Permission.TRIGGER_READ)]
 PREVIEW_SCHEMA = PreviewBody.model_json_schema(ref_template="#/components/schemas/CronTriggerConfig.{model}")

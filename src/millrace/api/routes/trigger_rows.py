@@ -2,17 +2,17 @@
 
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import Cursor, Limit, Words, words
 from millrace.api.schemas.triggers import FiringPage, TriggerPage, TriggerView
 from millrace.app.triggers.repository import FiringFilter, TriggerFilter
 from millrace.auth.permissions import Permission
 from millrace.definition.model import TriggerType
 
-router = APIRouter(tags=["triggers"])
+router = api_router("triggers")
 
 READ = [requires(Permission.TRIGGER_READ)]
 CONTROL = [requires(Permission.TRIGGER_CONTROL)]

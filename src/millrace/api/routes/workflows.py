@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, document, page_answer, request_body
-from millrace.api.deps import Containers, requires
+from millrace.api.deps import Containers, api_router, requires
 from millrace.api.preconditions import IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.queries import Cursor, Labels, Limit, Words, labels, words
 from millrace.api.schemas.workflows import (
@@ -20,7 +20,7 @@ from millrace.app.workflows.requests import STATUSES
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
-router = APIRouter(tags=["workflows"])
+router = api_router("workflows")
 
 READ = [requires(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]

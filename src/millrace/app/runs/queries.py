@@ -40,6 +40,8 @@ class RunQueries:
             row = repository.find_run(connection, run_id)
             if row is None:
                 return None
+            if RunStatus(row["status"]) in FINISHED_RUN:
+                return run_view(row, [])
             return run_view(row, waiting_for(connection, run_id, self._clock.now(), self._type_limits))
 
         found = await self._database.read(read)

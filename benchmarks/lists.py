@@ -1,0 +1,284 @@
+"""Lists and searches over HTTP when there are 1,000,000 runs.
+
+    .venv/bin/python -m benchmarks.lists [--runs N] [--requests N] [--only PART]
+
+The database is that of `crowd`. Each question is asked with random parameters, on first and on deep pages, by one
+client after the other. Beside the lists: one run, the doctor, a dry run of retention, and how soon `millrace up` is
+ready on the same file.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from benchmarks import crowd
+from benchmarks.crowd import Crowd
+from benchmarks.processes import end_in_order_when_told, scratch
+from benchmarks.server import Client, later_start, server
+from benchmarks.table import columns, number
+from millrace.app.cursors import encode_cursor
+from millrace.core.values import to_iso
+
+RUNS = 1_000_000
+REQUESTS = 200
+BAR_MS = 30.0
+"""What the 95th percentile of every list may be."""
+
+NO_RETENTION = {"MILLRACE_RETENTION_RUNS": "never", "MILLRACE_RETENTION_PAYLOADS": "never"}
+"""Nothing may be deleted while lists are measured."""
+
+
+class Asker:
+    """Random parameters out of what there is."""
+
+    def __init__(self, there: Crowd, seed: int = 1) -> None:
+        self.there = there
+        self._choose = random.Random(seed)  # noqa: S311 - no secret is made of it
+
+    def workflow(self) -> str:
+        """A busy one as often as a quiet one."""
+        return self._choose.choice((*self.there.workflows[:3], *self.there.workflows[-3:]))
+
+    def trigger(self) -> str:
+        return self._choose.choice(self.there.triggers)
+
+    def run(self) -> str:
+        return crowd.run_id(self._choose.randrange(self.there.runs), self.there.runs)
+
+    def page(self) -> dict[str, str]:
+        """The first page, or one from anywhere."""
+        return {} if self._choose.random() < 0.5 else {"cursor": encode_cursor(self.run())}
+
+    def page_of_log(self) -> dict[str, str]:
+        return {"cursor": encode_cursor(self._choose.randrange(crowd.LOGS_OF_LONGEST))}
+
+    def order(self) -> str:
+        return f"order-{self._choose.randrange(self.there.runs // 10 + 1)}"
+
+    def of(self, *values: str) -> str:
+        return self._choose.choice(values)
+
+    def number(self, below: int) -> int:
+        return self._choose.randrange(below)
+
+    def day(self) -> dict[str, str]:
+        """A whole day of the time that there are runs of."""
+        first = crowd.NEWEST_MS - crowd.SPAN_MS + self._choose.randrange(crowd.SPAN_MS)
+        return {"created_after": to_iso(first * 1000), "created_before": to_iso((first + 86_400_000) * 1000)}
+
+
+Ask = Callable[[Asker], str]
+
+
+def of(path: str, **given: str | Callable[[Asker], str | dict[str, str]]) -> Ask:
+    """A question for `path`; what is to be computed gives one value, or several parameters."""
+
+    def ask(asker: Asker) -> str:
+        values: dict[str, str] = {}
+        for name, value in given.items():
+            found = value if isinstance(value, str) else value(asker)
+            values.update(found if isinstance(found, dict) else {name: found})
+        whole = path
+        for name in [name for name in values if f"{{{name}}}" in path]:
+            whole = whole.replace(f"{{{name}}}", quote(values.pop(name)))
+        return f"{whole}?{urlencode(values)}" if values else whole
+
+    return ask
+
+
+def either(*values: str) -> Callable[[Asker], str]:
+    return lambda asker: asker.of(*values)
+
+
+def team(asker: Asker) -> str:
+    return f"team:team-{asker.number(crowd.TEAMS)}"
+
+
+page, workflow = Asker.page, Asker.workflow
+live = either("running", "waiting", "paused", "pending")
+bad = either("failed", "cancelled")
+
+RUN_LISTS: dict[str, Ask] = {
+    "runs": of("/runs", page=page),
+    "runs, 200 a page": of("/runs", limit="200", page=page),
+    "runs: live status": of("/runs", status=live, page=page),
+    "runs: all live": of("/runs", status="running,waiting,paused,pending,cancelling", page=page),
+    "runs: failed or cancelled": of("/runs", status=bad, page=page),
+    "runs: completed": of("/runs", status="completed", page=page),
+    "runs: completed, failed": of("/runs", status="completed,failed", page=page),
+    "runs: status none has": of("/runs", status="cancelling", page=page),
+    "runs: workflow": of("/runs", workflow=workflow, page=page),
+    "runs: workflow, live": of("/runs", workflow=workflow, status=live, page=page),
+    "runs: workflow, bad": of("/runs", workflow=workflow, status=bad, page=page),
+    "runs: workflow, completed": of("/runs", workflow=workflow, status="completed", page=page),
+    "runs: workflow, trigger type": of(
+        "/runs", workflow=workflow, trigger_type=either(*crowd.TRIGGER_TYPES), page=page
+    ),
+    "runs: workflow, type none has": of("/runs", workflow=workflow, trigger_type="email", page=page),
+    "runs: trigger type": of("/runs", trigger_type=either(*crowd.TRIGGER_TYPES), page=page),
+    "runs: rare trigger type": of("/runs", trigger_type="webhook", page=page),
+    "runs: type none has": of("/runs", trigger_type="email", page=page),
+    "runs: type none has, bad": of("/runs", trigger_type="email", status=bad, page=page),
+    "runs: correlation": of("/runs", correlation_id=Asker.order),
+    "runs: correlation none has": of("/runs", correlation_id="nothing", status="completed"),
+    "runs: correlation, all else": of(
+        "/runs", correlation_id=Asker.order, status="completed", workflow=workflow, trigger_type="cron"
+    ),
+    "runs: a day": of("/runs", day=Asker.day),
+    "runs: a day, failed": of("/runs", day=Asker.day, status="failed"),
+    "runs: a day, workflow": of("/runs", day=Asker.day, workflow=workflow),
+    "runs: a day, rare type": of("/runs", day=Asker.day, trigger_type="webhook"),
+    "runs: label of few": of("/runs", label=team, page=page),
+    "runs: label of many": of("/runs", label="stage:live", page=page),
+    "runs: label of none": of("/runs", label="team:none", page=page),
+    "runs: label, failed": of("/runs", label=team, status="failed", page=page),
+    "runs: label, completed": of("/runs", label=team, status="completed", page=page),
+    "runs: label of many, rare type": of("/runs", label="stage:live", trigger_type="webhook", page=page),
+    "workflow's runs": of("/workflows/{workflow}/runs", workflow=workflow, page=page),
+    "workflow's runs: failed": of("/workflows/{workflow}/runs", workflow=workflow, status="failed", page=page),
+    "workflow's runs: a day": of("/workflows/{workflow}/runs", workflow=workflow, day=Asker.day),
+}
+OTHER_LISTS: dict[str, Ask] = {
+    "run": of("/runs/{run}", run=Asker.run),
+    "run's tasks": of("/runs/{run}/tasks", run=Asker.run),
+    "run's records": of("/runs/{run}/events", run=Asker.run),
+    "run's logs": of("/runs/{run}/logs", run=Asker.run),
+    "run's artifacts": of("/runs/{run}/artifacts", run=Asker.run),
+    "run's timeline": of("/runs/{run}/timeline", run=Asker.run),
+    "long log": of("/runs/{run}/logs", run=lambda asker: asker.there.longest, page=Asker.page_of_log),
+    "long log: end": of("/runs/{run}/logs", run=lambda asker: asker.there.longest, tail="200"),
+    "long log: level none has": of("/runs/{run}/logs", run=lambda asker: asker.there.longest, level="error"),
+    "long log: its end of none": of("/runs/{run}/logs", run=lambda asker: asker.there.longest, task="x", tail="200"),
+    "workflows": of("/workflows"),
+    "workflows: name": of("/workflows", name=either("REPORT", "00", "none")),
+    "workflows: label, status": of("/workflows", label=team, status="active"),
+    "workflows: category": of("/workflows", category=either("category-1", "none")),
+    "versions": of("/workflows/{workflow}/versions", workflow=workflow),
+    "triggers": of("/triggers"),
+    "triggers: filters": of("/triggers", type="cron", enabled="true", overdue="true"),
+    "triggers: workflow": of("/workflows/{workflow}/triggers", workflow=workflow),
+    "firings": of("/triggers/{trigger}/firings", trigger=Asker.trigger, page=page),
+    "firings: missed": of("/triggers/{trigger}/firings", trigger=Asker.trigger, decision="missed", page=page),
+    "firings: workflow": of("/workflows/{workflow}/firings", workflow=workflow, page=page),
+    "firings: workflow, missed": of("/workflows/{workflow}/firings", workflow=workflow, decision="missed"),
+    "events": of("/events", page=page),
+    "events: type": of("/events", type=lambda asker: f"order.{asker.number(30)}", page=page),
+    "events: type, source none has": of("/events", type="order.4", source="none", page=page),
+    "events: source none has": of("/events", source="none", page=page),
+    "events: subject": of("/events", subject=lambda asker: f"order/{asker.number(asker.there.runs)}"),
+    "events: run": of("/events", run=Asker.run),
+    "artifacts": of("/artifacts", page=page),
+    "artifacts: name": of("/artifacts", name=lambda asker: f"REPORT-{asker.number(100)}", page=page),
+    "artifacts: name none has": of("/artifacts", name="none", page=page),
+    "artifacts: uploads": of("/artifacts", origin="upload", page=page),
+    "artifacts: run": of("/artifacts", run=Asker.run),
+    "deployments": of("/deployments", page=page),
+    "deployments: failed": of("/deployments", outcome="failed", page=page),
+    "deployments: undone": of("/deployments", action="undeploy"),
+    "deployments: workflow": of("/workflows/{workflow}/deployments", workflow=workflow, page=page),
+    "secrets": of("/secrets"),
+    "connections": of("/connections"),
+    "workers": of("/workers", live="false"),
+}
+LISTS = RUN_LISTS | OTHER_LISTS
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How one question was answered: milliseconds, and what the pages held on average."""
+
+    name: str
+    times: Sequence[float]
+    items: float
+    with_more: float
+
+    def percentile(self, percent: int) -> float:
+        return sorted(self.times)[(len(self.times) - 1) * percent // 100]
+
+
+def ask_all(client: Client, there: Crowd, requests: int, only: str = "") -> Iterator[Answered]:
+    for name, ask in LISTS.items():
+        if only in name:
+            yield answered(client, name, ask, Asker(there), requests)
+
+
+def answered(client: Client, name: str, ask: Ask, asker: Asker, requests: int) -> Answered:
+    times, items, with_more = [], 0, 0
+    client.send("GET", ask(asker))
+    for _ in range(requests):
+        path = ask(asker)
+        began = time.perf_counter()
+        answer = client.send("GET", path)
+        times.append((time.perf_counter() - began) * 1e3)
+        shown = json.loads(answer)
+        items += len(shown.get("items", ()))
+        with_more += shown.get("next_cursor") is not None
+    return Answered(name, times, items / requests, with_more / requests)
+
+
+def table(answers: Sequence[Answered]) -> str:
+    rows = [("", "p50 ms", "p95 ms", "max ms", "items", "with more", "")]
+    for one in answers:
+        late = one.percentile(95)
+        rows.append((
+            one.name, number(one.percentile(50)), number(late), number(max(one.times)), number(one.items),
+            f"{one.with_more:.0%}", "bar met" if late <= BAR_MS else "BELOW BAR",
+        ))  # fmt: skip
+    return columns(rows)
+
+
+@contextmanager
+def crowded(home: Path, runs: int) -> Iterator[Crowd]:
+    """A home whose database is full. The workflows are posted, the rest is planted."""
+    home.mkdir()
+    with server(home) as (_pid, port, _seconds), closing(Client(port, home)) as client:
+        for one in range(crowd.WORKFLOWS):
+            client.send("POST", "/workflows", crowd.definition(one))
+    yield crowd.plant(home / "millrace.db", runs)
+
+
+def measure(home: Path, there: Crowd, requests: int, only: str = "") -> list[Answered]:
+    with server(home, **NO_RETENTION) as (_pid, port, _seconds), closing(Client(port, home)) as client:
+        return list(ask_all(client, there, requests, only))
+
+
+def other_figures(home: Path, starts: int = 3) -> list[tuple[str, float]]:
+    """Seconds: the start on this file, the doctor, and a dry run of retention by the default rule."""
+    figures = [("ready_s", sorted(later_start(home) for _ in range(starts))[starts // 2])]
+    with server(home) as (_pid, port, _seconds), closing(Client(port, home)) as client:
+        for name, method, path, body in (
+            ("doctor_s", "GET", "/doctor", None),
+            ("retention_dry_run_s", "POST", "/retention/run", {"dry_run": True}),
+        ):
+            began = time.perf_counter()
+            client.send(method, path, body)
+            figures.append((name, time.perf_counter() - began))
+    return figures
+
+
+def main(runs: int, requests: int, only: str) -> None:
+    with scratch() as folder:
+        home = folder / "home"
+        began = time.perf_counter()
+        with crowded(home, runs) as there:
+            size = (home / "millrace.db").stat().st_size / 1e6
+            print(f"{runs:,} runs planted in {time.perf_counter() - began:.0f} s, {size:,.0f} MB", flush=True)
+            print(table(measure(home, there, requests, only)))
+            for name, seconds in other_figures(home):
+                print(f"{name}  {number(seconds)}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lists", description="Lists of a million runs.")
+    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help="how many there are")
+    parser.add_argument("--requests", type=int, default=REQUESTS, metavar="N", help="so many of each kind")
+    parser.add_argument("--only", default="", metavar="PART", help="only questions with this in their name")
+    end_in_order_when_told()
+    given = parser.parse_args()
+    main(given.runs, given.requests, given.only)
