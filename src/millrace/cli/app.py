@@ -11,6 +11,7 @@ from millrace.cli import (
     definitions,
     exporting,
     histories,
+    installation,
     previews,
     published,
     retention,
@@ -18,6 +19,7 @@ from millrace.cli import (
     secrets,
     server,
     starts,
+    tasks,
     triggers,
     versions,
     workflows,
@@ -41,6 +43,8 @@ app.command()(workflows.disable)
 app.command()(workflows.deploy)
 app.command()(workflows.undeploy)
 app.command()(workflows.deployments)
+app.command()(workflows.archive)
+app.command()(workflows.delete)
 app.command(name="versions")(versions.versions)
 app.command()(versions.diff)
 app.command()(versions.tag)
@@ -60,6 +64,11 @@ app.command()(control.stop)
 app.command()(control.bulk)
 app.command()(server.doctor)
 app.command()(server.version)
+app.command(name="task-types")(installation.task_types)
+app.command()(installation.schema)
+app.command()(installation.workers)
+app.command()(installation.settings)
+app.add_typer(tasks.tasks, name="tasks")
 app.add_typer(artifacts.artifacts, name="artifacts")
 triggers.triggers.command()(previews.preview)
 app.add_typer(triggers.triggers, name="triggers")

@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Start a run. With --follow the exit status is 0 completed, 1 failed, 3 cancelled."""
     body: JsonObject = {
-        "input": parse_inputs(inputs or []),
+        "input": parse_pairs("-i", inputs or []),
         **_given(run_at=at, version=version, priority=priority, correlation_id=correlation_id),
         **({"confirmation": True} if confirm else {}),
     }
@@ -87,7 +87,7 @@ def rerun(
 def _changes(inputs: list[str] | None, version: str | None, priority: int | None, confirm: bool) -> JsonObject:
     """What a new run is to have other than the old one. Without -i it gets the old input."""
     number: JsonValue = int(version) if version is not None and version.isdigit() else version
-    given = _given(input=parse_inputs(inputs) if inputs else None, version=number, priority=priority)
+    given = _given(input=parse_pairs("-i", inputs) if inputs else None, version=number, priority=priority)
     return {**given, **({"confirmation": True} if confirm else {})}
 
 
@@ -110,13 +110,13 @@ def _show(connection: Connection, started: dict[str, Any], follow_run: bool, as_
     raise typer.Exit(EXIT_BY_STATUS[finished["status"]])
 
 
-def parse_inputs(pairs: list[str]) -> JsonObject:
+def parse_pairs(option: str, pairs: list[str]) -> JsonObject:
     """`["day=2026-01-01", "limit=3"]` as `{"day": "2026-01-01", "limit": 3}`."""
     parsed: JsonObject = {}
     for pair in pairs:
         key, found, text = pair.partition("=")
         if not found or not key:
-            raise CommandError(f"-i {pair}: write key=value")
+            raise CommandError(f"{option} {pair}: write key=value")
         parsed[key] = _json_or_text(text)
     return parsed
 

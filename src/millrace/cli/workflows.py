@@ -73,6 +73,22 @@ def undeploy(names: Workflows, as_json: AsJson = False, server: Server = None) -
     _each(names, server, as_json, lambda connection, path: connection.delete(f"{path}/deploy"))
 
 
+def archive(names: Workflows, as_json: AsJson = False, server: Server = None) -> None:
+    """Put workflows away: nothing starts them, and all that they did stays readable."""
+    _each(names, server, as_json, lambda connection, path: connection.patch(path, {"status": "archived"}))
+
+
+def delete(names: Workflows, server: Server = None) -> None:
+    """Delete workflows. Runs under way go on, and what they did stays readable for as long as runs are kept."""
+
+    def act(connection: Connection, path: str) -> dict[str, Any]:
+        workflow: dict[str, Any] = connection.get(path)
+        connection.delete(path)
+        return workflow
+
+    _each(names, server, False, act, told=lambda workflow: f"{workflow['name']} is deleted")
+
+
 def deployments(
     workflow: Annotated[str | None, typer.Argument(help="Only those of this workflow.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=200)] = 20,
@@ -100,7 +116,21 @@ def deployments(
     print_table(["at", "workflow", "action", "version", "outcome", "message"], rows)
 
 
-def _each(names: list[str], server: str | None, as_json: bool, act: Callable[[Connection, str], Any]) -> None:
+def _told(answer: dict[str, Any]) -> str:
+    """In the answers about a deployment the workflow is a part, in the others it is the whole."""
+    workflow = answer.get("workflow") or answer
+    version = answer["version"]["number"] if answer.get("deployed") else answer.get("deployed_version")
+    deployed = "nothing is deployed" if version is None else f"version {version} is deployed"
+    return f"{workflow['name']}: {workflow['status']}, {deployed}"
+
+
+def _each(
+    names: list[str],
+    server: str | None,
+    as_json: bool,
+    act: Callable[[Connection, str], Any],
+    told: Callable[[dict[str, Any]], str] = _told,
+) -> None:
     """Do it to each; those after one that cannot be done are still done."""
     answers: list[dict[str, Any]] = []
     failed = False
@@ -115,17 +145,9 @@ def _each(names: list[str], server: str | None, as_json: bool, act: Callable[[Co
         print_json(answers)
     else:
         for answer in answers:
-            typer.echo(_told(answer))
+            typer.echo(told(answer))
     if failed:
         raise typer.Exit(EXIT_USAGE)
-
-
-def _told(answer: dict[str, Any]) -> str:
-    """In the answers about a deployment the workflow is a part, in the others it is the whole."""
-    workflow = answer.get("workflow") or answer
-    version = answer["version"]["number"] if answer.get("deployed") else answer.get("deployed_version")
-    deployed = "nothing is deployed" if version is None else f"version {version} is deployed"
-    return f"{workflow['name']}: {workflow['status']}, {deployed}"
 
 
 def _deployed(item: dict[str, Any]) -> str:
