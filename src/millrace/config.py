@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import available_timezones
 
 from pydantic import AliasChoices, AliasPath, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from millrace.core.values import JsonObject
@@ -325,7 +326,7 @@ def setting_warnings(settings: Settings, environment: Mapping[str, str] = os.env
 def settings_table() -> tuple[SettingRow, ...]:
     """Every setting with its variables, default and meaning, in the order of the class."""
     return tuple(
-        SettingRow(name, _names_of(name), _default_of(name, field.default), field.description or "")
+        SettingRow(name, _names_of(name), _default_of(name, field), field.description or "")
         for name, field in Settings.model_fields.items()
     )
 
@@ -346,18 +347,20 @@ def _names_of(field: str) -> tuple[str, ...]:
     return (f"{PREFIX}{field.upper()}",)
 
 
-def _default_of(field: str, default: object) -> str:
-    match field:
+def _default_of(name: str, field: FieldInfo) -> str:
+    match name:
         case "database_url":
             return "sqlite:///$MILLRACE_HOME/millrace.db"
         case "artifacts_dir":
             return "$MILLRACE_HOME/artifacts"
         case "sqlite_allowed_dirs":
             return "$MILLRACE_HOME, working directory, temporary directory"
-        case _ if default is None or default == ():
-            return ""
-        case _:
-            return str(default)
+    default = field.get_default(call_default_factory=True)
+    if default is None or default in ((), {}):
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _fault_line(location: tuple[int | str, ...], message: str) -> str:

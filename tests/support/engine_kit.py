@@ -204,7 +204,7 @@ class Machine:
         )
         self.inbox, self.heartbeat = InboxReader(store, self.engine), Heartbeat(store, self.worker, LEASE)
         self.timers = wakeups.alarm = Timers(store, self.engine, kit.clock)
-        self.admission = wakeups.admission = Admission(store, self.inbox)
+        self.admission = wakeups.admission = Admission(store, self.inbox, kit.clock)
         self.reaper = Reaper(store, self.engine, kit.clock, LEASE)
         self.loops: asyncio.Task[None] | None = None
 

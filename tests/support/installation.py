@@ -29,7 +29,7 @@ from millrace.auth.vault.connections import StoredConnections
 from millrace.auth.vault.secrets import StoredSecrets
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
-from millrace.core.values import SECOND, JsonObject
+from millrace.core.values import SECOND
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.engine import Engine
@@ -37,6 +37,7 @@ from millrace.engine.wakeups import Wakeups
 from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext
 from millrace.ports.store import Incarnation
 from millrace.storage.database import SqliteDatabase
+from millrace.storage.doctor import Doctor
 from millrace.storage.sqlite import SqliteStore
 from millrace.system import SystemClock, Uuid7Ids
 from millrace.worker.attempt import Surroundings
@@ -139,6 +140,7 @@ class Installation:
     app: FastAPI
     container: Container
     database: CountingDatabase
+    store: SqliteStore
     key: str
     objects: LocalObjects
     vault: Vault
@@ -151,10 +153,6 @@ class Installation:
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
         headers = {} if key == "" else {"X-API-Key": key or self.key}
         return httpx2.AsyncClient(transport=transport, base_url="http://millrace.test", headers=headers)
-
-
-async def no_problems() -> JsonObject:
-    return {"checks": 1, "problems": []}
 
 
 @asynccontextmanager
@@ -199,7 +197,7 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
             secrets=secrets,
             connections=connections,
             mailer=None,
-            doctor=no_problems,
+            check_database=Doctor(database).examine,
         )
     )
     key = await ensure_first_admin(database, clock, ids, home) or (home / KEY_FILE).read_text()
@@ -210,7 +208,7 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
         engine.attach(worker)
         try:
             app = create_app(container)
-            yield Installation(app, container, database, key, objects, vault, masker, secrets, connections)
+            yield Installation(app, container, database, store, key, objects, vault, masker, secrets, connections)
         finally:
             await worker.drain(0)
             for loop in loops:

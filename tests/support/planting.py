@@ -67,7 +67,7 @@ def plant(connection: Connection, workflow: Mapping[str, Any], version_id: str, 
     connection.execute(
         insert(tables.artifacts).values(
             id=f"a{run_id[1:]}", name="file", media_type="text/plain", size=1, sha256="0" * 64, object_key="none",
-            run_id=run_id, root_run_id=planted.root or run_id, created_at=planted.at,
+            run_id=run_id, created_at=planted.at,
         )
     )  # fmt: skip
     return run_id

@@ -78,7 +78,7 @@ class Process:
         self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, Drafts(Work(), TRIGGER_TYPES), writer)
         self.triggers = TriggerCommands(kit.database, kit.schedules)
         self.scheduler = Scheduler(kit.database, plans, kit.schedules, evaluator, starter, kit.clock, kit.ids)
-        self.triggers.after_change = self.scheduler.wake
+        self.triggers.after_change = writer.after_change = self.scheduler.wake
         # Hours pass here: what is due is known beforehand, and a change made by this process wakes it.
         self.scheduler.interval = 600.0
         self._loops: list[asyncio.Task[None]] = [asyncio.create_task(self.engine.run())]
@@ -107,7 +107,6 @@ class Process:
             shown, _ = await self.workflows.update(known[0].id, body, by=USER)
         else:
             shown, _ = await self.workflows.create(body, by=USER)
-        self.scheduler.wake()
         return str(shown["id"])
 
 

@@ -18,6 +18,8 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src"
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
+PRINTED_LISTS = {"millrace/client/types.py"}
+"""Printed by scripts/print-client, one type after the other; nobody reads them from top to bottom."""
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 IMPURE_MODULES = {"asyncio", "logging", "random", "secrets", "time", "uuid"}
 WALL_CLOCKS = {"now", "utcnow", "today"}
@@ -115,7 +117,7 @@ def commits(module: Module) -> Iterator[Finding]:
 
 def long_files(module: Module) -> Iterator[Finding]:
     lines = module.text.count("\n")
-    if lines > MAX_FILE_LINES and not _is_migration(module):
+    if lines > MAX_FILE_LINES and not _is_migration(module) and module.path not in PRINTED_LISTS:
         yield 1, f"{lines} lines, at most {MAX_FILE_LINES}: split it by a noun of the domain"
 
 
@@ -216,6 +218,7 @@ GOOD: dict[Detector, list[Module]] = {
     long_files: [
         engine("x = 1\n" * MAX_FILE_LINES),
         Module("millrace/storage/migrations/versions/0001_first.py", "x = 1\n" * (MAX_FILE_LINES + 1)),
+        Module("millrace/client/types.py", "x = 1\n" * (MAX_FILE_LINES + 1)),
     ],
     long_functions: [engine(function_of(MAX_FUNCTION_LINES))],
     vague_names: [Module("millrace/engine/committer.py", ""), Module("millrace/app/commonality.py", "")],

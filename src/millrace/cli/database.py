@@ -176,7 +176,12 @@ def _checksum(file: Path) -> str:
 
 
 def _about(found: Any) -> str:
-    return f"{found.workflows} workflows, {found.runs} runs ({found.unfinished} unfinished), schema {found.revision}"
+    runs = f"{_counted(found.runs, 'run')} ({found.unfinished} unfinished)"
+    return f"{_counted(found.workflows, 'workflow')}, {runs}, schema {found.revision}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _tell_what_else(found: Any) -> None:

@@ -1,38 +1,58 @@
-"""Every command in the documents is one that `millrace` has, with options and arguments that it takes."""
+"""Commands in the text of documents, and in blocks that nobody executes, are ones that `millrace` has.
+
+What stands in the other blocks is executed: tests/acceptance/test_how_to.py and test_readme.py.
+"""
 
 import re
 import shlex
-from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from millrace.cli.app import app
+from tests.support.documents import REPOSITORY, blocks_of, commands_of
 
-ROOT = Path(__file__).parents[3]
-SHELL = re.compile(r"^```sh[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-ENDS = ("|", ">", ">>", "<", "&&", ";", "&")
+FENCED = re.compile(r"^\s*```.*?^\s*```", re.DOTALL | re.MULTILINE)
+IN_TEXT = re.compile(r"(?<!`)`(?:\.venv/bin/)?(millrace\s[^`]+)`(?!`)")
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
 
 def commands() -> list[tuple[str, str]]:
-    documents = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [
-        (document.name, line.strip())
-        for document in documents
-        for block in SHELL.findall(document.read_text("utf-8"))
-        for line in block.replace("\\\n", " ").splitlines()
-        if re.search(r"(^|[\s/])millrace\s+[a-z]", line) and not line.lstrip().startswith("#")
-    ]
+    found = []
+    for document in DOCUMENTS:
+        text = FENCED.sub("", document.read_text("utf-8"))
+        found += [(document.name, " ".join(command.split())) for command in IN_TEXT.findall(text)]
+        left_out = [block for block in blocks_of(document) if block.left_out and block.language == "sh"]
+        lines = [command.text for block in left_out for command in commands_of(block)]
+        found += [(document.name, line) for line in lines if line.startswith("millrace ")]
+    return [(name, command) for name, command in found if "…" not in command]
 
 
-def arguments_of(line: str) -> list[str]:
-    """What stands behind `millrace`, up to where the shell takes over."""
-    words = shlex.split(line, comments=True)
-    place = next(number for number, word in enumerate(words) if word.rpartition("/")[2] == "millrace")
-    end = next((number for number, word in enumerate(words) if number > place and word in ENDS), len(words))
-    return words[place + 1 : end]
+def trouble_with(arguments: list[str]) -> str | None:
+    """Why `millrace` would not take these arguments, or None. The files of the reader need not be here."""
+    command = typer.main.get_command(app)
+    context: typer.Context | None = None
+    name: str | None = "millrace"
+    try:
+        while isinstance(command, TyperGroup) and not (command.invoke_without_command and is_option(arguments[:1])):
+            context = command.make_context(name, [], parent=context, resilient_parsing=True)
+            if not arguments:
+                return None
+            name, found, rest = command.resolve_command(context, arguments)
+            if found is None:
+                return f"there is no command {arguments[0]}"
+            command, arguments = found, rest
+        command.make_context(name, arguments, parent=context)
+    except TyperException as error:
+        trouble = str(error)
+        return None if trouble.startswith("Missing") or "does not exist" in trouble else trouble
+    return None
+
+
+def is_option(arguments: list[str]) -> bool:
+    return bool(arguments) and arguments[0].startswith("-")
 
 
 def test_there_are_commands_in_the_documents() -> None:
@@ -41,23 +61,10 @@ def test_there_are_commands_in_the_documents() -> None:
 
 @pytest.mark.parametrize(("document", "line"), commands())
 def test_a_command_of_the_documents_is_one(document: str, line: str) -> None:
-    group, arguments = typer.main.get_command(app), arguments_of(line)
-    context = group.make_context("millrace", [], resilient_parsing=True)
-    while isinstance(group, TyperGroup) and (arguments or not group.invoke_without_command):
-        name, found, arguments = group.resolve_command(context, arguments)
-        assert found is not None, f"{document}: there is no command {name}"
-        if isinstance(found, TyperGroup):
-            context, group = found.make_context(name, [], parent=context, resilient_parsing=True), found
-        else:
-            trouble = trouble_with(found, name, arguments, context)
-            # The files of the reader are not here.
-            assert trouble is None or "does not exist" in trouble, f"{document}: {line}: {trouble}"
-            return
+    trouble = trouble_with(shlex.split(line, comments=True)[1:])
+    assert trouble is None, f"{document}: {line}: {trouble}"
 
 
-def trouble_with(command: Any, name: str | None, arguments: list[str], context: Any) -> str | None:
-    try:
-        command.make_context(name, arguments, parent=context)
-    except typer.BadParameter as error:
-        return str(error)
-    return None
+@pytest.mark.parametrize("line", ["triggers --overdu", "run greet --folow", "db backupp", "nothing"])
+def test_a_command_that_there_is_not_is_noticed(line: str) -> None:
+    assert trouble_with(line.split()) is not None

@@ -21,8 +21,11 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "print-docs"
 REMEDY = "type: .venv/bin/python scripts/print-docs"
 DOCUMENTS = ("concepts.md", "definitions.md", "settings.md", "how-to/cron.md")
-FENCED = re.compile(r"^```(yaml|json)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
+FENCED = re.compile(r"^```(yaml|json)\b[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+ANY_BLOCK = re.compile(r"^\s*```.*?^\s*```", re.DOTALL | re.MULTILINE)
+WITH_LINKS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +67,8 @@ def test_a_part_that_was_taken_out_is_noticed(script: ModuleType) -> None:
 
 def whole_definitions() -> list[tuple[str, str, str]]:
     documents = {name: text_of(name) for name in DOCUMENTS} | {"README.md": (ROOT / "README.md").read_text("utf-8")}
-    documents |= {path.name: path.read_text("utf-8") for path in sorted(ROOT.glob("docs/how-to/*.md"))}
+    pages = [ROOT / "docs" / "quickstart.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
+    documents |= {path.name: path.read_text("utf-8") for path in pages}
     return [
         (name, kind, text)
         for name, document in documents.items()
@@ -88,7 +92,24 @@ def test_the_documents_hold_definitions() -> None:
     assert found >= {"README.md", "definitions.md", "notifications.md", "scripts.md"}
 
 
-@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")], ids=lambda path: path.name)
+def places_of(path: Path) -> set[str]:
+    """What `#…` may lead to in a document: its headings, as GitHub names them."""
+    headings = HEADING.findall(ANY_BLOCK.sub("", path.read_text("utf-8")))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", WITH_LINKS, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
-    broken = [target for target in LINK.findall(path.read_text("utf-8")) if not (path.parent / target).exists()]
+    broken = []
+    for name, place in LINK.findall(ANY_BLOCK.sub("", path.read_text("utf-8"))):
+        target = path.parent / name if name else path
+        if not target.exists() or (place and place not in places_of(target)):
+            broken.append(f"{name}#{place}")
     assert broken == []
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/how-to/*.md")), ids=lambda path: path.name)
+def test_every_how_to_page_can_be_reached_from_the_readme(path: Path) -> None:
+    pages = [ROOT / "README.md", ROOT / "docs" / "quickstart.md", *ROOT.glob("docs/how-to/*.md")]
+    linked = {(page.parent / name).resolve() for page in pages for name, _ in LINK.findall(page.read_text("utf-8"))}
+    assert path in linked

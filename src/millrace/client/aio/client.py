@@ -1,0 +1,100 @@
+"""The client: groups of methods over one connection pool, and the one call that most callers want."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import httpx2
+
+from millrace.client.aio.artifacts import AsyncArtifacts
+from millrace.client.aio.runs import AsyncRuns
+from millrace.client.aio.system import AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
+from millrace.client.aio.tasks import AsyncTasks
+from millrace.client.aio.transport import AsyncTransport
+from millrace.client.aio.triggers import AsyncTriggers
+from millrace.client.aio.vault import AsyncConnections, AsyncSecrets
+from millrace.client.aio.versions import AsyncDeployments, AsyncVersions
+from millrace.client.aio.workflows import AsyncWorkflows
+from millrace.client.errors import RunFailed
+from millrace.client.location import locate
+from millrace.client.requests import StartOptions
+from millrace.client.retrying import Retrying
+
+
+class AsyncClient:
+    """A client of one Millrace server.
+
+    `url` and `api_key` are found as the command line finds them: `MILLRACE_URL` and `MILLRACE_API_KEY`, else the notes
+    that a server on this machine leaves. `timeout` is the longest silence of the server in seconds, besides the time
+    that it is asked to wait; `retries` how often a request that may be repeated is. `transport` replaces the network:
+    a proxy of your own, a certificate authority, an application in this process.
+
+    Close it with `async with` or `aclose()`. Raises `NoApiKey`, and `ValueError` for what can be no URL or no key.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        timeout: float = 60.0,
+        *,
+        retries: int = 4,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._transport = AsyncTransport(
+            locate(url, api_key), timeout=timeout, retrying=Retrying(retries), through=transport
+        )
+        self.workflows = AsyncWorkflows(self._transport)
+        self.versions = AsyncVersions(self._transport)
+        self.deployments = AsyncDeployments(self._transport)
+        self.tasks = AsyncTasks(self._transport)
+        self.runs = AsyncRuns(self._transport)
+        self.triggers = AsyncTriggers(self._transport)
+        self.artifacts = AsyncArtifacts(self._transport)
+        self.secrets = AsyncSecrets(self._transport)
+        self.connections = AsyncConnections(self._transport)
+        self.events = AsyncEvents(self._transport)
+        self.retention = AsyncRetention(self._transport)
+        self.database = AsyncDatabase(self._transport)
+        self.system = AsyncSystem(self._transport)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """Where the server is."""
+        return self._transport.location.shown
+
+    async def run(
+        self,
+        workflow: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+        **options: Unpack[StartOptions],
+    ) -> Any:
+        """Start a run, wait until it has finished, and answer its output. `options` are those of `runs.start`.
+
+        Raises `RunFailed` when it fails or is cancelled, `WaitTimeout` when it has not finished after `timeout`
+        seconds; the run goes on then.
+        """
+        began = time.monotonic()
+        run = await self.runs.start(workflow, input, **options)
+        left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
+        run = await self.runs.wait(run["id"], left)
+        if run["status"] != "completed":
+            raise RunFailed(run)
+        return run["output"]
+
+    async def aclose(self) -> None:
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

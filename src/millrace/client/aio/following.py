@@ -1,0 +1,95 @@
+"""Streams of what happens, as it happens, over as many connections as it takes.
+
+Each connection goes on after the last number received, so nothing is missed and nothing comes twice. The stream of a
+run is over when the server says `end`; anything else, a restart of the server included, is a reason to connect again,
+for a while.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Final, Generic, Self, TypeVar
+
+from millrace.client.aio.pausing import pause
+from millrace.client.aio.transport import AsyncTransport
+from millrace.client.errors import RequestRefused, StreamFailed, UnexpectedAnswer, Unreachable
+from millrace.client.requests import Query
+from millrace.client.retrying import Patience
+from millrace.client.server_events import EventParser, ServerEvent
+
+T = TypeVar("T")
+
+SILENCE_SECONDS: Final = 45.0
+"""The server says something every 15 seconds; after this long it is gone."""
+
+PAUSE_SECONDS: Final = 0.5
+
+
+class AsyncStream(Generic[T]):
+    """What comes, item by item. Leave it with `async with` or `aclose()` if it is not read to its end.
+
+    `position` is the number after which another stream would go on, `status` that of the run once it has finished.
+    Reading raises `RequestRefused`, `Unreachable` and `StreamFailed`.
+    """
+
+    def __init__(self, transport: AsyncTransport, path: str, query: Query) -> None:
+        self.position: str | None = None
+        self.status: str | None = None
+        self._transport = transport
+        self._path = path
+        self._query = query
+        self._source = self._items()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        return await anext(self._source)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+    async def _items(self) -> AsyncGenerator[T, None]:
+        patience: Patience | None = None
+        while self.status is None:
+            try:
+                async with aclosing(self._events()) as events:
+                    async for event in events:
+                        patience = patience or Patience()
+                        patience.there()
+                        self.position = event.number or self.position
+                        if event.name == "end":
+                            self.status = str(event.data["status"])
+                        elif event.name == "error":
+                            raise StreamFailed(str(event.data["code"]), str(event.data["detail"]))
+                        elif event.data is not None:
+                            yield event.data
+            except (Unreachable, RequestRefused) as error:
+                if patience is None:
+                    raise
+                patience.away(error)
+            if self.status is None:
+                await pause(PAUSE_SECONDS)
+
+    async def _events(self) -> AsyncGenerator[ServerEvent, None]:
+        """The events of one connection."""
+        headers = {"Accept": "text/event-stream"}
+        if self.position is not None:
+            headers["Last-Event-ID"] = self.position
+        parser = EventParser()
+        async with self._transport.stream(
+            self._path, query=self._query, headers=headers, silence=SILENCE_SECONDS
+        ) as response:
+            if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+                raise UnexpectedAnswer(f"{self._transport.location.shown} answered no stream of events")
+            async for line in self._transport.lines(response):
+                if (event := parser.feed(line)) is not None:
+                    yield event

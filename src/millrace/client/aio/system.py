@@ -1,0 +1,120 @@
+"""The installation as a whole: what it can do, how it is, its events, its database and what it deletes."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final, cast
+
+from millrace.client.aio.resource import AsyncResource
+from millrace.client.aio.transfers import download
+from millrace.client.requests import json_body, path_of
+from millrace.client.types import (
+    DoctorReport,
+    EventPage,
+    EventView,
+    Health,
+    RetentionPreview,
+    RetentionStarted,
+    RetentionView,
+    SettingPage,
+    TaskTypePage,
+    WorkerPage,
+)
+
+MAKING_SECONDS: Final = 3600.0
+"""That the server may take to copy and check its database before it sends the first byte."""
+
+
+class AsyncEvents(AsyncResource):
+    """`client.events`: what was published."""
+
+    async def list(
+        self,
+        *,
+        type: str | None = None,
+        source: str | None = None,
+        subject: str | None = None,
+        run: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> EventPage:
+        """A page of the events, newest first."""
+        query = {"type": type, "source": source, "subject": subject, "run": run, "cursor": cursor, "limit": limit}
+        return cast(EventPage, await self._transport.get("/events", query))
+
+    def iterate(
+        self,
+        *,
+        type: str | None = None,
+        source: str | None = None,
+        subject: str | None = None,
+        run: str | None = None,
+    ) -> AsyncIterator[EventView]:
+        """All events that `list` would find on its pages."""
+        return self._transport.pages("/events", {"type": type, "source": source, "subject": subject, "run": run})
+
+    async def get(self, event: str) -> EventView:
+        """One event with its data."""
+        return cast(EventView, await self._transport.get(path_of("events", event)))
+
+
+class AsyncRetention(AsyncResource):
+    """`client.retention`: how long what is kept."""
+
+    async def show(self) -> RetentionView:
+        """How long what is kept, and the rounds of deleting that are under way and were last."""
+        return cast(RetentionView, await self._transport.get("/retention"))
+
+    async def run(self) -> RetentionStarted:
+        """Delete in the background what has been kept long enough."""
+        return cast(RetentionStarted, await self._transport.send("POST", "/retention/run", json_body(dry_run=False)))
+
+    async def preview(self) -> RetentionPreview:
+        """What a round would delete now."""
+        body = json_body(dry_run=True)
+        return cast(RetentionPreview, await self._transport.send("POST", "/retention/run", body, repeatable=True))
+
+
+class AsyncDatabase(AsyncResource):
+    """`client.database`."""
+
+    async def backup(self, to: str | Path, *, overwrite: bool = False) -> Path:
+        """Write a copy of the database as it is now, checked by the server, to `to`. Running work goes on.
+
+        It holds everything but the encryption key and the files of artifacts; keep it as safe as the database.
+        Raises `FileExistsError` unless `overwrite`, and `DownloadFailed`.
+        """
+        return await download(
+            self._transport, "/db/backup", Path(to), overwrite=overwrite, silence=MAKING_SECONDS, resumable=False
+        )
+
+
+class AsyncSystem(AsyncResource):
+    """`client.system`."""
+
+    async def health(self) -> Health:
+        """Whether the process is alive."""
+        return cast(Health, await self._transport.get("/health"))
+
+    async def ready(self) -> Health:
+        """Whether the process can do its work; raises `Unavailable` if not."""
+        return cast(Health, await self._transport.get("/health/ready"))
+
+    async def task_types(self) -> TaskTypePage:
+        """The task types of this installation and what their `config` takes."""
+        return cast(TaskTypePage, await self._transport.get("/task-types"))
+
+    async def definition_schema(self) -> dict[str, Any]:
+        """JSON Schema of definitions, for editors."""
+        return cast(dict[str, Any], await self._transport.get("/definition-schema"))
+
+    async def workers(self, *, live: bool | None = None, limit: int | None = None) -> WorkerPage:
+        """The workers of this installation, newest first; `live=False`: also those that are gone."""
+        return cast(WorkerPage, await self._transport.get("/workers", {"live": live, "limit": limit}))
+
+    async def doctor(self, *, deep: bool | None = None) -> DoctorReport:
+        """Check the database for anything that cannot be; `deep`: what is slower to check, too."""
+        return cast(DoctorReport, await self._transport.get("/doctor", {"deep": deep}))
+
+    async def settings(self) -> SettingPage:
+        """The settings in effect, passwords masked."""
+        return cast(SettingPage, await self._transport.get("/settings"))

@@ -1,0 +1,68 @@
+"""Where the server is and which key opens it: by the rules and names of the command line.
+
+The URL: what is given, `MILLRACE_URL`, the note of a running server in `$MILLRACE_HOME/server.json`, or the host and
+port of the settings, in this order. The key: what is given, `MILLRACE_API_KEY`, the file `$MILLRACE_HOME/api-key`.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from millrace.client.errors import NoApiKey
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A server and the key to it, which no representation shows."""
+
+    url: str
+    api_key: str = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The URL for messages: without a user and a password, should it have them."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def locate(url: str | None, api_key: str | None) -> Location:
+    """Raises `ValueError` for what can be no URL or no key, and `NoApiKey`."""
+    wanted = url or os.environ.get("MILLRACE_URL") or _noted() or _configured()
+    if not wanted.startswith(("http://", "https://")):
+        raise ValueError("the URL of the server begins with http:// or https://")
+    return Location(wanted.rstrip("/"), _checked(api_key or os.environ.get("MILLRACE_API_KEY") or _written()))
+
+
+def home() -> Path:
+    return Path(os.environ.get("MILLRACE_HOME", "~/.millrace")).expanduser()
+
+
+def _noted() -> str | None:
+    try:
+        return str(json.loads((home() / "server.json").read_text())["url"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _configured() -> str:
+    host, port = os.environ.get("MILLRACE_HOST", "127.0.0.1"), os.environ.get("MILLRACE_PORT", "8000")
+    return f"http://{host}:{port}"
+
+
+def _written() -> str:
+    place = home() / "api-key"
+    try:
+        return place.read_text().strip()
+    except OSError:
+        raise NoApiKey(
+            f"no API key: give one, set MILLRACE_API_KEY, or start the server once; it writes the first key to {place}"
+        ) from None
+
+
+def _checked(key: str) -> str:
+    """What cannot be a header is refused here, since the library below would quote it in its error."""
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise ValueError("the API key must be visible ASCII characters without spaces")
+    return key

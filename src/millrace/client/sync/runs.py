@@ -1,0 +1,256 @@
+# Printed by scripts/print-client from aio/runs.py; changes belong there.
+"""Runs: start and wait for them, list and read them, change their course."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, cast
+
+from millrace.client.errors import RequestRefused, Unreachable, WaitTimeout
+from millrace.client.requests import Body, Moment, given, json_body, label_query, path_of, word_query
+from millrace.client.retrying import Patience
+from millrace.client.sync.histories import Histories
+from millrace.client.sync.pausing import pause
+from millrace.client.types import BulkFilter, CancelAnswer, OperationView, RunPage, RunView, TaskRunPage, TaskRunView
+
+FINISHED: Final = frozenset({"completed", "failed", "cancelled"})
+
+LONGEST_LOOK: Final = 20.0
+"""Seconds that one request of `wait` stays with the server."""
+
+BUSY_PAUSE: Final = 0.1
+"""Between two looks at a run that is busy, or at a server that is away."""
+
+
+class Runs(Histories):
+    """`client.runs`."""
+
+    def start(
+        self,
+        workflow: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        variables: Mapping[str, Any] | None = None,
+        version: int | str | None = None,
+        run_at: Moment | None = None,
+        priority: int | None = None,
+        confirmation: bool | None = None,
+        correlation_id: str | None = None,
+        idempotency_key: str | None = None,
+        wait_seconds: float | None = None,
+    ) -> RunView:
+        """Start a run: at once or not before `run_at`, of a `version` (number or tag) or else the
+        deployed one or else the newest.
+
+        With `wait_seconds` (up to 300) the answer comes when the run has finished or when they are over. The same
+        `idempotency_key` (for 7 days) gives the same run; without one each call has its own, so that a start whose
+        answer was lost is repeated and still starts one run. Raises `InvalidRequest` and `Conflict`.
+        """
+        body = json_body(
+            input=input,
+            variables=variables,
+            version=version,
+            run_at=run_at,
+            priority=priority,
+            confirmation=confirmation,
+            correlation_id=correlation_id,
+            idempotency_key=idempotency_key or str(uuid.uuid4()),
+            **_waiting(wait_seconds),
+        )
+        path = self._workflow_path(workflow, "execute")
+        answer = self._transport.send("POST", path, body, repeatable=True, waiting=wait_seconds or 0)
+        return cast(RunView, answer)
+
+    def get(self, run: str) -> RunView:
+        """One run with its input and output."""
+        return cast(RunView, self._transport.get(path_of("runs", run)))
+
+    def wait(self, run: str, timeout: float | None = None) -> RunView:
+        """The run when it has finished, however it ended; a server that restarts meanwhile is waited for.
+
+        Raises `WaitTimeout` when it has not finished after `timeout` seconds, `Unreachable` when the server has been
+        away for a minute.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        patience = Patience()
+        seen: int | None = None
+        look = True
+        while True:
+            left = LONGEST_LOOK if until is None else until - time.monotonic()
+            try:
+                if seen is None:
+                    # First the last record, then the run: what happens after that look has a higher number.
+                    tail = (self.records(run, tail=1))["items"]
+                    seen = tail[-1]["seq"] if tail else 0
+                if look and (found := self.get(run))["status"] in FINISHED:
+                    return found
+                if left <= 0:
+                    raise WaitTimeout(run, timeout or 0)
+                news = (self.records(run, after=seen, limit=1000, wait_seconds=min(left, LONGEST_LOOK)))["items"]
+                look = not news or any(record["type"].startswith("run.") for record in news)
+                seen = news[-1]["seq"] if news else seen
+                patience.there()
+                at_once = look
+            except (Unreachable, RequestRefused) as error:
+                patience.away(error)
+                if left <= 0:
+                    raise WaitTimeout(run, timeout or 0) from None
+                at_once = False
+            if not at_once:
+                pause(BUSY_PAUSE)
+
+    def list(
+        self,
+        *,
+        workflow: str | None = None,
+        status: str | Sequence[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        trigger_type: str | None = None,
+        correlation_id: str | None = None,
+        created_after: Moment | None = None,
+        created_before: Moment | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> RunPage:
+        """A page of the runs, newest first; `next_cursor` leads to the next page."""
+        query = _filter(workflow, status, labels, trigger_type, correlation_id, created_after, created_before)
+        return cast(RunPage, self._transport.get("/runs", {**query, "cursor": cursor, "limit": limit}))
+
+    def iterate(
+        self,
+        *,
+        workflow: str | None = None,
+        status: str | Sequence[str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        trigger_type: str | None = None,
+        correlation_id: str | None = None,
+        created_after: Moment | None = None,
+        created_before: Moment | None = None,
+    ) -> Iterator[RunView]:
+        """All runs that `list` would find on its pages, newest first."""
+        query = _filter(workflow, status, labels, trigger_type, correlation_id, created_after, created_before)
+        return self._transport.pages("/runs", query)
+
+    def tasks(self, run: str, *, cursor: str | None = None, limit: int = 50) -> TaskRunPage:
+        """A page of the tasks of a run, in the order of the definition."""
+        query = {"cursor": cursor, "limit": limit}
+        return cast(TaskRunPage, self._transport.get(path_of("runs", run, "tasks"), query))
+
+    def iterate_tasks(self, run: str) -> Iterator[TaskRunView]:
+        """All tasks of a run, in the order of the definition."""
+        return self._transport.pages(path_of("runs", run, "tasks"), {})
+
+    def task(self, run: str, path: str) -> TaskRunView:
+        """One task of a run with its rendered input and its output."""
+        return cast(TaskRunView, self._transport.get(path_of("runs", run, "tasks", path)))
+
+    def cancel(self, run: str, *, reason: str | None = None) -> CancelAnswer:
+        """Cancel a run: what runs is stopped, `finally` tasks still run; a second cancel skips those, too."""
+        path = path_of("runs", run, "cancel")
+        return cast(CancelAnswer, self._transport.send("POST", path, json_body(reason=reason)))
+
+    def pause(self, run: str) -> RunView:
+        """Pause a run: no further task starts, what runs goes on, and its time limits do, too."""
+        return cast(RunView, self._transport.send("POST", path_of("runs", run, "pause")))
+
+    def resume(self, run: str) -> RunView:
+        """Let a paused run go on."""
+        return cast(RunView, self._transport.send("POST", path_of("runs", run, "resume")))
+
+    def retry(
+        self,
+        run: str,
+        *,
+        input: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        version: int | Literal["same", "newest"] | None = None,
+        priority: int | None = None,
+        confirmation: bool | None = None,
+        wait_seconds: float | None = None,
+    ) -> RunView:
+        """Do again what did not complete, in a new run that takes over the rest."""
+        body = _changes(input, variables, version, priority, confirmation, wait_seconds)
+        path = path_of("runs", run, "retry")
+        return cast(RunView, self._transport.send("POST", path, Body(body), waiting=wait_seconds or 0))
+
+    def rerun(
+        self,
+        run: str,
+        *,
+        from_task: str | None = None,
+        input: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        version: int | Literal["same", "newest"] | None = None,
+        priority: int | None = None,
+        confirmation: bool | None = None,
+        wait_seconds: float | None = None,
+    ) -> RunView:
+        """Do a run again in a new run: from its beginning, or from a task, taking over what does not come after it."""
+        changes = _changes(input, variables, version, priority, confirmation, wait_seconds)
+        body = json_body(**changes, from_task=from_task)
+        path = path_of("runs", run, "rerun")
+        return cast(RunView, self._transport.send("POST", path, body, waiting=wait_seconds or 0))
+
+    def bulk(
+        self,
+        action: Literal["cancel", "pause", "resume", "retry"],
+        filter: BulkFilter,
+        *,
+        reason: str | None = None,
+        version: int | Literal["same", "newest"] | None = None,
+        dry_run: bool | None = None,
+    ) -> OperationView:
+        """Cancel, pause, resume or retry every run that `filter` finds; `{}` is every run. `dry_run` only counts."""
+        body = json_body(action=action, filter=filter, reason=reason, version=version, dry_run=dry_run)
+        return cast(OperationView, self._transport.send("POST", "/runs/bulk", body))
+
+    def operation(self, operation: str) -> OperationView:
+        """How far an operation on many runs has come."""
+        return cast(OperationView, self._transport.get(path_of("operations", operation)))
+
+
+def _waiting(wait_seconds: float | None) -> dict[str, Any]:
+    return {} if wait_seconds is None else {"wait": True, "wait_seconds": wait_seconds}
+
+
+def _changes(
+    input: Mapping[str, Any] | None,
+    variables: Mapping[str, Any] | None,
+    version: int | Literal["same", "newest"] | None,
+    priority: int | None,
+    confirmation: bool | None,
+    wait_seconds: float | None,
+) -> dict[str, Any]:
+    """What a new run is to have other than the old one."""
+    return given(
+        {
+            "input": input,
+            "variables": variables,
+            "version": version,
+            "priority": priority,
+            "confirmation": confirmation,
+            **_waiting(wait_seconds),
+        }
+    )
+
+
+def _filter(
+    workflow: str | None,
+    status: str | Sequence[str] | None,
+    labels: Mapping[str, str] | None,
+    trigger_type: str | None,
+    correlation_id: str | None,
+    created_after: Moment | None,
+    created_before: Moment | None,
+) -> dict[str, Any]:
+    return given(
+        {
+            "workflow": workflow,
+            "status": word_query(status),
+            "label": label_query(labels),
+            "trigger_type": trigger_type,
+            "correlation_id": correlation_id,
+            "created_after": created_after,
+            "created_before": created_before,
+        }
+    )

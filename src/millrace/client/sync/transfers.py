@@ -1,0 +1,95 @@
+# Printed by scripts/print-client from aio/transfers.py; changes belong there.
+"""Files on their way in and out, a part at a time: none is ever in memory as a whole."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from millrace.client.errors import DownloadFailed, Unreachable
+from millrace.client.sync.pausing import in_thread, pause
+from millrace.client.sync.transport import Transport
+
+READ_AT_ONCE: Final = 256 * 1024
+
+
+def parts_of(source: BinaryIO) -> Iterator[bytes]:
+    while part := in_thread(source.read, READ_AT_ONCE):
+        yield part
+
+
+def download(
+    transport: Transport, path: str, target: Path, *, overwrite: bool, silence: float, resumable: bool
+) -> Path:
+    """Fetch `path` into `target`, which takes its place only when it is whole and has the right checksum.
+
+    Raises `FileExistsError` unless `overwrite`, other `OSError`s, `DownloadFailed`, and what requests raise.
+    """
+    if not overwrite and in_thread(target.exists):
+        raise FileExistsError(f"{target} is there already; overwrite=True writes over it")
+    part = target.with_name(f".{target.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with in_thread(_created, part) as file:
+            _Download(transport, path, file, silence, resumable).run()
+        in_thread(part.replace, target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def _created(path: Path) -> BinaryIO:
+    return path.open("xb")
+
+
+class _Download:
+    """One file on its way into `file`; after a break it goes on where it was, if the file is still the same."""
+
+    def __init__(self, transport: Transport, path: str, file: BinaryIO, silence: float, resumable: bool) -> None:
+        self._transport = transport
+        self._path = path
+        self._file = file
+        self._silence = silence
+        self._resumable = resumable
+        self._etag = ""
+        self._count = 0
+        self._digest = hashlib.sha256()
+
+    def run(self) -> None:
+        failures = 0
+        while True:
+            before = self._count
+            try:
+                self._receive()
+            except Unreachable as error:
+                # Each part that came through is progress: only breaks without any add up.
+                failures = failures + 1 if self._count == before else 1
+                seconds = self._transport.retrying.pause(failures, error, repeatable=self._resumable)
+                if seconds is None:
+                    raise
+                pause(seconds)
+                continue
+            if self._digest.hexdigest() != self._etag.strip('"'):
+                raise DownloadFailed(f"{self._path} did not arrive as it was stored; try again")
+            return
+
+    def _receive(self) -> None:
+        headers = {"Range": f"bytes={self._count}-", "If-Range": self._etag} if self._count else {}
+        with self._transport.stream(self._path, headers=headers, silence=self._silence) as response:
+            if response.status_code != 206:
+                in_thread(self._begin_again)
+            self._etag = response.headers.get("ETag", "")
+            for part in self._transport.parts(response):
+                in_thread(self._keep, part)
+
+    def _begin_again(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._count = 0
+        self._digest = hashlib.sha256()
+
+    def _keep(self, part: bytes) -> None:
+        self._file.write(part)
+        self._digest.update(part)
+        self._count += len(part)

@@ -1,0 +1,117 @@
+# Printed by scripts/print-client from aio/triggers.py; changes belong there.
+"""What starts runs, when it is due next, and what became of each time it fired."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, cast
+
+from millrace.client.requests import Body, Moment, given, path_of, word_query
+from millrace.client.sync.resource import Resource
+from millrace.client.types import (
+    CronTriggerConfigDst,
+    FiringPage,
+    FiringView,
+    Preview,
+    TriggerPage,
+    TriggerTypePage,
+    TriggerView,
+)
+
+
+class Triggers(Resource):
+    """`client.triggers`."""
+
+    def types(self) -> TriggerTypePage:
+        """The trigger types that fire in this release, and what their `config` takes."""
+        return cast(TriggerTypePage, self._transport.get("/trigger-types"))
+
+    def list(
+        self,
+        *,
+        workflow: str | None = None,
+        type: str | Sequence[str] | None = None,
+        enabled: bool | None = None,
+        overdue: bool | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> TriggerPage:
+        """A page of the triggers; `overdue`: only schedules that should have fired and did not."""
+        query = _filter(workflow, type, enabled, overdue) | {"cursor": cursor, "limit": limit}
+        return cast(TriggerPage, self._transport.get("/triggers", query))
+
+    def iterate(
+        self,
+        *,
+        workflow: str | None = None,
+        type: str | Sequence[str] | None = None,
+        enabled: bool | None = None,
+        overdue: bool | None = None,
+    ) -> Iterator[TriggerView]:
+        """All triggers that `list` would find on its pages."""
+        return self._transport.pages("/triggers", _filter(workflow, type, enabled, overdue))
+
+    def get(self, trigger: str) -> TriggerView:
+        """One trigger by its id: its last and next firing, and why it is silent."""
+        return cast(TriggerView, self._transport.get(path_of("triggers", trigger)))
+
+    def enable(self, trigger: str) -> TriggerView:
+        """Let the trigger fire from now on. What was due while it was silent does not fire."""
+        return cast(TriggerView, self._transport.send("POST", path_of("triggers", trigger, "enable")))
+
+    def disable(self, trigger: str) -> TriggerView:
+        """Silence the trigger until it is enabled again; a deploy keeps it so. Runs that it has started go on."""
+        return cast(TriggerView, self._transport.send("POST", path_of("triggers", trigger, "disable")))
+
+    def firings(
+        self,
+        trigger: str,
+        *,
+        decision: str | Sequence[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> FiringPage:
+        """A page of what became of each time the trigger fired, newest first, with the run or the reason."""
+        query = {"decision": word_query(decision), "cursor": cursor, "limit": limit}
+        return cast(FiringPage, self._transport.get(path_of("triggers", trigger, "firings"), query))
+
+    def iterate_firings(self, trigger: str, *, decision: str | Sequence[str] | None = None) -> Iterator[FiringView]:
+        """All firings of the trigger, newest first."""
+        return self._transport.pages(path_of("triggers", trigger, "firings"), {"decision": word_query(decision)})
+
+    def firings_of_workflow(
+        self,
+        workflow: str,
+        *,
+        decision: str | Sequence[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> FiringPage:
+        """As `firings`, of all triggers of a workflow."""
+        query = {"decision": word_query(decision), "cursor": cursor, "limit": limit}
+        return cast(FiringPage, self._transport.get(self._workflow_path(workflow, "firings"), query))
+
+    def preview(self, workflow: str, trigger: str, *, count: int | None = None, start: Moment | None = None) -> Preview:
+        """The next firings of a trigger, named by its id in the definition, after `start` or now."""
+        path = self._workflow_path(workflow, "triggers", trigger, "preview")
+        return cast(Preview, self._transport.get(path, {"count": count, "from": start}))
+
+    def preview_schedule(
+        self,
+        expression: str,
+        *,
+        timezone: str | None = None,
+        dst: CronTriggerConfigDst | None = None,
+        catch_up: Literal["none", "latest", "all"] | Mapping[str, Any] | None = None,
+        jitter: str | float | None = None,
+        count: int | None = None,
+        start: Moment | None = None,
+    ) -> Preview:
+        """The next firings of a schedule, given as the `config` of a trigger of the type cron. Nothing is saved."""
+        config = {"timezone": timezone, "dst": dst, "catch_up": catch_up, "jitter": jitter, "count": count}
+        body = Body(given({"expression": expression, **config, "from": start}))
+        return cast(Preview, self._transport.send("POST", "/triggers/preview", body, repeatable=True))
+
+
+def _filter(
+    workflow: str | None, type: str | Sequence[str] | None, enabled: bool | None, overdue: bool | None
+) -> dict[str, Any]:
+    return {"workflow": workflow, "type": word_query(type), "enabled": enabled, "overdue": overdue}

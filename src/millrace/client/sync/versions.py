@@ -1,0 +1,145 @@
+# Printed by scripts/print-client from aio/versions.py; changes belong there.
+"""The versions of workflows, and which of them is in use."""
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from millrace.client.requests import UNSET, Body, IfMatch, Tagged, Unset, if_match_header, json_body, word_query
+from millrace.client.sync.resource import Resource
+from millrace.client.types import (
+    DeployedAnswer,
+    Deployment,
+    DeploymentPage,
+    DifferenceAnswer,
+    VersionDetail,
+    VersionPage,
+    VersionSummary,
+    WorkflowDetail,
+)
+
+
+class Versions(Resource):
+    """`client.versions`. A version is named by its number or its tag."""
+
+    def list(self, workflow: str, *, cursor: str | None = None, limit: int = 50) -> VersionPage:
+        """A page of the versions of a workflow, newest first."""
+        path = self._workflow_path(workflow, "versions")
+        return cast(VersionPage, self._transport.get(path, {"cursor": cursor, "limit": limit}))
+
+    def iterate(self, workflow: str) -> Iterator[VersionSummary]:
+        """All versions of a workflow, newest first."""
+        yield from self._transport.pages(self._workflow_path(workflow, "versions"), {})
+
+    def get(self, workflow: str, version: int | str) -> VersionDetail:
+        """One version with its definition."""
+        path = self._workflow_path(workflow, "versions", version)
+        return cast(VersionDetail, self._transport.get(path))
+
+    def get_tagged(
+        self, workflow: str, version: int | str, known: Tagged[VersionDetail] | None = None
+    ) -> Tagged[VersionDetail]:
+        """As `get`, with the ETag; `known` is answered itself when nothing has changed since."""
+        return self._transport.tagged(self._workflow_path(workflow, "versions", version), known)
+
+    def change(
+        self,
+        workflow: str,
+        version: int | str,
+        *,
+        tag: str | Unset | None = UNSET,
+        comment: str | Unset | None = UNSET,
+        if_match: IfMatch = None,
+    ) -> VersionDetail:
+        """Give a version another tag or comment; `None` takes it away. What the version does never changes."""
+        told = {"tag": tag, "comment": comment}
+        answer = self._transport.send(
+            "PATCH",
+            self._workflow_path(workflow, "versions", version),
+            Body({name: value for name, value in told.items() if value is not UNSET}),
+            headers=if_match_header(if_match),
+        )
+        return cast(VersionDetail, answer)
+
+    def compare(self, workflow: str, old: int | str | None = None, new: int | str | None = None) -> DifferenceAnswer:
+        """What is different from `old` to `new`; by default the newest version and the one before it."""
+        path = self._workflow_path(workflow, "diff")
+        return cast(DifferenceAnswer, self._transport.get(path, {"from": old, "to": new}))
+
+    def rollback(
+        self,
+        workflow: str,
+        version: int | str,
+        *,
+        comment: str | None = None,
+        deploy: bool | None = None,
+        if_match: IfMatch = None,
+    ) -> WorkflowDetail:
+        """Make a new version that does what an older one did, and deploy it unless `deploy=False`."""
+        answer = self._transport.send(
+            "POST",
+            self._workflow_path(workflow, "rollback"),
+            json_body(version=version, comment=comment, deploy=deploy),
+            headers=if_match_header(if_match),
+        )
+        return cast(WorkflowDetail, answer)
+
+
+class Deployments(Resource):
+    """`client.deployments`: which version triggers start, and explicit starts that name none."""
+
+    def get(self, workflow: str) -> DeployedAnswer:
+        """The version of a workflow that is deployed."""
+        path = self._workflow_path(workflow, "deploy")
+        return cast(DeployedAnswer, self._transport.get(path))
+
+    def deploy(
+        self,
+        workflow: str,
+        version: int | str | None = None,
+        *,
+        comment: str | None = None,
+        if_match: IfMatch = None,
+    ) -> DeployedAnswer:
+        """Deploy a version; the newest if none is named. A draft becomes active."""
+        answer = self._transport.send(
+            "POST",
+            self._workflow_path(workflow, "deploy"),
+            json_body(version=version, comment=comment),
+            headers=if_match_header(if_match),
+        )
+        return cast(DeployedAnswer, answer)
+
+    def undeploy(self, workflow: str, *, if_match: IfMatch = None) -> DeployedAnswer:
+        """Take back what is deployed: no trigger of the workflow fires until a version is deployed again."""
+        path = self._workflow_path(workflow, "deploy")
+        return cast(DeployedAnswer, self._transport.send("DELETE", path, headers=if_match_header(if_match)))
+
+    def list(
+        self,
+        *,
+        workflow: str | None = None,
+        action: str | Sequence[str] | None = None,
+        outcome: str | Sequence[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> DeploymentPage:
+        """A page of what was deployed, undeployed and rolled back, newest first; what failed, too."""
+        query = {
+            "workflow": workflow,
+            "action": word_query(action),
+            "outcome": word_query(outcome),
+            "cursor": cursor,
+            "limit": limit,
+        }
+        return cast(DeploymentPage, self._transport.get("/deployments", query))
+
+    def iterate(
+        self,
+        *,
+        workflow: str | None = None,
+        action: str | Sequence[str] | None = None,
+        outcome: str | Sequence[str] | None = None,
+    ) -> Iterator[Deployment]:
+        """All deployments that `list` would find on its pages."""
+        query = {"workflow": workflow, "action": word_query(action), "outcome": word_query(outcome)}
+        return self._transport.pages("/deployments", query)

@@ -1,0 +1,924 @@
+"""What the API answers, as types. Printed by `scripts/print-client` from the OpenAPI document.
+
+They say how JSON values look; at run time they are plain dictionaries. Times are ISO 8601 text in UTC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class ApplyAnswer(TypedDict):
+    version: int
+    status: str
+    deployed_version: int | None
+    outcome: Literal["created", "updated", "unchanged"]
+    name: str
+    before: StateOfWorkflow | None
+    # Without it the workflow is new.
+    changes: Differences | None
+    warnings: list[str]
+
+
+class ArtifactPage(TypedDict):
+    items: list[ArtifactView]
+    next_cursor: str | None
+
+
+class ArtifactReference(TypedDict):
+    """How a run's input or a task's config names a file; tasks answer it, too."""
+
+    artifact: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+
+
+class ArtifactView(TypedDict):
+    id: str
+    name: str
+    media_type: str
+    # Bytes.
+    size: int
+    sha256: str
+    # The run whose task wrote it; null for an upload.
+    run_id: str | None
+    task: str | None
+    attempt: int | None
+    # The user who sent it.
+    created_by: str | None
+    created_at: str
+    # When it is deleted; null is never.
+    expires_at: str | None
+    reference: ArtifactReference
+
+
+class AttemptView(TypedDict):
+    number: int
+    scheduled_at: str | None
+    available_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    outcome: str | None
+    error: FailureView | None
+    worker: str | None
+
+
+class BulkFilter(TypedDict):
+    """Which runs are meant: all conditions hold. `{}` means every run, so it has to be written."""
+
+    # Id, name or slug of a workflow.
+    workflow: NotRequired[str | None]
+    status: NotRequired[list[Literal["pending", "running", "waiting", "paused", "cancelling", "failed", "cancelled"]]]
+    trigger_type: NotRequired[str | None]
+    correlation_id: NotRequired[str | None]
+    created_after: NotRequired[str | None]
+    created_before: NotRequired[str | None]
+    labels: NotRequired[dict[str, str]]
+
+
+class CancelAnswer(TypedDict):
+    id: str
+    cancelling: bool
+
+
+class ConnectionDetail(TypedDict):
+    name: str
+    type: str
+    description: str | None
+    # With *** in place of what is secret.
+    config: dict[str, Any]
+    version: int
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+    used_by: list[UserOfIt]
+
+
+class ConnectionPage(TypedDict):
+    items: list[ConnectionView]
+    next_cursor: str | None
+
+
+class ConnectionTested(TypedDict):
+    ok: bool
+    message: str
+    duration_ms: int
+
+
+class ConnectionView(TypedDict):
+    name: str
+    type: str
+    description: str | None
+    # With *** in place of what is secret.
+    config: dict[str, Any]
+    version: int
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class CronTriggerConfigCatchUpAll(TypedDict):
+    """Make up for every firing that was missed."""
+
+    # The only policy with a limit.
+    policy: Literal["all"]
+    # The most firings that are made up for.
+    limit: NotRequired[int]
+
+
+class CronTriggerConfigDst(TypedDict):
+    """What becomes of an appointment when clocks are changed. Holds where the hour is written as numbers."""
+
+    # A time that no clock shows: `shift` fires at the first instant after the gap, `skip` not at all.
+    gap: NotRequired[Literal["shift", "skip"]]
+    # A time shown twice: fire the first time, the last, or both.
+    overlap: NotRequired[Literal["first", "last", "both"]]
+
+
+class Deleted(TypedDict):
+    name: str
+    # Deployed workflows that name it and will fail without it.
+    used_by: list[UserOfIt]
+
+
+class DeployedAnswer(TypedDict):
+    workflow: WorkflowState
+    deployed: bool
+    version: VersionSummary | None
+    newest_version: int
+    # Whether its triggers may fire: a version is deployed and the workflow is active.
+    live: bool
+    # The last one that did not fail.
+    deployment: Deployment | None
+
+
+class Deployment(TypedDict):
+    id: str
+    workflow: WorkflowName
+    # None when nothing is deployed any more.
+    version: int | None
+    action: Literal["deploy", "undeploy", "rollback"]
+    outcome: Literal["succeeded", "failed"]
+    # The comment of who did it, or why it failed.
+    message: str | None
+    deployed_by: str | None
+    at: str
+
+
+class DeploymentPage(TypedDict):
+    items: list[Deployment]
+    next_cursor: str | None
+
+
+DifferenceAnswer = TypedDict(
+    "DifferenceAnswer",
+    {
+        "identical": "bool",
+        # Of the workflow; of tasks they are at the task.
+        "fields": "list[FieldDifference]",
+        "tasks": "list[TaskDifference]",
+        "workflow": "WorkflowName",
+        "from": "VersionSummary",
+        "to": "VersionSummary",
+    },
+)
+
+
+class Differences(TypedDict):
+    identical: bool
+    # Of the workflow; of tasks they are at the task.
+    fields: list[FieldDifference]
+    tasks: list[TaskDifference]
+
+
+class DoctorProblem(TypedDict):
+    code: str
+    run_id: str | None
+    message: str
+    remedy: str
+
+
+class DoctorReport(TypedDict):
+    checks: int
+    problems: list[DoctorProblem]
+    # What is not as it should be, but does no harm.
+    warnings: list[DoctorProblem]
+
+
+class DueOfWorkflow(TypedDict):
+    workflow_id: str
+    name: str
+    kept: Periods
+    families: int
+    runs: int
+    payloads: int
+
+
+class EventPage(TypedDict):
+    items: list[EventView]
+    next_cursor: str | None
+
+
+class EventView(TypedDict):
+    """Something that happened, as it was told. An event never changes."""
+
+    id: str
+    type: str
+    # Who told it.
+    source: str
+    # What it happened to.
+    subject: str | None
+    data: Any
+    # The run that published it.
+    run_id: str | None
+    # The task that published it.
+    task: str | None
+    at: str
+
+
+class FailureView(TypedDict):
+    kind: str
+    message: str
+    details: NotRequired[dict[str, Any] | None]
+
+
+class FaultView(TypedDict):
+    # The place in what was sent.
+    path: str
+    code: str
+    message: str
+    remedy: str
+
+
+class FieldDifference(TypedDict):
+    path: str
+    change: Literal["added", "removed", "changed", "moved"]
+    # Not there when the field was added.
+    old: NotRequired[Any]
+    # Not there when the field was removed.
+    new: NotRequired[Any]
+
+
+class FiringPage(TypedDict):
+    items: list[FiringView]
+    next_cursor: str | None
+
+
+class FiringView(TypedDict):
+    id: str
+    trigger_id: str
+    workflow_id: str
+    # `started`, `skipped`, `refused`, `missed` or `failed`.
+    decision: str
+    # Why no run was started.
+    reason: str | None
+    run_id: str | None
+    due_at: str | None
+    # Of `missed`: the last of the due times it stands for.
+    due_until: str | None
+    # Of `missed`: how many due times it stands for.
+    count: int
+    start_key: str
+    at: str
+
+
+class Health(TypedDict):
+    status: str
+
+
+class KeyRotated(TypedDict):
+    key_id: str
+    # False: the key comes from a setting, and only the values were sealed anew.
+    key_is_new: bool
+    resealed: int
+    # Keys that only backups need now.
+    former_key_ids: list[str]
+
+
+class LastFiring(TypedDict):
+    at: str
+    # null if it started no run; then `last_error` or the firing says why.
+    run_id: str | None
+
+
+class LogPage(TypedDict):
+    items: list[LogView]
+    next_cursor: str | None
+
+
+class LogView(TypedDict):
+    # Increasing; lines that a filter leaves out leave gaps.
+    seq: int
+    path: str | None
+    attempt: int | None
+    at: str
+    level: str
+    text: str
+    metadata: dict[str, Any] | None
+
+
+class NextFiring(TypedDict):
+    # What the schedule says.
+    due_at: str
+    # The same, as clocks in the trigger's zone show it.
+    local: str
+    timezone: str
+    # Later than `due_at` by the trigger's jitter.
+    starts_at: str
+
+
+class NoteView(TypedDict):
+    """A record that is no part of an attempt: what was decided, with its data."""
+
+    seq: int
+    type: str
+    at: str
+    data: dict[str, Any]
+
+
+class OperationView(TypedDict):
+    id: str
+    action: str
+    status: Literal["running", "completed", "failed"]
+    # Runs that the filter found when the operation began.
+    total: int
+    done: int
+    # Runs that had finished or did not take it; `error` says why the last one did not.
+    failed: int
+    error: str | None
+    created_by: str | None
+    created_at: str
+    finished_at: str | None
+
+
+class Periods(TypedDict):
+    # How long what tasks took and answered is kept, and logs.
+    payloads: str
+    # How long runs are kept.
+    runs: str
+
+
+Preview = TypedDict(
+    "Preview",
+    {
+        "expression": "str",
+        "timezone": "str",
+        "from": "str",
+        "items": "list[PreviewedFiring]",
+        # Those up to the last firing shown.
+        "clock_changes": "list[PreviewedClockChange]",
+    },
+)
+
+
+class PreviewedClockChange(TypedDict):
+    at: str
+    # What clocks would show.
+    before: str
+    # What they show.
+    after: str
+
+
+class PreviewedFiring(TypedDict):
+    # What the schedule says.
+    due_at: str
+    # What clocks in the zone show then, with their distance from UTC.
+    local: str
+    offset: str
+    # `gap`: the time that is named does not exist on this day. `overlap`: clocks show this time twice.
+    shift: Literal["gap", "overlap"] | None
+    # The shift in words.
+    note: str | None
+    # Later by the trigger's jitter; null if that is not known yet.
+    starts_at: str | None
+    # With a jitter that is not known yet: it starts before this.
+    starts_before: str | None
+
+
+class Problem(TypedDict):
+    """RFC 9457, with a stable `code` and the `faults` of the request."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    faults: list[FaultView]
+
+
+class RecordPage(TypedDict):
+    items: list[RecordView]
+    next_cursor: str | None
+
+
+class RecordView(TypedDict):
+    # 1, 2, 3, … without gaps.
+    seq: int
+    type: str
+    path: str | None
+    at: str
+    data: dict[str, Any] | None
+    # Only in streams of more than one run.
+    run_id: NotRequired[str | None]
+    # Only in streams of more than one run.
+    workflow_id: NotRequired[str | None]
+
+
+class RetentionPreview(TypedDict):
+    dry_run: Literal[True]
+    # Runs with their retries and sub-runs, each family counted once.
+    families: int
+    runs: int
+    # Runs that stay, but without payloads and logs.
+    payloads: int
+    # Operations on many runs that have ended.
+    operations: int
+    # Workers that are dead, and that no attempt refers to.
+    incarnations: int
+    workflows: list[DueOfWorkflow]
+
+
+class RetentionRound(TypedDict):
+    id: str
+    cause: Literal["schedule", "request"]
+    started_at: str
+    finished_at: str | None
+    # Runs deleted.
+    runs: int
+    # Runs whose payloads and logs were deleted.
+    payloads: int
+    # Firings deleted.
+    firings: int
+    # Events deleted.
+    events: int
+    # Operations on many runs deleted.
+    operations: int
+    # Rows of workers deleted that are dead, and that no attempt refers to.
+    incarnations: int
+    error: str | None
+
+
+class RetentionStarted(TypedDict):
+    dry_run: Literal[False]
+    round: RetentionRound
+
+
+class RetentionView(TypedDict):
+    # How long what tasks took and answered is kept, and logs.
+    payloads: str
+    # How long runs are kept.
+    runs: str
+    # Workflows whose definition says otherwise.
+    workflows: list[WorkflowPeriods]
+    current_round: RetentionRound | None
+    last_round: RetentionRound | None
+
+
+class RunPage(TypedDict):
+    items: list[RunView]
+    next_cursor: str | None
+
+
+class RunView(TypedDict):
+    id: str
+    workflow: WorkflowOfRun
+    status: str
+    trigger_type: str
+    trigger_id: str | None
+    triggered_by: str | None
+    input: Any
+    variables: Any
+    output: Any
+    error: FailureView | None
+    correlation_id: str | None
+    priority: int
+    parent: str | None
+    retry_of: str | None
+    # The first run of its family: what was retried and rerun belongs together.
+    root: str
+    # Why it does not go on at once; empty in lists.
+    waiting_for: list[WaitingFor]
+    run_at: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    cancelled_at: str | None
+    cancelled_by: str | None
+    # When retention deleted the logs of the run, and what its tasks took and answered.
+    payloads_deleted_at: str | None
+    # In lists: payloads too large for one; the single run has them.
+    omitted: NotRequired[list[str]]
+
+
+class SecretDetail(TypedDict):
+    name: str
+    description: str | None
+    # Counts how often it was set.
+    version: int
+    # Where a value of the same name stands that wins over this one.
+    overridden_by: Literal["environment", "folder"] | None
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+    used_by: list[UserOfIt]
+
+
+class SecretPage(TypedDict):
+    items: list[SecretView]
+    next_cursor: str | None
+
+
+class SecretView(TypedDict):
+    name: str
+    description: str | None
+    # Counts how often it was set.
+    version: int
+    # Where a value of the same name stands that wins over this one.
+    overridden_by: Literal["environment", "folder"] | None
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+
+
+class Setting(TypedDict):
+    name: str
+    variables: list[str]
+    value: Any
+    default: str
+    description: str
+
+
+class SettingPage(TypedDict):
+    items: list[Setting]
+    next_cursor: None
+
+
+class Standing(TypedDict):
+    list: str
+    index: int
+    path: str
+
+
+class StateOfWorkflow(TypedDict):
+    version: int
+    status: str
+    deployed_version: int | None
+
+
+class StopAnswer(TypedDict):
+    # Runs that were asked to end.
+    stopped: int
+
+
+TaskDifference = TypedDict(
+    "TaskDifference",
+    {
+        "id": "str",
+        "change": "Literal['added', 'removed', 'changed', 'moved']",
+        # Stands elsewhere in relation to the others; a changed task may have moved, too.
+        "moved": "bool",
+        "from": "Standing | None",
+        "to": "Standing | None",
+        "fields": "list[FieldDifference]",
+        # A task that was added or removed.
+        "task": "NotRequired[dict[str, Any] | None]",
+    },
+)
+
+
+class TaskPage(TypedDict):
+    items: list[TaskView]
+    next_cursor: None
+
+
+class TaskRunPage(TypedDict):
+    items: list[TaskRunView]
+    next_cursor: str | None
+
+
+class TaskRunView(TypedDict):
+    run_id: str
+    task: str
+    path: str
+    type: str
+    status: str
+    # Number of its latest attempt, lost ones included; 0 before the first.
+    attempt: int
+    failures: int
+    crashes: int
+    skip_reason: str | None
+    # The rendered config, secrets masked.
+    input: Any
+    output: Any
+    error: FailureView | None
+    # The earlier run whose output it has taken over.
+    adopted_from: str | None
+    worker: WorkerOfTask | None
+    ready_at: str | None
+    available_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    omitted: NotRequired[list[str]]
+
+
+class TaskStory(TypedDict):
+    path: str
+    outcome: str | None
+    # Why it was skipped.
+    reason: str | None
+    error: FailureView | None
+    started_at: str | None
+    finished_at: str | None
+    attempts: list[AttemptView]
+    waits: list[WaitView]
+    notes: list[NoteView]
+
+
+class TaskSummary(TypedDict):
+    # Stays while the id of the task does, in all versions.
+    uid: str
+    id: str
+    name: str | None
+    type: str
+    list: str
+    index: int
+
+
+class TaskType(TypedDict):
+    type: str
+    summary: str
+    config_schema: dict[str, Any]
+
+
+class TaskTypePage(TypedDict):
+    items: list[TaskType]
+    next_cursor: None
+
+
+class TaskView(TypedDict):
+    # Stays while the id of the task does, and when the task is changed here.
+    uid: str
+    id: str
+    list: str
+    index: int
+    workflow: WorkflowOfTask
+    # The task in the canonical form.
+    task: dict[str, Any]
+
+
+class TimelineView(TypedDict):
+    run_id: str
+    status: str
+    created_at: str | None
+    started_at: str | None
+    finished_at: str | None
+    waits: list[WaitView]
+    # In the order in which they first appear in the history.
+    tasks: list[TaskStory]
+    # Records of the run itself.
+    notes: list[NoteView]
+    last_seq: int
+    # False when the run has more records than a timeline is made of.
+    complete: bool
+
+
+class TriggerCounts(TypedDict):
+    # Times it fired, whatever came of it.
+    fired: int
+    # Runs it started.
+    started: int
+    # Times it fired and could start no run: an error, or a refusal.
+    failed: int
+    # Due times that nobody was there to act on.
+    missed: int
+
+
+class TriggerPage(TypedDict):
+    items: list[TriggerView]
+    next_cursor: str | None
+
+
+class TriggerTypePage(TypedDict):
+    items: list[TriggerTypeView]
+    next_cursor: None
+
+
+class TriggerTypeView(TypedDict):
+    type: str
+    summary: str
+    # JSON Schema of what `config` takes.
+    config_schema: dict[str, Any]
+
+
+TriggerView = TypedDict(
+    "TriggerView",
+    {
+        "id": "str",
+        # The id of the trigger in its definition.
+        "name": "str",
+        "workflow": "WorkflowOfTrigger",
+        "type": "str",
+        # `definition`, or `api` for one that was made by a request of its own.
+        "origin": "str",
+        "enabled": "bool",
+        # Enabled, and its workflow is active and deployed.
+        "active": "bool",
+        # Why it does not fire: `disabled`, `workflow_paused` (or another status), `workflow_not_deployed`,
+        # `no_next_time`.
+        "silent_because": "str | None",
+        "if": "Any",
+        "config": "dict[str, Any]",
+        "input": "dict[str, Any]",
+        "next_firing": "NextFiring | None",
+        # It should have fired a minute ago or more, and nobody has decided about it.
+        "overdue": "bool",
+        "last_firing": "LastFiring | None",
+        "last_error": "str | None",
+        "counts": "TriggerCounts",
+        "created_at": "str",
+        "updated_at": "str",
+    },
+)
+
+
+class UserOfIt(TypedDict):
+    id: str
+    # A workflow whose deployed version names it.
+    name: str
+    version: int
+
+
+class ValidationAnswer(TypedDict):
+    valid: bool
+    definition: dict[str, Any]
+    warnings: list[str]
+
+
+class VersionDetail(TypedDict):
+    id: str
+    number: int
+    tag: str | None
+    author: str | None
+    comment: str | None
+    content_hash: str
+    created_at: str
+    definition: dict[str, Any]
+
+
+class VersionPage(TypedDict):
+    items: list[VersionSummary]
+    next_cursor: str | None
+
+
+class VersionSummary(TypedDict):
+    id: str
+    number: int
+    tag: str | None
+    author: str | None
+    comment: str | None
+    content_hash: str
+    created_at: str
+
+
+WaitView = TypedDict(
+    "WaitView",
+    {
+        "reason": "str",
+        "from": "str",
+        # Null while it lasts.
+        "until": "str | None",
+        # The earliest time at which it could go on.
+        "available_at": "NotRequired[str | None]",
+    },
+)
+"""A time in which nothing ran, and why."""
+
+
+class WaitingFor(TypedDict):
+    reason: Literal[
+        "delayed", "concurrency", "rate_limit", "admission", "paused", "delay", "task_limit", "worker", "no_worker"
+    ]
+    message: str
+
+
+class WorkerOfTask(TypedDict):
+    id: str
+    host: str | None
+
+
+class WorkerPage(TypedDict):
+    installation_id: str
+    items: list[WorkerView]
+    next_cursor: None
+
+
+class WorkerView(TypedDict):
+    """One life of a worker process."""
+
+    id: str
+    status: Literal["live", "lost", "retired"]
+    host: str
+    pid: int
+    queues: list[str]
+    # Task attempts it runs at the same time.
+    slots: int
+    # Task attempts it runs now.
+    running: int
+    started_at: str
+    heartbeat_at: str
+    lost_at: str | None
+    retired_at: str | None
+
+
+class WorkflowDetail(TypedDict):
+    id: str
+    name: str
+    slug: str
+    description: str | None
+    category: str | None
+    labels: dict[str, str]
+    metadata: dict[str, Any]
+    owner: str | None
+    status: str
+    # Number of the newest version.
+    version: int
+    deployed_version: int | None
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str
+    # What an `apply` made it from.
+    source: str | None
+    # The canonical form.
+    definition: dict[str, Any]
+    # The names that the tasks of the definition have besides.
+    tasks: list[TaskSummary]
+    warnings: list[str]
+
+
+class WorkflowName(TypedDict):
+    id: str
+    name: str
+
+
+class WorkflowOfRun(TypedDict):
+    id: str
+    name: str
+    version: int
+
+
+class WorkflowOfTask(TypedDict):
+    id: str
+    name: str
+    version: int
+
+
+class WorkflowOfTrigger(TypedDict):
+    id: str
+    name: str
+    status: str
+
+
+class WorkflowPage(TypedDict):
+    items: list[WorkflowSummary]
+    next_cursor: str | None
+
+
+class WorkflowPeriods(TypedDict):
+    # How long what tasks took and answered is kept, and logs.
+    payloads: str
+    # How long runs are kept.
+    runs: str
+    workflow_id: str
+    name: str
+
+
+class WorkflowState(TypedDict):
+    id: str
+    name: str
+    status: str
+
+
+class WorkflowSummary(TypedDict):
+    id: str
+    name: str
+    slug: str
+    description: str | None
+    category: str | None
+    labels: dict[str, str]
+    metadata: dict[str, Any]
+    owner: str | None
+    status: str
+    # Number of the newest version.
+    version: int
+    deployed_version: int | None
+    created_by: str | None
+    updated_by: str | None
+    created_at: str
+    updated_at: str

@@ -1,0 +1,189 @@
+"""docs/definitions.md: every example is run on a real Millrace and ends as the page says; every field has an example.
+
+Behind an example stand its runs: `# run INPUT -> STATUS WHAT; TASK STATUS, …`. WHAT is the output of a completed run,
+a part of the error of a failed one, and the code of the problem where the start is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import httpx2
+import pytest
+from pydantic import BaseModel
+
+from millrace.definition import model, read_yaml
+from tests.support.documents import REPOSITORY, blocks_of
+from tests.support.outside import TOKEN, Outside, outside_world
+from tests.support.server import MillraceProcess
+
+PAGE = REPOSITORY / "docs" / "definitions.md"
+TASKS = r"\w+ (?:completed|failed|skipped|cancelled)"
+RUN = re.compile(
+    rf"^(?:#|<!--) run (?P<input>\{{.*?\}}) -> (?P<status>completed|failed|refused)(?: (?P<what>.*?))??"
+    rf"(?:; (?P<tasks>{TASKS}(?:, {TASKS})*))?(?: -->)?$",
+    re.MULTILINE,
+)
+PARTS: dict[str, type[BaseModel]] = {
+    "workflow": model.Canonical,
+    "concurrency": model.Concurrency,
+    "rate_limit": model.RateLimit,
+    "retention": model.Retention,
+    "defaults": model.Defaults,
+    "trigger": model.Trigger,
+    "task": model.MainTask,
+    "retry": model.Retry,
+    "concurrency of a task": model.TaskConcurrency,
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    input: dict[str, Any]
+    status: str
+    what: str | None
+    tasks: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Example:
+    place: str
+    text: str
+    runs: list[Expected]
+
+    @property
+    def definition(self) -> Any:
+        return read_yaml(self.text)
+
+
+def examples() -> list[Example]:
+    """The definitions of the page, each with the runs that stand in it or behind it."""
+    blocks = blocks_of(PAGE)
+    lines = PAGE.read_text("utf-8").splitlines()
+    found = []
+    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+        if block.language in ("yaml", "json"):
+            until = following.line if following else len(lines)
+            said = "\n".join(lines[block.line - 1 : until])
+            found.append(Example(block.place, block.text, [expected(match) for match in RUN.finditer(said)]))
+    return found
+
+
+def expected(match: re.Match[str]) -> Expected:
+    tasks = dict(item.split() for item in match["tasks"].split(", ")) if match["tasks"] else {}
+    return Expected(json.loads(match["input"]), match["status"], match["what"], tasks)
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outside]:
+    with outside_world(tmp_path_factory.mktemp("outside")) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def server(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MillraceProcess]:
+    """A server with the secrets and connections that the examples name."""
+    settings = {**outside.settings, "MILLRACE_SQLITE_ALLOWED_DIRS": str(outside.folder)}
+    chat = f"{outside.names['https://chat.example.com']}/hooks/T0aB1cD2eF3"
+    with MillraceProcess(tmp_path_factory.mktemp("server") / "home", **settings) as running:
+        for name, value in {"orders_api": TOKEN, "team_chat": chat}.items():
+            running.millrace("secrets", "set", name, input=value)
+        for name, kind, config in (
+            ("shop", "sqlite", {"path": f"{outside.folder}/var/lib/shop/shop.db"}),
+            ("orders", "http", {"url": outside.names["https://api.example.com"],
+                                "auth": {"type": "bearer", "token": TOKEN}}),
+            ("mail", "smtp", {"host": "127.0.0.1", "port": outside.mail.port, "tls": "none"}),
+            ("team-chat", "http", {"webhook_url": chat}),
+        ):  # fmt: skip
+            running.millrace("connections", "set", name, "-t", kind, "--file", "-", input=json.dumps(config))
+        yield running
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.place.partition(":")[2])
+def test_an_example_does_what_the_page_says(example: Example, server: MillraceProcess, outside: Outside) -> None:
+    assert example.runs, f"{example.place}: say what comes of it: # run INPUT -> STATUS …"
+    text = example.text
+    for documented, local in outside.names.items():
+        text = text.replace(documented, local)
+    with server.client() as client:
+        headers = {"Content-Type": "application/yaml"}
+        created = client.post("/workflows", content=text.encode(), headers=headers)
+        assert created.status_code == 201, f"{example.place}: {created.text}"
+        for run in example.runs:
+            check(run, client, created.json()["id"], example.place)
+
+
+def check(run: Expected, client: httpx2.Client, workflow: str, place: str) -> None:
+    answer = client.post(f"/workflows/{workflow}/execute", json={"input": run.input, "wait": True}).json()
+    if run.status == "refused":
+        assert answer["code"] == run.what, f"{place}: {answer}"
+        return
+    assert answer["status"] == run.status, f"{place}: {answer}"
+    if run.status == "failed":
+        shown = json.dumps(answer["error"], ensure_ascii=False)
+        assert run.what is not None, f"{place}: say why it fails"
+        assert run.what in shown, f"{place}: {run.what!r} is not in {shown}"
+    elif run.what:
+        assert answer["output"] == json.loads(run.what), place
+    listed = client.get(f"/runs/{answer['id']}/tasks").json()["items"]
+    statuses = {task["task"]: task["status"] for task in listed}
+    assert {name: statuses.get(name) for name in run.tasks} == run.tasks, place
+
+
+def used() -> dict[str, set[str]]:
+    """The fields that the examples give a value, by the part of a definition that they belong to."""
+    found: dict[str, set[str]] = {name: set() for name in PARTS}
+    for example in examples():
+        definition = example.definition
+        if "task_type" in definition["tasks"][0]:
+            continue
+        found["workflow"] |= set(definition)
+        for name in ("concurrency", "rate_limit", "retention", "defaults"):
+            found[name] |= set(definition.get(name, {}))
+        found["retry"] |= set(definition.get("defaults", {}).get("retry", {}))
+        for trigger in definition.get("triggers", []):
+            found["trigger"] |= set(trigger)
+        for task in tasks_of(definition):
+            found["task"] |= set(task)
+            found["retry"] |= set(task.get("retry", {}))
+            found["concurrency of a task"] |= set(task.get("concurrency", {}))
+            found.setdefault(f"config of {task['type']}", set()).update(task.get("config", {}))
+    return found
+
+
+def tasks_of(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for name in ("tasks", "on_failure", "finally"):
+        for task in definition.get(name, []):
+            yield task
+            yield from task.get("on_rollback", [])
+
+
+def test_every_field_has_an_example() -> None:
+    models = dict(PARTS)
+    for point in entry_points(group="millrace.runners"):
+        module, _, attribute = point.value.partition(":")
+        models[f"config of {point.name}"] = getattr(import_module(module), attribute).config_model
+    found = used()
+    missing = {
+        part: sorted({field.alias or name for name, field in fields.model_fields.items()} - found.get(part, set()))
+        for part, fields in models.items()
+    }
+    assert {part: names for part, names in missing.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"all_success", "all_done", "one_success", "one_failed"}, id="join"),
+        pytest.param({"queue", "skip", "cancel_oldest", "cancel_newest"}, id="when_full"),
+        pytest.param({"basic", "bearer", "api_key", "oauth2_client_credentials"}, id="auth"),
+        pytest.param({"python", "node", "bash"}, id="script"),
+    ],
+)
+def test_every_choice_has_an_example(values: set[str]) -> None:
+    shown = "\n".join(example.text for example in examples())
+    assert {value for value in values if not re.search(rf"\b{value}\b", shown)} == set()
