@@ -8,6 +8,7 @@ time or a retry that comes in years. Each run has the rows that a run of three t
 import json
 import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,9 +23,8 @@ TEAMS = 40
 CHUNK = 50_000
 """Runs in one transaction."""
 
-NEWEST_MS = 1_790_000_000_000
 SPAN_MS = 80 * 86_400_000
-"""The runs are spread evenly over this time before the newest."""
+"""The runs are spread evenly over this time before the newest: longer than payloads are kept, shorter than runs."""
 
 NEVER = 4_000_000_000_000_000
 """When the timers and retries of live runs are due."""
@@ -59,8 +59,21 @@ class Crowd:
     """Ids, the busiest first."""
     triggers: tuple[str, ...]
     runs: int
-    longest: str
-    """The run with the longest log."""
+    newest_ms: int
+    """When the newest of the runs was made."""
+
+    @property
+    def longest(self) -> str:
+        """The run with the longest log."""
+        return self.run_id(0)
+
+    def run_id(self, number: int) -> str:
+        milliseconds = self.made_at(number)
+        return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-{number:012x}"
+
+    def made_at(self, number: int) -> int:
+        """Milliseconds."""
+        return self.newest_ms - SPAN_MS + SPAN_MS * number // self.runs
 
 
 PLANTED = """
@@ -68,21 +81,23 @@ create temp table planted (n integer primary key, id text, at integer, workflow 
   status text, trigger_type text, correlation text, ended integer)"""
 
 ROWS = (
-    """insert into runs (id, workflow_id, version_id, status, phase, outcome, revision, last_seq, last_log, trigger_type,
-                         trigger_id, input, output, correlation_id, run_at, root_run_id, created_at, started_at, finished_at)
+    """insert into runs (id, workflow_id, version_id, status, phase, outcome, revision, last_seq, last_log,
+                         trigger_type, trigger_id, input, output, correlation_id, run_at, root_run_id, created_at,
+                         started_at, finished_at)
        select id, workflow, version, status, 'main', iif(ended, status, null), 4, iif(ended, 5, 2),
               case when n = 0 then :logs when n % 10 = 0 then 3 else 0 end,
               trigger_type, iif(trigger_type = 'cron', trigger, null),
-              json_object('day', n / 1000, 'source', 'bucket-' || n % 50), iif(status = 'completed', '{"rows":1000}', null),
-              correlation, iif(status = 'pending', :never, null), id, at, iif(status = 'pending', null, at), iif(ended, at + 2500, null)
+              json_object('day', n / 1000, 'source', 'bucket-' || (n % 50)),
+              iif(status = 'completed', '{"rows":1000}', null), correlation, iif(status = 'pending', :never, null), id,
+              at, iif(status = 'pending', null, at), iif(ended, at + 2500, null)
        from planted order by n""",
-    """insert into task_runs (run_id, path, type, status, attempt, live, input, output, revision, ready_at, available_at,
+    """insert into task_runs (run_id, path, type, status, attempt, live, input, output, revision, ready_at,
                               started_at, finished_at)
        select id, path, 'noop',
               case when ended then iif(status = 'cancelled' and step = 3, 'cancelled', 'completed')
                    when status = 'running' and step = 1 then 'ready' else 'pending' end,
               iif(ended or (status = 'running' and step = 1), 1, 0), status = 'running' and step = 1,
-              iif(ended, '{}', null), iif(ended, '{"rows":1000}', null), 4, at, null, iif(ended, at, null),
+              iif(ended, '{}', null), iif(ended, '{"rows":1000}', null), 4, at, iif(ended, at, null),
               iif(ended, at + 800 * step, null)
        from planted cross join steps order by n, path""",
     """insert into attempts (run_id, path, number, token, status, queue, incarnation_id, available_at, started_at,
@@ -101,18 +116,18 @@ ROWS = (
     """insert into logs (run_id, seq, path, attempt, level, text, at)
        select planted.id, step, 'extract', 1, iif(n % 100, 'info', 'warning'), 'read part ' || step, at + step
        from planted cross join steps where n % 10 = 0 and n > 0 order by n, step""",
-    "insert into timers (run_id, kind, fire_at) select id, 'start', :never from planted where status in ('pending', 'waiting')",
+    """insert into timers (run_id, kind, fire_at)
+       select id, 'start', :never from planted where status in ('pending', 'waiting')""",
     """insert into firings (id, trigger_id, workflow_id, start_key, due_at, decision, reason, run_id, at)
        select id, trigger, workflow, id, at, iif(n % 20, 'started', 'skipped'), iif(n % 20, null, 'it was paused'),
               iif(n % 20, id, null), at
        from planted where trigger_type = 'cron' order by n""",
     """insert into events (id, type, source, subject, data, at)
-       select id, 'order.' || n / 4 % 30, 'shop-' || n % 12, 'order/' || n, '{"total":12}', at
+       select id, 'order.' || (n / 4 % 30), 'shop-' || (n % 12), 'order/' || n, '{"total":12}', at
        from planted where n % 4 = 0 order by n""",
-    """insert into artifacts (id, name, media_type, size, sha256, object_key, run_id, root_run_id, path, attempt,
-                              created_at)
+    """insert into artifacts (id, name, media_type, size, sha256, object_key, run_id, path, attempt, created_at)
        select id, 'report-' || n || '.csv', 'text/csv', 1000, id, 'none/' || id, iif(n % 50, id, null),
-              iif(n % 50, id, null), iif(n % 50, 'load', null), iif(n % 50, 1, null), at
+              iif(n % 50, 'load', null), iif(n % 50, 1, null), at
        from planted where n % 5 = 0 and ended order by n""",
     """insert into deployments (id, workflow_id, version, action, outcome, at)
        select id, workflow, 1, 'deploy', iif(n % 900, 'succeeded', 'failed'), at
@@ -144,28 +159,18 @@ def plant(database: Path, runs: int, seed: int = 1) -> Crowd:
         connection.execute(PLANTED)
         connection.execute("create temp table steps as select key + 1 as step, value as path from json_each(?)",
                            (json.dumps(TASKS),))  # fmt: skip
+        there = Crowd(tuple(workflow for workflow, _ in versions), triggers, runs, int(time.time() * 1000))
         choose = random.Random(seed)  # noqa: S311 - no secret is made of it
         for first in range(0, runs, CHUNK):
             numbers = range(first, min(first + CHUNK, runs))
-            _plant_chunk(connection, _rows(numbers, runs, versions, choose))
-        longest = run_id(0, runs)
-        connection.execute(LONG_LOG, {"run": longest, "logs": LOGS_OF_LONGEST})
+            _plant_chunk(connection, _rows(numbers, there, versions, choose))
+        connection.execute(LONG_LOG, {"run": there.longest, "logs": LOGS_OF_LONGEST})
         connection.execute("pragma wal_checkpoint(truncate)")
-    return Crowd(tuple(workflow for workflow, _ in versions), triggers, runs, longest)
-
-
-def run_id(number: int, runs: int) -> str:
-    milliseconds = _made_at(number, runs)
-    return f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7000-8000-{number:012x}"
-
-
-def _made_at(number: int, runs: int) -> int:
-    """Milliseconds."""
-    return NEWEST_MS - SPAN_MS + SPAN_MS * number // runs
+    return there
 
 
 def _rows(
-    numbers: range, runs: int, versions: list[tuple[str, str]], choose: random.Random
+    numbers: range, there: Crowd, versions: list[tuple[str, str]], choose: random.Random
 ) -> Iterator[tuple[object, ...]]:
     statuses = choose.choices(STATUSES, SHARES, k=len(numbers))
     types = choose.choices(TRIGGER_TYPES, TRIGGER_SHARES, k=len(numbers))
@@ -173,9 +178,9 @@ def _rows(
         busy = int(len(versions) * choose.random() ** 3)
         workflow, version = versions[busy]
         status = "completed" if number == 0 else status
-        correlation = f"order-{choose.randrange(runs // 10 + 1)}" if number % 3 == 0 else None
+        correlation = f"order-{choose.randrange(there.runs // 10 + 1)}" if number % 3 == 0 else None
         yield (
-            number, run_id(number, runs), _made_at(number, runs) * 1000, workflow, version,
+            number, there.run_id(number), there.made_at(number) * 1000, workflow, version,
             trigger_id(busy, number % TRIGGERS_EACH), status, trigger_type, correlation,
             status in ("completed", "failed", "cancelled"),
         )  # fmt: skip
@@ -183,7 +188,7 @@ def _rows(
 
 def _plant_chunk(connection: sqlite3.Connection, rows: Iterator[tuple[object, ...]]) -> None:
     connection.execute("begin")
-    connection.executemany(f"insert into planted values ({', '.join('?' * 10)})", rows)
+    connection.executemany("insert into planted values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     values = {"never": NEVER, "logs": LOGS_OF_LONGEST}
     for statement in ROWS:
         used = {name: value for name, value in values.items() if f":{name}" in statement}

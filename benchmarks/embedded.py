@@ -8,9 +8,11 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.bad_input import bad_input_figures
 from benchmarks.engine import workload_figures
 from benchmarks.firing import firing_figures
 from benchmarks.growth import growth_figures
+from benchmarks.lists import list_figures
 from benchmarks.processes import scratch
 from benchmarks.raw_sqlite import commit_figures
 from benchmarks.retention import retention_figures
@@ -30,10 +32,12 @@ def embedded_figures(*, quick: bool) -> Figures:
         figures |= uvloop.run(workload_figures(made(folder / "engine"), effort))
         figures |= life_figures(folder, starts=effort.repeats, with_cpu=not quick)
         figures |= http_figures(folder, effort)
+        figures |= bad_input_figures(folder)
         if not quick:
             figures |= firing_figures(folder)
             figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))
             figures |= uvloop.run(retention_figures(made(folder / "retention")))
+            figures |= list_figures(folder)
     return figures
 
 

@@ -31,8 +31,8 @@ FINISHED = {"completed", "failed", "cancelled"}
 class Client:
     """One kept connection to the API, signed in with the installation's first key."""
 
-    def __init__(self, port: int, home: Path) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    def __init__(self, port: int, home: Path, timeout: float = 30) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         self._headers = {"X-API-Key": (home / "api-key").read_text().strip(), "Content-Type": "application/json"}
 
     def close(self) -> None:

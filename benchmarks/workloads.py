@@ -25,13 +25,17 @@ class Samples:
     """Repeated measurements of one figure."""
 
     values: tuple[float, ...]
+    of: str = ""
+    """What was measured, where that is not the same each time."""
 
     @property
     def median(self) -> float:
         return round(statistics.median(self.values), 3)
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, float | str]:
+        of = {"of": self.of} if self.of else {}
         return {
+            **of,
             "median": self.median,
             "min": round(min(self.values), 3),
             "max": round(max(self.values), 3),
@@ -47,7 +51,7 @@ def medians(figures: Figures) -> dict[str, float]:
     return {name: samples.median for name, samples in figures.items()}
 
 
-def ranges(figures: Figures) -> dict[str, dict[str, float]]:
+def ranges(figures: Figures) -> dict[str, dict[str, float | str]]:
     return {name: samples.as_json() for name, samples in figures.items()}
 
 

@@ -161,7 +161,7 @@ async def _adapters(
         secrets=secrets,
         connections=connections,
         mailer=services.mailer,
-        doctor=Doctor(database).examine,
+        check_database=Doctor(database).examine,
     )
 
 
@@ -227,7 +227,7 @@ def _worker(made: Adapters, shipper: LogShipper, installation_id: str) -> Worker
 
 def _engine_services(made: Adapters, wakeups: Wakeups) -> tuple[Service, ...]:
     inbox = InboxReader(made.store, made.engine)
-    timers, admission = Timers(made.store, made.engine, made.clock), Admission(made.store, inbox)
+    timers, admission = Timers(made.store, made.engine, made.clock), Admission(made.store, inbox, made.clock)
     wakeups.alarm, wakeups.admission = timers, admission
     return inbox, timers, admission, Reaper(made.store, made.engine, made.clock, LEASE)
 
@@ -237,7 +237,7 @@ def _app_services(made: Adapters, container: Container) -> tuple[Service, ...]:
     scheduler = Scheduler(
         database, made.plans, container.schedules, made.evaluator, container.run_starter, clock, made.ids
     )
-    container.trigger_commands.after_change = scheduler.wake
+    container.trigger_commands.after_change = container.workflow_writer.after_change = scheduler.wake
     return (
         scheduler,
         container.operations,

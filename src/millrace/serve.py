@@ -19,6 +19,7 @@ import uvicorn
 import uvloop
 
 from millrace.api.create import create_app
+from millrace.api.protocol import HttpProtocol
 from millrace.api.stream import Streams
 from millrace.app.examples import apply_examples
 from millrace.auth.first_admin import KEY_FILE, ensure_first_admin, is_first_start
@@ -139,6 +140,7 @@ async def _api(runtime: Runtime) -> AsyncIterator[tuple["asyncio.Task[None]", st
     app = create_app(runtime.container)
     config = uvicorn.Config(
         app,
+        http=HttpProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 FIGURES = {
     "chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms", "start_http_ms", "idle_rss_mb", "ready_s",
-    "commits_per_task", "commit41_ms",
+    "commits_per_task", "commit41_ms", "bad_input_ms",
 }  # fmt: skip
 
 

@@ -102,6 +102,34 @@ def test_a_retry_takes_over_what_completed_and_does_the_rest_again(api: httpx2.C
     assert refused["code"] == "nothing_to_retry"
 
 
+def test_what_was_allowed_to_fail_is_not_done_again(api: httpx2.Client, tmp_path: Path) -> None:
+    place, mended = tmp_path / "noted", tmp_path / "mended"
+    create_workflow(
+        api,
+        {
+            "name": "allowed",
+            "tasks": [
+                {**counting("a", place, then="exit 7"), "allow_failure": True},
+                {"id": "b", "type": "transform", "config": {"output": "{{ tasks.a.status }}"}},
+                counting("c", place, then=f"test -e {mended}"),
+            ],
+            "output": "{{ tasks.b.output + ' ' + tasks.a.error.kind }}",
+        },
+    )
+    failed = wait_finished(api, start(api, "allowed")["id"])
+    assert (failed["status"], noted(place)) == ("failed", ["a", "c"])
+    mended.touch()
+
+    again = repeat(api, failed, "retry")
+
+    assert (again["status"], again["output"], noted(place)) == ("completed", "failed error", ["a", "c", "c"])
+    before, adopted = tasks_of(api, failed)["a"], tasks_of(api, again)["a"]
+    assert (adopted["status"], adopted["attempt"], adopted["adopted_from"]) == ("failed", 0, failed["id"])
+    assert adopted["error"] == before["error"]
+    repeat(api, again, "rerun", from_task="a")
+    assert noted(place) == ["a", "c", "c", "a", "c"], "it is done again when it is asked for"
+
+
 def test_a_run_that_goes_on_cannot_be_repeated(api: httpx2.Client) -> None:
     create_workflow(api, {"name": "busy", "tasks": [HOLD]})
     run = start(api, "busy")

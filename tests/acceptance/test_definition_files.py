@@ -245,6 +245,9 @@ def test_versions_from_the_first_to_a_rollback(server: MillraceProcess, tmp_path
     assert server.millrace("tag", "lived", "1", "good/1").stdout == "version 1: good/1\n"
     lines = server.millrace("versions", "lived").stdout.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["2", "*"], ["1", "good/1"]]
+    for wanted, number in (("good/1", 1), ("2", 2)):
+        started = server.millrace("run", "lived", "--version", wanted, "--follow").stdout.splitlines()
+        assert started[0].endswith(f"of lived version {number}")
     told = server.millrace("diff", "lived").stdout.splitlines()
     assert told == ["lived: version 1 (good/1) -> 2", "~ task a", "    ~ config.output: 1 -> 2"]
     assert server.millrace("diff", "lived", "--from", "good/1", "--exit-code", check=False).returncode == 1

@@ -4,7 +4,7 @@ An `Owner` stands for the engine that holds a run. What no fold can make (a pois
 from its changes by `dataclasses.replace`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,14 +61,19 @@ CHAIN = plan_of(task("a"), task("b", "a"), task("c", "b"))
 class Owner:
     """The engine that holds one run: it folds events, and takes the new state once that is committed."""
 
-    def __init__(self, store: Store, clock: Clock, plan: Plan = ONE, **new: Any) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, plan: Plan = ONE, *, type_limits: Mapping[str, int] | None = None, **new: Any
+    ) -> None:
+        """`type_limits`: the task types that the installation limits. `new`: fields of the `NewRun`."""
         self._store = store
         self._clock = clock
+        self._placement = Placement(None, inline=False, type_limits=type_limits or {})
         run_id = new.pop("id", None) or IDS.new()
         known = NewRun(
             id=run_id, workflow_id=WORKFLOW, version_id=VERSION, created_at=new.pop("created_at", clock.now()), **new
         )
-        self._cell = Cell(run_id, plan=plan, run=created(plan, run_id), new=known, version_number=VERSION_NUMBER)
+        run = created(plan, run_id, adopted=known.adopted, failures=known.adopted_failures, now=clock.now())
+        self._cell = Cell(run_id, plan=plan, run=run, new=known, version_number=VERSION_NUMBER)
         self._proposal: Proposal | None = None
 
     @property
@@ -105,7 +110,7 @@ class Owner:
         for item in items:
             item.verdict = fold(draft, item.event)
         self._proposal = Proposal(draft.close(), items, draft.now)
-        rows = sort_effects(cell, self._proposal, Placement(None, inline=False), IDS)
+        rows = sort_effects(cell, self._proposal, self._placement, IDS)
         if claimed_by is not None:
             rows.scheduled = [replace(attempt, claimed_by=claimed_by) for attempt in rows.scheduled]
         return change_of(cell, self._proposal, rows)
@@ -179,6 +184,9 @@ async def registered(store: Store, *, sole: bool = False, queues: tuple[str, ...
     return incarnation.id
 
 
-async def claim(store: Store, worker: str, *queues: str, limit: int = EVERYTHING) -> tuple[ClaimedAttempt, ...]:
+async def claim(
+    store: Store, worker: str, *queues: str, limit: int = EVERYTHING, type_limits: Mapping[str, int] | None = None
+) -> tuple[ClaimedAttempt, ...]:
     """Claim by itself, without any change."""
-    return (await store.commit([], ClaimRequest(worker, queues or ("default",), limit))).claimed
+    request = ClaimRequest(worker, queues or ("default",), limit, type_limits or {})
+    return (await store.commit([], request)).claimed

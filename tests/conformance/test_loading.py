@@ -45,10 +45,11 @@ async def test_a_run_that_does_not_exist_is_none(kit: Kit) -> None:
 
 
 async def test_a_new_run_is_read_as_it_was_written(kit: Kit) -> None:
+    before = await Owner(kit.store, kit.clock).start()
     run = Owner(
         kit.store, kit.clock, TWO, trigger_type="cron", trigger_id="nightly", triggered_by=IDS.new(),
         trigger={"at": 1}, input={"order": {"n": 7}}, variables={"region": "eu"}, correlation_id="c-1", priority=-2,
-        admission_key="orders", admission_limit=3, parent_run_id=IDS.new(), retry_of=IDS.new(),
+        admission_key="orders", admission_limit=3, parent_run_id=IDS.new(), retry_of=before.run_id,
         root_run_id=IDS.new(), causation_depth=4, created_at=17,
         start_key=start_key(expires_at=kit.clock.now() + SECOND),
     )  # fmt: skip

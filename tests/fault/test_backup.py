@@ -75,7 +75,7 @@ def test_a_run_under_way_at_the_time_of_the_backup_goes_on_after_it_was_put_back
         create_workflow(client, waiting(tmp_path))
         under_way = start(client, "waiting")
         wait_running(client, under_way)
-        assert "1 runs (1 unfinished)" in server.millrace("db", "backup", str(file)).stdout
+        assert "1 run (1 unfinished)" in server.millrace("db", "backup", str(file)).stdout
         later = start(client, "waiting")
         (tmp_path / "go").touch()
         assert wait_finished(client, under_way)["status"] == "completed"
@@ -222,16 +222,16 @@ def test_the_way_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
         assert home.millrace("db", "downgrade", check=False).returncode == 2, "a server runs"
     assert home.stop() == 0
     assert home.millrace("db", "check").stdout.endswith("no problems\n")
-    asked = home.millrace("db", "downgrade", check=False)
+    asked = home.millrace("db", "downgrade", "0001", check=False)
     assert (asked.returncode, "the table deployments with 1 rows" in asked.stderr) == (2, True), asked.stderr
-    assert home.millrace("db", "current").stdout.startswith("0002 ")
+    assert home.millrace("db", "current").stdout.startswith("0003 ")
     wrong = home.millrace("db", "downgrade", "0007", "--yes", check=False)
-    assert (wrong.returncode, "there are 0001" in wrong.stderr) == (2, True)
-    assert "the schema is 0001; it was 0002" in home.millrace("db", "downgrade", "--yes").stdout
+    assert (wrong.returncode, "there are 0001, 0002" in wrong.stderr) == (2, True)
+    assert "the schema is 0001; it was 0003" in home.millrace("db", "downgrade", "0001", "--yes").stdout
     assert home.millrace("db", "current").stdout.startswith("0001 ")
     found = home.millrace("db", "check", check=False)
     assert (found.returncode, "schema_differs" in found.stdout) == (1, True)
-    assert "the schema is 0002; it was 0001" in home.millrace("db", "upgrade").stdout
+    assert "the schema is 0003; it was 0001" in home.millrace("db", "upgrade").stdout
     assert home.millrace("doctor", "--offline").stdout.endswith("no problems\n")
     (aside,) = home.home.glob("millrace.db.before-downgrade-*")
     home.millrace("db", "restore", str(aside))

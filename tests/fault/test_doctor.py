@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from millrace.storage.database import SqliteDatabase
@@ -13,10 +14,35 @@ from tests.support.server import MillraceProcess, create_workflow, wait_finished
 
 DEFINITION = {"name": "healthy", "tasks": [{"id": "a", "type": "noop"}, {"id": "b", "type": "noop"}]}
 
+YEARLY = {
+    "id": "yearly", "type": "cron", "if": "{{ trigger.due_date != '' }}", "input": {"b": 1, "a": [2]},
+    "config": {"timezone": "UTC", "expression": "0 0 1 1 *"},
+}  # fmt: skip
+SCHEDULED = {"name": "scheduled", "triggers": [YEARLY], "tasks": [{"id": "a", "type": "noop"}]}
+FAILING = {
+    "name": "failing",
+    "tasks": [
+        {"id": "a", "type": "noop"},
+        {"id": "b", "type": "transform", "config": {"output": "{{ tasks.a.output.nothing }}"}},
+    ],
+}
+
 ATTEMPT = (
     "insert into attempts (run_id, path, number, token, status, queue, available_at, incarnation_id, started_at) "
     "values (:run, 'b', {number}, 'planted', '{status}', '{queue}', 1, {worker}, 1)"
 )
+
+FIRING = (
+    "insert into firings (id, trigger_id, workflow_id, start_key, decision, run_id, at) "
+    "select 'planted-{number}', id, workflow_id, 'cron:1', '{decision}', {run}, {at} "
+    "from triggers where name = 'yearly'"
+)
+START_KEY = (
+    "insert into start_keys (namespace, scope, key, request_hash, run_id, expires_at) "
+    "select '{namespace}', {scope}, 'cron:1', '', {run}, 9000000000000000 from triggers where name = 'yearly'"
+)
+FIRED = FIRING.format(number=1, decision="started", run=":run", at=1)
+NOW = "cast(strftime('%s') as integer) * 1000000"
 
 PLANTED = {
     "run_without_mover": "update runs set status = 'running', finished_at = null, outcome = null where id = :run",
@@ -45,20 +71,82 @@ PLANTED = {
         "update runs set admission_key = 'k', admission_limit = 0, admitted_at = 1, status = 'running', "
         "finished_at = null where id = :run"
     ),
+    "timer_not_fired": (
+        "update runs set status = 'running', outcome = null, finished_at = null where id = :run;"
+        "insert into timers (run_id, kind, fire_at) values (:run, 'run_timeout', 1)"
+    ),
+    "adopted_from_nowhere": "update task_runs set adopted_from = 'gone' where run_id = :run and path = 'a'",
+    "task_limit_exceeded": (
+        "update attempts set limit_key = 'k', limit_size = 0, status = 'running', finished_at = null "
+        "where run_id = :run and path = 'b'"
+    ),
+    "rate_limit_far_ahead": (
+        "update runs set rate_key = 'k', rate_limit = 1, rate_period_us = 1 where id = :run;"
+        "insert into limits (key, next_free_at) values ('k', 9000000000000000)"
+    ),
+    "start_key_of_other_workflow": START_KEY.format(namespace="caller", scope="workflow_id", run=":run"),
+    "trigger_of_other_version": "update triggers set version_id = 'other' where name = 'yearly'",
+    "trigger_wrongly_active": "update triggers set active = 0, next_due_at = null where name = 'yearly'",
+    "due_time_of_silent_trigger": "update triggers set type = 'webhook' where name = 'yearly'",
+    "schedule_without_due_time": "update triggers set next_due_at = null where name = 'yearly'",
+    "due_time_left": "update triggers set next_due_at = 1 where name = 'yearly'",
+    "firing_without_run": FIRING.format(number=1, decision="started", run="'gone'", at=NOW),
+    "firing_without_reason": FIRING.format(number=1, decision="failed", run="null", at=NOW),
+    "due_time_started_twice": f"{FIRED};{FIRING.format(number=2, decision='started', run=':run', at=2)}",
+    "start_key_of_other_run": f"{FIRED};{START_KEY.format(namespace='trigger', scope='id', run=0)}",
     "unserved_queue": ATTEMPT.format(number=2, status="scheduled", queue="nowhere", worker="null"),
     "run_without_version": "update runs set version_id = 'gone' where id = :run",
 }
 
+ROUND = "insert into retention_rounds (id, cause, runs, started_at) values ('planted', 'schedule', 1, 9000000000000000)"
+
+DIFFERENCES = {
+    "missing": "delete from triggers where name = 'yearly'",
+    "too many": "update triggers set name = 'other' where name = 'yearly'",
+    "another type": "update triggers set type = 'webhook' where name = 'yearly'",
+    "another config": """update triggers set config = '{"expression": "0 0 2 1 *"}' where name = 'yearly'""",
+    "another input": "update triggers set input = '{}' where name = 'yearly'",
+    "no condition": "update triggers set condition = null where name = 'yearly'",
+    "another default": "update triggers set declared = 0 where name = 'yearly'",
+}
+"""How a trigger may differ from what its definition says."""
+
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The database of a stopped server, with one completed run in it."""
+    """The database of a stopped server, with a completed run and all kinds of triggers and limits in it."""
     server = MillraceProcess(tmp_path_factory.mktemp("doctor") / "home", MILLRACE_APPLY_EXAMPLES="false")
     with server, server.client() as client:
         create_workflow(client, DEFINITION)
-        run_id = client.post("/workflows/healthy/execute", json={}).json()["id"]
+        run_id: str = client.post("/workflows/healthy/execute", json={}).json()["id"]
         assert wait_finished(client, run_id)["status"] == "completed"
+        make_triggers(client)
+        make_retries(client)
     return server.home / "millrace.db", run_id
+
+
+def make_triggers(client: httpx2.Client) -> None:
+    """Triggers that fire, and such as do not, each for a reason of its own."""
+    create_workflow(client, SCHEDULED)
+    off = {**YEARLY, "id": "off", "enabled": False}
+    create_workflow(client, {**SCHEDULED, "name": "switched off", "triggers": [off]})
+    for name, method, place in (("paused", "POST", "disable"), ("taken back", "DELETE", "deploy")):
+        workflow = create_workflow(client, {**SCHEDULED, "name": name, "triggers": [{**YEARLY, "id": "other"}]})
+        assert client.request(method, f"/workflows/{workflow['id']}/{place}").status_code == 200
+    deleted = create_workflow(client, {**SCHEDULED, "name": "deleted", "triggers": [{**YEARLY, "id": "gone"}]})
+    assert client.delete(f"/workflows/{deleted['id']}").status_code < 300
+
+
+def make_retries(client: httpx2.Client) -> None:
+    """A run under limits that failed, and two retries that take over what it completed."""
+    limits = {"concurrency": {"limit": 1}, "rate_limit": {"limit": 100, "per": "1h"}}
+    create_workflow(client, {**FAILING, **limits})
+    started = client.post("/workflows/failing/execute", json={}, headers={"Idempotency-Key": "one"})
+    run_id = started.json()["id"]
+    for _ in range(2):
+        assert wait_finished(client, run_id)["status"] == "failed"
+        run_id = client.post(f"/runs/{run_id}/retry", json={}).json()["id"]
+    assert wait_finished(client, run_id)["status"] == "failed"
 
 
 @pytest.fixture
@@ -71,7 +159,7 @@ def copy(finished_run: tuple[Path, str], tmp_path: Path) -> Path:
 def plant(database: Path, statements: str, run_id: str) -> None:
     with closing(sqlite3.connect(database)) as connection, connection:
         for statement in statements.split(";"):
-            assert connection.execute(statement, {"run": run_id}).rowcount >= 1
+            assert connection.execute(statement, {"run": run_id}).rowcount >= 1, statement
 
 
 async def found_by_doctor(place: Path) -> set[str]:
@@ -98,6 +186,18 @@ async def test_a_healthy_database_has_no_problems(copy: Path) -> None:
 async def test_doctor_finds(code: str, copy: Path, finished_run: tuple[Path, str]) -> None:
     plant(copy, PLANTED[code], finished_run[1])
     assert code in await found_by_doctor(copy)
+
+
+@pytest.mark.parametrize("difference", DIFFERENCES)
+async def test_doctor_finds_a_trigger_that_is_not_as_its_definition_says(difference: str, copy: Path) -> None:
+    plant(copy, DIFFERENCES[difference], "")
+    assert "trigger_differs_from_definition" in await found_by_doctor(copy)
+
+
+async def test_what_retention_has_deleted_is_not_missed(copy: Path, finished_run: tuple[Path, str]) -> None:
+    plant(copy, PLANTED["firing_without_run"], finished_run[1])
+    plant(copy, ROUND, "")
+    assert await found_by_doctor(copy) == set()
 
 
 def damage(place: Path) -> None:

@@ -285,7 +285,7 @@ class Generation:
             self.inbox,
             self.heartbeat,
             Timers(self.store, self.engine, clock),
-            Admission(self.store, self.inbox),
+            Admission(self.store, self.inbox, clock),
             Reaper(self.store, self.engine, clock, LEASE),
         ]
         self._loops: list[asyncio.Task[None]] = []

@@ -6,17 +6,19 @@ and so that large answers go out as they are stored.
 
 import json
 import re
+from collections import Counter
 from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
-from millrace.api.problems import faults_of
 from millrace.app.cursors import Page
 from millrace.core.errors import Fault, InvalidRequest, Unreadable
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import read_yaml
+from millrace.definition.private_faults import of_body
 
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 JSON_TYPE = "application/json"
@@ -28,7 +30,7 @@ _PLACE = re.compile(r" at line \d+, column \d+$")
 
 async def document(request: Request) -> JsonValue:
     """The body as JSON values. Raises `Unreadable` when it is neither JSON nor YAML, and `TooLarge`."""
-    body = await request.body()
+    body = await _received(request)
     media_type = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
     if media_type in YAML_TYPES:
         return read_yaml(_text(body))
@@ -36,13 +38,13 @@ async def document(request: Request) -> JsonValue:
         return _json(_text(body))
     raise Unreadable(
         "unsupported_media_type",
-        f"the body is {media_type or 'of no type'}; send Content-Type: {JSON_TYPE} or application/yaml",
+        f"the body is {media_type[:100] or 'of no type'}; send Content-Type: {JSON_TYPE} or application/yaml",
     )
 
 
 async def checked(request: Request, model: type[ModelT]) -> ModelT:
     """The body as `model`; no body is the same as an empty mapping."""
-    given = await document(request) if await request.body() else {}
+    given = await document(request) if await _received(request) else {}
     if given is None:
         given = {}
     if not isinstance(given, dict):
@@ -51,7 +53,7 @@ async def checked(request: Request, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults = faults_of(error.errors(include_url=False, include_input=False))
+        faults = of_body(given, error.errors(include_url=False, include_input=False))
         raise InvalidRequest("invalid_request", "the request is not valid", faults=faults) from None
 
 
@@ -81,6 +83,13 @@ def request_body(schema: JsonObject, example: JsonValue, *, required: bool = Tru
     return {"requestBody": {"required": required, "content": {JSON_TYPE: described, "application/yaml": described}}}
 
 
+async def _received(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        raise Unreadable("incomplete", "the connection ended before the body did") from None
+
+
 def _text(body: bytes) -> str:
     try:
         return body.decode("utf-8-sig")
@@ -91,7 +100,7 @@ def _text(body: bytes) -> str:
 def _json(text: str) -> JsonValue:
     """Read by the standard library: orjson turns integers beyond 64 bits into floats without a word."""
     try:
-        value: JsonValue = json.loads(text, parse_constant=_no_constant)
+        value: JsonValue = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_doubles)
     except json.JSONDecodeError as error:
         raise Unreadable(
             "unreadable", f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
@@ -101,6 +110,15 @@ def _json(text: str) -> JsonValue:
     except ValueError as error:
         raise Unreadable("unreadable", f"the body is not JSON: {error}") from None
     return value
+
+
+def _without_doubles(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    """A mapping; that the last of two values with one key wins would hide that somebody meant the first."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the key {key[:40]!r} is given twice")
+    return made
 
 
 def _no_constant(name: str) -> JsonValue:

@@ -6,6 +6,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from millrace.api.schemas.system import Problem
+from millrace.api.schemas.versions import TASK_OPTIONS
+from millrace.api.schemas.workflows import WORKFLOW_OPTIONS
+from millrace.core.values import JsonObject
 from millrace.definition import definition_json_schema
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.trigger import TriggerTypes
@@ -38,6 +41,7 @@ def _document(app: FastAPI, definition: dict[str, Any]) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas.update(definition)
+    schemas.update(_bodies(definition))
     schemas["Problem"] = {**Problem.model_json_schema(ref_template=COMPONENTS + "{model}")}
     schemas.update(schemas["Problem"].pop("$defs", {}))
     problem = {
@@ -52,6 +56,22 @@ def _document(app: FastAPI, definition: dict[str, Any]) -> dict[str, Any]:
             if path.startswith("/api/"):
                 responses["default"] = problem
     return document
+
+
+def _bodies(definition: dict[str, Any]) -> dict[str, Any]:
+    """What requests take: definitions and tasks with the options that stand beside their fields, whole or in part."""
+    workflow = _with_options(definition["Definition"], WORKFLOW_OPTIONS)
+    task = _with_options(definition["MainTask"], TASK_OPTIONS)
+    return {
+        "WorkflowBody": workflow,
+        "WorkflowChange": {**workflow, "required": []},
+        "TaskBody": task,
+        "TaskChange": {**task, "required": []},
+    }
+
+
+def _with_options(schema: dict[str, Any], options: JsonObject) -> dict[str, Any]:
+    return {**schema, "properties": {**schema["properties"], **options}}
 
 
 def _definition(runners: RunnerRegistry, trigger_types: TriggerTypes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """`If-Match` and `If-None-Match`: whether a workflow is still the one that the caller has seen."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 
@@ -28,6 +28,9 @@ async def if_match(
 
 
 IfMatch = Annotated[Matcher, Depends(if_match)]
+UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The caller has it already: nothing is sent."}}
+"""Of routes that take `If-None-Match`."""
+
 IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
 
 

@@ -26,6 +26,8 @@ from millrace.core.errors import (
     Unavailable,
     Unreadable,
 )
+from millrace.definition.faults import MOST_FAULTS
+from millrace.definition.private_faults import of_parameters
 from millrace.ports.objects import ObjectStoreError, ObjectStoreUnavailable
 from millrace.ports.payloads import PayloadLost
 from millrace.ports.store import StoreUnavailable
@@ -48,6 +50,9 @@ STATUS: tuple[tuple[type[MillraceError], int], ...] = (
 
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
+LONGEST_TEXT = 1000
+"""Characters of each text in an answer."""
+
 RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -59,10 +64,15 @@ def problem(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": detail,
+        "detail": _shortened(detail),
         "faults": [
-            {"path": fault.path, "code": fault.code, "message": fault.message, "remedy": fault.remedy}
-            for fault in faults
+            {
+                "path": _shortened(fault.path),
+                "code": fault.code,
+                "message": _shortened(fault.message),
+                "remedy": _shortened(fault.remedy),
+            }
+            for fault in faults[:MOST_FAULTS]
         ],
     }
     # A key or a message may hold a lone surrogate that a caller sent; it must not turn the answer into a 500.
@@ -114,7 +124,7 @@ async def _payload_lost(_: Request, error: Exception) -> Response:
 
 async def _validation_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError), "registered for this class"  # noqa: S101
-    return problem(422, "invalid_request", "the request is not valid", faults_of(error.errors()))
+    return problem(422, "invalid_request", "the request is not valid", of_parameters(error.errors()))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -132,22 +142,9 @@ async def _defect(request: Request, error: Exception) -> Response:
     return problem(500, "internal_error", "this is a defect of Millrace; its log says more")
 
 
-def faults_of(errors: Sequence[Any]) -> list[Fault]:
-    """pydantic's errors as faults, without the values that were given."""
-    return [Fault(_place(error["loc"]), str(error["type"]), str(error["msg"]), _remedy(error)) for error in errors]
-
-
-def _place(location: Sequence[int | str]) -> str:
-    place = ""
-    for part in location:
-        place += f"[{part}]" if isinstance(part, int) else f"{'.' if place else ''}{part}"
-    return place
-
-
-def _remedy(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "remove it, or correct its name"
-    return str((error.get("ctx") or {}).get("remedy", ""))
+def _shortened(text: str) -> str:
+    """A name or a path that a caller sent may be as long as a request; the beginning says which it is."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def _cleaned(value: Any) -> Any:

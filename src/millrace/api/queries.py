@@ -14,7 +14,14 @@ from millrace.core.values import EPOCH, Instant
 
 Limit = Annotated[int, Query(ge=1, le=200, description="At most so many items.")]
 ManyLines = Annotated[int, Query(ge=1, le=1000, description="At most so many items.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=1000,
+        description="`next_cursor` of the page before. A page looks at a bounded number of rows: where a filter fits "
+        "few of them it holds fewer items than `limit`, or none. The list ends where `next_cursor` is null.",
+    ),
+]
 Words = Annotated[
     list[str], Query(default_factory=list, description="May be repeated, or hold a comma-separated list.")
 ]
@@ -37,7 +44,7 @@ def words(name: str, given: Sequence[str], allowed: Iterable[str]) -> list[str]:
     known = sorted(allowed)
     faults = [
         Fault(f"query.{name}", "value", f"{name} cannot be {word[:40]!r}", f"one of {', '.join(known)}")
-        for word in wanted
+        for word in dict.fromkeys(wanted)
         if word not in known
     ]
     if faults:

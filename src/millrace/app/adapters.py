@@ -1,15 +1,14 @@
 """What the use cases stand on, in one frozen object: made by the composition root, and by tests."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from millrace.app.artifacts.payloads import StoredPayloads
+from millrace.app.doctor import CheckDatabase
 from millrace.app.plans import StoredPlans
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
 from millrace.auth.vault.vault import Vault
 from millrace.config import Settings
-from millrace.core.values import JsonObject
 from millrace.engine.engine import Engine
 from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
@@ -21,9 +20,6 @@ from millrace.ports.mail import Mailer
 from millrace.ports.objects import ObjectStore
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.store import Store
-
-Doctor = Callable[[], Awaitable[JsonObject]]
-"""Checks the database: `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +43,4 @@ class Adapters:
     secrets: SecretChain
     connections: Connections
     mailer: Mailer | None
-    doctor: Doctor
+    check_database: CheckDatabase

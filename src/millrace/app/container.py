@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
-from millrace.app.adapters import Adapters, Doctor
+from millrace.app.adapters import Adapters
+from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.app.artifacts.commands import ArtifactCommands
 from millrace.app.backups import Backups
 from millrace.app.connections.commands import ConnectionCommands
 from millrace.app.connections.queries import ConnectionQueries
 from millrace.app.connections.testing import ConnectionTester
 from millrace.app.deployments.queries import DeploymentQueries
+from millrace.app.doctor import Doctor
 from millrace.app.events.queries import EventQueries
 from millrace.app.histories.following import Followers
 from millrace.app.histories.queries import HistoryQueries
@@ -51,6 +53,7 @@ class Container:
     file: DatabaseFile
     runners: RunnerRegistry
     authenticator: Authenticator
+    workflow_writer: WorkflowWriter
     workflow_commands: WorkflowCommands
     workflow_lifecycle: WorkflowLifecycle
     workflow_tasks: WorkflowTasks
@@ -103,6 +106,7 @@ def build_container(a: Adapters) -> Container:
         file=a.file,
         runners=a.runners,
         authenticator=Authenticator(database, clock, ids),
+        workflow_writer=writer,
         workflow_commands=workflow_commands,
         workflow_lifecycle=WorkflowLifecycle(database, drafts, writer, workflow_commands),
         workflow_tasks=WorkflowTasks(drafts, writer, workflow_commands),
@@ -131,5 +135,5 @@ def build_container(a: Adapters) -> Container:
         connection_commands=ConnectionCommands(database, clock, a.vault, a.masker),
         connection_queries=connection_queries,
         connection_tester=ConnectionTester(connection_queries, a.connections, a.runners, a.mailer, a.masker),
-        doctor=a.doctor,
+        doctor=Doctor(a.check_database, ArtifactChecks(database, a.objects, clock)),
     )

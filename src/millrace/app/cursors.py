@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import orjson
 
 from millrace.core.errors import Fault, InvalidRequest
+from millrace.core.values import MAX_INTEGER, MIN_INTEGER
 
 Item = TypeVar("Item")
 
@@ -35,7 +36,7 @@ def decode_text(cursor: str | None) -> str | None:
 
 def decode_number(cursor: str | None) -> int | None:
     key = _decode(cursor)
-    if key is not None and not isinstance(key, int):
+    if key is not None and (type(key) is not int or not MIN_INTEGER <= key <= MAX_INTEGER):
         raise _invalid()
     return key
 

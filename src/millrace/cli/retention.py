@@ -10,7 +10,7 @@ from millrace.cli.output import moment, print_json, print_table
 from millrace.cli.runs import AsJson, Server
 
 ASK_AGAIN = 0.5
-COUNTED = ("runs", "payloads", "firings", "events")
+COUNTED = ("runs", "payloads", "firings", "events", "operations", "incarnations")
 
 retention = typer.Typer(help="How long runs and their data are kept.", no_args_is_help=True)
 
@@ -73,6 +73,9 @@ def _print_preview(found: dict[str, Any]) -> None:
     if rows:
         print_table(["workflow", "payloads kept", "runs kept", "payloads to go", "runs to go"], rows)
     typer.echo(f"would delete {found['runs']} runs, and payloads and logs of {found['payloads']} more")
+    left = ", ".join(f"{found[name]} {name}" for name in ("operations", "incarnations") if found[name])
+    if left:
+        typer.echo(f"would delete {left}")
 
 
 def _told(round_: dict[str, Any]) -> str:

@@ -54,6 +54,8 @@ def show(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
     typer.echo(f"created   {moment(found['created_at'])}   took {duration(found['started_at'], found['finished_at'])}")
     typer.echo(f"input     {json.dumps(found['input'], ensure_ascii=False)}")
     print_ending(found)
+    if found["payloads_deleted_at"]:
+        typer.echo(f"deleted   inputs and outputs of its tasks, and its logs, {moment(found['payloads_deleted_at'])}")
     for waiting in found["waiting_for"]:
         typer.echo(f"waits     {waiting.get('task', 'the run')}: {waiting['message']}")
     typer.echo("")

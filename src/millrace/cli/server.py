@@ -20,32 +20,46 @@ def doctor(
     offline: Annotated[
         bool, typer.Option("--offline", help="Look at the file itself; no server may run. As `millrace db check`.")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read all artifacts to the end, not only a sample. May take long.")
+    ] = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
-    """Check the database for anything that cannot be: lost runs, gaps in histories, orphans. Exit status 1 if found."""
+    """Check database and artifacts for what cannot be: lost runs, gaps in histories, files that are gone.
+
+    Exit status 1 if anything is found; warnings do not count.
+    """
+    if offline and deep:
+        raise typer.BadParameter("--deep needs a running server: --offline looks at the database file alone")
     if offline:
         from millrace.cli.database import checked
 
         print_report(checked(), as_json)
         return
     with Connection(server) as connection:
-        print_report(connection.get("/doctor"), as_json)
+        print_report(connection.get("/doctor", deep=1 if deep else None), as_json)
 
 
 def print_report(report: dict[str, Any], as_json: bool) -> None:
     """What the doctor found; ends the command if that is anything."""
-    problems = report["problems"]
+    problems, warnings = report["problems"], report.get("warnings", [])
     if as_json:
         print_json(report)
-    elif not problems:
-        typer.echo(f"{report['checks']} checks, no problems")
     else:
         for problem in problems:
-            subject = f" run {problem['run_id']}" if problem.get("run_id") else ""
-            typer.echo(f"{problem['code']}{subject}: {problem['message']}\n  {problem['remedy']}")
+            _print_finding(problem["code"], problem)
+        for warning in warnings:
+            _print_finding(f"warning: {warning['code']}", warning)
+        if not problems:
+            typer.echo(f"{report['checks']} checks, no problems")
     if problems:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _print_finding(what: str, finding: dict[str, Any]) -> None:
+    subject = f" run {finding['run_id']}" if finding.get("run_id") else ""
+    typer.echo(f"{what}{subject}: {finding['message']}\n  {finding['remedy']}")
 
 
 def version() -> None:

@@ -29,7 +29,7 @@ def run(
     inputs: Inputs = None,
     follow_run: Follow = False,
     at: Annotated[str | None, typer.Option(help="Not before this time: 2026-03-29T01:00:00Z.")] = None,
-    version: Annotated[int | None, typer.Option(help="The number of a version; by default the deployed one.")] = None,
+    version: Annotated[str | None, typer.Option(help="Number or tag of a version; else the deployed one.")] = None,
     priority: Priority = None,
     confirm: Confirmed = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key starts the run only once.")] = None,

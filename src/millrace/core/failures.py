@@ -55,3 +55,9 @@ class Failure:
     def to_json(self) -> JsonObject:
         """All of it, as users see it: `{kind, message, details}`."""
         return self.summary() if self.details is None else {**self.summary(), "details": self.details}
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> "Failure":
+        """What `to_json` made."""
+        details = data.get("details")
+        return cls(FailureKind(str(data["kind"])), str(data["message"]), details if isinstance(details, dict) else None)

@@ -96,16 +96,24 @@ def ending_of(task: TaskRun, *, allow_failure: bool) -> Ending | None:
             return None
 
 
-def created(plan: Plan, run_id: str, *, adopted: Collection[str] = (), now: Instant = 0) -> RunState:
+NO_FAILURES: Mapping[str, Failure] = {}
+
+
+def created(
+    plan: Plan,
+    run_id: str,
+    *,
+    adopted: Collection[str] = (),
+    failures: Mapping[str, Failure] = NO_FAILURES,
+    now: Instant = 0,
+) -> RunState:
     """A run that was accepted and waits for its admission.
 
-    `adopted` are tasks of the main part that an earlier run has completed: they count as completed `now`.
+    `adopted` are tasks of the main part that an earlier run has done with: they count as completed `now`; those of
+    `failures`, which their plan allows to fail (`allow_failure`), as failed.
     """
     if adopted:
-        tasks = (
-            TaskRun(path, TaskStatus.COMPLETED, finished_at=now) if path in adopted else TaskRun(path)
-            for path in plan.tasks
-        )
+        tasks = (_adopted(path, failures.get(path), now) if path in adopted else TaskRun(path) for path in plan.tasks)
         return restored(plan, RunState(run_id, RunStatus.PENDING, Phase.MAIN, Table({})), tasks)
     blank = _blank(plan)
     return RunState(
@@ -116,6 +124,11 @@ def created(plan: Plan, run_id: str, *, adopted: Collection[str] = (), now: Inst
         tallies=blank.tallies,
         unfinished=blank.unfinished,
     )
+
+
+def _adopted(path: str, failure: Failure | None, now: Instant) -> TaskRun:
+    status = TaskStatus.COMPLETED if failure is None else TaskStatus.FAILED
+    return TaskRun(path, status, failure=failure, finished_at=now)
 
 
 @lru_cache(maxsize=256)

@@ -29,6 +29,9 @@ def to_iso(instant: Instant) -> str:
     return (EPOCH + timedelta(microseconds=instant)).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+PLAIN_VALUES = "write values that JSON has: text, numbers of at most 64 bits, lists and mappings, not too deep"
+"""The remedy for what `check_value` refuses."""
+
 MAX_DEPTH = 64
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**63 - 1
@@ -66,27 +69,41 @@ def _fault(value: object, depth: int) -> Fault | None:
     if value is None or value is True or value is False:
         return None
     reason = None
+    # Tuples of types and the types of JSON first: unions and abstract types take several times as long to ask for.
+    if isinstance(value, dict):
+        return _fault_of_mapping(value, depth)
+    if isinstance(value, (list, tuple)):
+        return _fault_in(enumerate(value), depth)
     if isinstance(value, str):
         reason = _text_fault(value)
-    elif isinstance(value, int | float):
+    elif isinstance(value, (int, float)):
         reason = _number_fault(value)
-    elif isinstance(value, list | tuple):
-        return _fault_in(enumerate(value), depth)
     elif isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                return [], f"keys must be text, not {type(key).__name__}"
-            reason = reason or _text_fault(key)
-        return ([], reason) if reason else _fault_in(value.items(), depth)
+        return _fault_of_mapping(value, depth)
     else:
         reason = f"{type(value).__name__} is not a JSON value"
     return None if reason is None else ([], reason)
+
+
+def _fault_of_mapping(value: Mapping[str, object], depth: int) -> Fault | None:
+    for key in value:
+        if not isinstance(key, str):
+            return [], f"keys must be text, not {type(key).__name__}"
+        if not (key.isascii() and "\0" not in key) and (reason := _text_fault(key)):
+            return [], reason
+    return _fault_in(value.items(), depth)
 
 
 def _fault_in(items: Iterable[tuple[str | int, object]], depth: int) -> Fault | None:
     if depth >= MAX_DEPTH:
         return [], f"nested deeper than {MAX_DEPTH} levels"
     for key, item in items:
+        # The usual small values, without a call: a body of a megabyte may hold half a million of them.
+        kind = type(item)
+        if kind is int and MIN_INTEGER <= item <= MAX_INTEGER:  # type: ignore[operator]
+            continue
+        if kind is str and item.isascii() and "\0" not in item:  # type: ignore[attr-defined, operator]
+            continue
         fault = _fault(item, depth + 1)
         if fault is not None:
             fault[0].append(key)

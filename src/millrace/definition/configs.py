@@ -27,12 +27,12 @@ def check_config(config: JsonObject, model: ConfigModel, path: str, faults: Faul
     try:
         model.model_validate(config)
     except ValidationError as error:
-        for place, found in _one_a_place(config, error.errors(include_url=False)).items():
+        for place, found in one_a_place(config, error.errors(include_url=False)).items():
             if not _may_change(config, place, found):
                 add_fault(faults, found[0], model=model, base=path, place=place, others=found[1:])
 
 
-def _one_a_place(config: JsonObject, errors: Iterable[ErrorDetails]) -> Mapping[Place, list[ErrorDetails]]:
+def one_a_place(config: JsonObject, errors: Iterable[ErrorDetails]) -> Mapping[Place, list[ErrorDetails]]:
     """The errors by place. Of a union every member reports; those that got further into the value are meant."""
     by_place: dict[Place, list[ErrorDetails]] = {}
     for error in errors:

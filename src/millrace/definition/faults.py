@@ -83,26 +83,46 @@ def at(path: str, key: str | int) -> str:
 
 def in_order(faults: Iterable[Fault], raw: JsonValue) -> list[Fault]:
     """The faults in the order of the text; what is missing stands with the part that it is missing from."""
-    ranks = {path: rank for rank, path in enumerate(_paths(raw, "", 0))}
-
-    def rank(fault: Fault) -> int:
-        path = fault.path
-        while path not in ranks:
-            path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return ranks[path]
-
-    return sorted(faults, key=rank)
+    found = list(faults)
+    ways = [list(_way_to(fault.path)) for fault in found]
+    ranks = {path: rank for rank, path in enumerate(_paths(raw, "", 0, _Wanted(path for way in ways for path in way)))}
+    order = [next(ranks[path] for path in way if path in ranks) for way in ways]
+    return [fault for _, fault in sorted(zip(order, found, strict=True), key=lambda ranked: ranked[0])]
 
 
-def _paths(value: JsonValue, path: str, depth: int) -> Iterator[str]:
+def _way_to(path: str) -> Iterator[str]:
+    """The path, and what it is part of, up to the whole."""
+    while path:
+        yield path
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    yield path
+
+
+class _Wanted:
+    """Paths that are looked for, and by the path of a list the positions in it that are."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self.paths = frozenset(paths)
+        self.positions: dict[str, list[int]] = {}
+        for path in self.paths:
+            whole, _, last = path.rpartition("[")
+            if last[:-1].isdecimal():
+                self.positions.setdefault(whole, []).append(int(last[:-1]))
+
+
+def _paths(value: JsonValue, path: str, depth: int, wanted: _Wanted) -> Iterator[str]:
+    """Those paths of `value` that are wanted: a large definition has hundreds of thousands, and few have faults."""
     yield path
     parts: Iterable[tuple[str | int, JsonValue]] = ()
     if isinstance(value, dict):
         parts = value.items()
     elif isinstance(value, list):
-        parts = enumerate(value)
+        positions = sorted(wanted.positions.get(path, ()))
+        parts = [(position, value[position]) for position in positions if position < len(value)]
     for key, part in parts if depth <= MAX_DEPTH else ():
-        yield from _paths(part, at(path, key), depth + 1)
+        place = at(path, key)
+        if place in wanted.paths:
+            yield from _paths(part, place, depth + 1, wanted)
 
 
 def kind_of(value: object) -> str:

@@ -1,7 +1,8 @@
 """The order of tasks: who goes before whom within one list, and whether that can be done at all."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from millrace.definition.faults import FaultList, at, meant
 from millrace.definition.model import Task
@@ -31,11 +32,11 @@ def check_dependencies(name: str, tasks: Sequence[Task], elsewhere: Mapping[str,
     own = [task.id for task in tasks if task.id is not None]
     known = frozenset(own)
     for position, task in enumerate(tasks):
-        if faults.full:
-            return
         path = f"{name}[{position}].depends_on"
         seen: set[str] = set()
         for number, need in enumerate(task.depends_on or ()):
+            if faults.full:
+                return
             place = at(path, number)
             if need == task.id:
                 faults.add(place, "cycle", f"{need} depends on itself", "take it out")
@@ -53,8 +54,9 @@ def check_dependencies(name: str, tasks: Sequence[Task], elsewhere: Mapping[str,
 def check_cycles(tasks: TaskList, faults: FaultList) -> bool:
     """Tell each cycle once, as the way around it; whether there is any."""
     positions = {task.id: position for position, task in enumerate(tasks.tasks)}
-    cycles = _cycles(tasks.needs)
-    for cycle in cycles:
+    found = False
+    for cycle in _cycles(tasks.needs):
+        found = True
         first = min(cycle, key=lambda task_id: positions[task_id])
         start = cycle.index(first)
         around = [*cycle[start:], *cycle[:start], first]
@@ -64,13 +66,14 @@ def check_cycles(tasks: TaskList, faults: FaultList) -> bool:
             f"these tasks wait for each other: {' → '.join(shown)} (each depends on the next)",
             "take one of these dependencies out",
         )  # fmt: skip
-    return bool(cycles)
+        if faults.full:
+            break
+    return found
 
 
-def _cycles(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
+def _cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
     """One cycle for each knot of tasks that can never start, found without recursion."""
     finished: set[str] = set()
-    cycles: list[list[str]] = []
     for root in needs:
         trail: list[str] = []
         on_trail: set[str] = set()
@@ -87,13 +90,12 @@ def _cycles(needs: Mapping[str, Sequence[str]]) -> list[list[str]]:
                 on_trail.discard(task_id)
                 finished.add(task_id)
             elif need in on_trail:
-                cycles.append(trail[trail.index(need) :])
+                yield trail[trail.index(need) :]
                 finished.add(need)
             else:
                 waiting.append((need, iter(needs[need])))
                 trail.append(need)
                 on_trail.add(need)
-    return cycles
 
 
 class Ancestors:
@@ -101,16 +103,22 @@ class Ancestors:
 
     def __init__(self, needs: Mapping[str, Sequence[str]], unsure: Iterable[str]) -> None:
         """`unsure`: tasks of which it is not known what goes before them; anything may have finished before these."""
+        self._needs = needs
         self._bit = {task_id: 1 << number for number, task_id in enumerate(needs)}
-        self._before: dict[str, int] = {}
-        for task_id in _in_order(needs):
-            before = 0
-            for need in needs[task_id]:
-                before |= self._bit[need] | self._before[need]
-            self._before[task_id] = before
         self._unsure = 0
         for task_id in unsure:
             self._unsure |= self._bit[task_id]
+
+    @cached_property
+    def _before(self) -> dict[str, int]:
+        """Put together for the first that asks: of many definitions nobody does."""
+        before: dict[str, int] = {}
+        for task_id in _in_order(self._needs):
+            bits = 0
+            for need in self._needs[task_id]:
+                bits |= self._bit[need] | before[need]
+            before[task_id] = bits
+        return before
 
     def has(self, task_id: str, ancestor: str) -> bool:
         before = self._before[task_id]

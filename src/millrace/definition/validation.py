@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
+from millrace.core.values import PLAIN_VALUES, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import configs, graph, inputs, references, rough
 from millrace.definition.faults import FaultList, InvalidDefinition, at, in_order, kind_of, meant
-from millrace.definition.model import ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
+from millrace.definition.model import MOST_TASKS, ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
 from millrace.definition.names import numbered, task_id_from
 from millrace.definition.shapes.accepted import to_canonical
 from millrace.definition.stored import Definition
@@ -21,7 +21,6 @@ from millrace.definition.triggers import check_triggers, trigger_warnings
 from millrace.ports.runner import AnyRunner
 from millrace.ports.trigger import TriggerTypes
 
-PLAIN_VALUES = "write values that JSON has: text, numbers of at most 64 bits, lists and mappings, not too deep"
 URL_PASSWORD = re.compile(r"://[^/?#\s:@{]*:[^/?#\s@{]+@")
 
 
@@ -51,6 +50,8 @@ def _read(
     if not isinstance(raw, dict):
         faults.add("", "type", f"a workflow is a mapping, not {kind_of(raw)}", "write `name: …` and `tasks: …`")
         return None
+    if _is_beyond_all_limits(raw, faults):
+        return None
     try:
         check_value(raw)
     except InvalidValue as error:
@@ -62,9 +63,22 @@ def _read(
     faults.place = rewritten.place
     named = _with_ids(rewritten.raw)
     model = read_structure(named, faults)
+    if faults.full:
+        return None
     _check_whole(named, rough.nested_ids(rewritten.raw), model, task_types, faults)
     check_triggers(named.get("triggers"), rough.declared(named.get("variables")), trigger_types, faults)
     return model
+
+
+def _is_beyond_all_limits(raw: JsonObject, faults: FaultList) -> bool:
+    """Whether a list is so long that a look at what is in it would only take time."""
+    for name in (*TASK_LISTS, "triggers"):
+        count = len(rough.items(raw.get(name)))
+        if count > MOST_TASKS:
+            message = f"{name} must have at most {MOST_TASKS} entries, not {count}"
+            faults.add(name, "value", message, "make several workflows of it")
+            return True
+    return False
 
 
 def _check_whole(
@@ -88,6 +102,8 @@ def _check_whole(
     for name, tasks in lists.items():
         ancestors = _check_order(name, tasks, written[name], names.tasks, faults)
         for position, task in enumerate(tasks):
+            if faults.full:
+                return
             _check_task(task, at(name, position), name, ancestors, names, task_types, faults)
     references.check_value(raw.get("output"), references.Reader("output", None), names, faults)
     for name in ("concurrency", "rate_limit"):
@@ -190,6 +206,8 @@ def _check_ids(lists: Mapping[str, Sequence[Task]], faults: FaultList) -> dict[s
     seen: dict[str, tuple[str, int]] = {}
     for name, tasks in lists.items():
         for position, task in enumerate(tasks):
+            if faults.full:
+                return {}
             if task.id in seen:
                 other, number = seen[task.id]
                 message = f"the id {task.id} is also that of {faults.place(f'{other}[{number}]')}"

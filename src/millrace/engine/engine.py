@@ -138,7 +138,7 @@ class Engine:
         """
         if self._committer.backlog >= MAX_BACKLOG:
             raise Unavailable("overloaded", "too many runs wait to be written; try again later")
-        run = created(plan, new.id, adopted=new.adopted, now=new.created_at)
+        run = created(plan, new.id, adopted=new.adopted, failures=new.adopted_failures, now=new.created_at)
         cell = Cell(new.id, Stage.IDLE, plan, run, new, workflow_name, version_number)
         # What was adopted lies with another run: it is read when an expression wants it.
         cell.outputs = None if new.adopted else {}
@@ -268,7 +268,9 @@ class Engine:
                 if (path, number) not in withdrawn:
                     host.stop(cell.run_id, path, number)
         self.receive(reply.withdrawn)
-        self._wakeups.after(rows, proposal.now, admission=cell.new is not None and cell.new.admission_key is not None)
+        limited = cell.new is not None and cell.new.admission_key is not None
+        run_at = cell.new.run_at if cell.new is not None and cell.revision == 1 else None
+        self._wakeups.after(rows, proposal.now, admission=limited, run_at=run_at)
         self._bus.publish(cell.run_id)
         if rows.finished:
             self._announce(cell)

@@ -12,8 +12,10 @@ class Alarm(Protocol):
         ...
 
 
-class Waker(Protocol):
-    def wake(self) -> None: ...
+class WakableAlarm(Alarm, Protocol):
+    def wake(self) -> None:
+        """Something may be due now."""
+        ...
 
 
 class Wakeups:
@@ -21,10 +23,10 @@ class Wakeups:
 
     def __init__(self) -> None:
         self.alarm: Alarm | None = None
-        self.admission: Waker | None = None
+        self.admission: WakableAlarm | None = None
 
-    def after(self, rows: Rows, now: Instant, *, admission: bool) -> None:
-        """A commit wrote `rows`; `admission` tells that the run is under a limit."""
+    def after(self, rows: Rows, now: Instant, *, admission: bool, run_at: Instant | None = None) -> None:
+        """A commit wrote `rows`; `admission` tells that the run is under a limit, `run_at` when it may start."""
         if self.alarm is not None:
             for attempt in rows.scheduled:
                 if attempt.available_at > now:
@@ -34,4 +36,7 @@ class Wakeups:
             for _, fire_at in rows.timers:
                 self.alarm.expect(fire_at)
         if admission and self.admission is not None:
-            self.admission.wake()
+            if run_at is not None and run_at > now:
+                self.admission.expect(run_at)
+            else:
+                self.admission.wake()

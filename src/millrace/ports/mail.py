@@ -15,6 +15,8 @@ Tls: TypeAlias = Literal["starttls", "tls", "none"]
 
 USUAL_PORTS: Mapping[Tls, int] = {"starttls": 587, "tls": 465, "none": 25}
 
+HIGHEST_PORT = 65_535
+
 LONGEST_NAME = 200
 LONGEST_LOCAL_PART = 64
 LONGEST_DOMAIN = 253
@@ -157,6 +159,35 @@ class MailServer:
     """Who mail is from that names nobody."""
     trusted: bool = False
     """The operator named it in the settings: it may be on a private network, whatever tasks may reach."""
+
+
+def server_of_connection(config: JsonObject) -> MailServer:
+    """What a connection of the type smtp says. Raises `ValueError` that names the fields which are not usable."""
+    host, port, user, password, sender = (config.get(name) for name in ("host", "port", "user", "password", "from"))
+    tls = next((known for known in USUAL_PORTS if known == config.get("tls", "starttls")), None)
+    usable = {
+        "host": isinstance(host, str) and host != "",
+        "port": port is None or (isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= HIGHEST_PORT),
+        "tls": tls is not None,
+        "user": user is None or isinstance(user, str),
+        "password": password is None or isinstance(password, str),
+        "from": sender is None or isinstance(sender, str),
+    }
+    if unusable := [name for name, fine in usable.items() if not fine]:
+        raise ValueError(", ".join(unusable))
+    assert tls is not None, "checked above"  # noqa: S101
+    try:
+        mailbox = Mailbox.parse(str(sender)) if sender else None
+    except ValueError as error:
+        raise ValueError(f"from: {error}") from None
+    return MailServer(
+        host=str(host),
+        port=port if isinstance(port, int) else USUAL_PORTS[tls],
+        tls=tls,
+        user=str(user) if user else None,
+        password=None if password is None else str(password),
+        sender=mailbox,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,10 @@ class WhenFull(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `limit` runs of a key are admitted in any `period`, evenly refilled (GCRA with a burst of `limit`)."""
+    """Of a key, `limit` runs are admitted at once at most, and then one for each `period / limit` (GCRA).
+
+    So there are `limit` a period in the long run, and fewer than twice as many in any one period.
+    """
 
     key: str
     limit: int
@@ -110,7 +113,9 @@ class NewRun:
     retry_of: str | None = None
     causation_depth: int = 0
     adopted: Mapping[str, str] = field(default_factory=dict)
-    """Tasks that count as completed from the start, each with the run whose output it refers to."""
+    """Tasks that count as done from the start, each with the run whose output it refers to."""
+    adopted_failures: Mapping[str, Failure] = field(default_factory=dict)
+    """Those of `adopted` that failed, as their plan allows, and with what."""
     start_key: StartKey | None = None
     firing: NewFiring | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -265,6 +270,10 @@ class Refusal(StrEnum):
 
     TRIGGER_CHANGED = "trigger_changed"
     """The trigger was changed, disabled or removed since the firing was decided."""
+    ORIGIN_DELETED = "origin_deleted"
+    """The run that it repeats, or one that it takes tasks over from, is not there any more."""
+    PAYLOADS_DELETED = "payloads_deleted"
+    """What tasks that it takes over answered is not kept any more."""
     LIMIT_FULL = "limit_full"
     """Its limit has no room, and its workflow says `when_full: skip`."""
 

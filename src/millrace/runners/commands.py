@@ -8,9 +8,12 @@ import asyncio
 import errno
 import json
 import os
+import shutil
 import signal
 import stat
-from collections.abc import Collection, Mapping, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -19,6 +22,7 @@ from pydantic import AfterValidator, Field
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue, check_value
+from millrace.ports.artifacts import ArtifactFault
 from millrace.ports.runner import Failed, RunnerContext, RunnerServices
 from millrace.runners.processes import Output, run_command
 from millrace.runners.streams import Stream
@@ -39,7 +43,12 @@ def _names(env: dict[str, Any]) -> dict[str, Any]:
 
 
 WorkingDir: TypeAlias = Annotated[
-    str | None, Field(description="Folder to run in; a relative one starts where commands run without it.")
+    str | None,
+    Field(
+        description="Folder to run in; a relative one starts in the first of MILLRACE_SHELL_ALLOWED_DIRS, else where "
+        "the server was started, and there a command runs that says none. One that declares `outputs` then runs in a "
+        "folder of its own, empty at first and removed at the end of the attempt."
+    ),
 ]
 Env: TypeAlias = Annotated[
     dict[str, Any],
@@ -125,6 +134,21 @@ class Commands:
         self._task_type = task_type
         self._enabled = services.shell_enabled
         self._allowed = tuple(folder.resolve() for folder in services.shell_allowed_dirs)
+
+    @asynccontextmanager
+    async def folder_for(self, working_dir: str | None, outputs: Mapping[str, str]) -> AsyncIterator[str | None]:
+        """Where to run: two attempts at once must not take each other's files for their own. Raises `ArtifactFault`."""
+        if working_dir is not None or not outputs or not self._enabled:
+            yield working_dir
+            return
+        try:
+            made = await asyncio.to_thread(tempfile.mkdtemp, prefix="millrace-", dir=next(iter(self._allowed), None))
+        except OSError as error:
+            raise ArtifactFault(f"no folder can be made for the files of the command: {error}") from None
+        try:
+            yield made
+        finally:
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
 
     async def run(self, job: Job, context: RunnerContext) -> Ended | Failed:
         """Run a command to its end. `Failed` when it was not started."""

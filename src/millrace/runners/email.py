@@ -9,21 +9,18 @@ import binascii
 import hashlib
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject
 from millrace.ports.artifacts import ArtifactFault, Artifacts
 from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.mail import (
-    USUAL_PORTS,
     Attachment,
     Mailbox,
     MailFailed,
     MailServer,
     MailTimedOut,
     Message,
-    Tls,
+    server_of_connection,
 )
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
@@ -33,29 +30,6 @@ from millrace.runners.email_config import AttachmentConfig, EmailConfig
 LARGEST_ATTACHMENTS = 10 * 1024 * 1024
 TOO_LARGE = f"the attachments are larger than {LARGEST_ATTACHMENTS} bytes together"
 CONNECTION_TYPES = frozenset({"smtp"})
-
-
-class SmtpConnection(BaseModel):
-    """What a connection of the type smtp says."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    host: str = Field(min_length=1)
-    port: int | None = Field(default=None, ge=1, le=65535)
-    tls: Tls = "starttls"
-    user: str | None = None
-    password: str | None = None
-    from_: str | None = Field(default=None, alias="from")
-
-    def server(self) -> MailServer:
-        return MailServer(
-            host=self.host,
-            port=self.port or USUAL_PORTS[self.tls],
-            tls=self.tls,
-            user=self.user or None,
-            password=self.password,
-            sender=Mailbox.parse(self.from_) if self.from_ else None,
-        )
 
 
 class Unsendable(Exception):
@@ -116,16 +90,11 @@ class EmailRunner:
             raise Unsendable("this worker has no connections", FailureKind.REFUSED)
         try:
             found = await self._connections.resolve(connection, types=CONNECTION_TYPES)
-            return SmtpConnection.model_validate(found.config).server()
+            return server_of_connection(found.config)
         except ConnectionUnavailable as error:
             raise Unsendable(str(error), FailureKind.REFUSED) from error
-        except ValidationError as error:
-            fields = ", ".join(".".join(map(str, fault["loc"])) for fault in error.errors(include_input=False))
-            raise Unsendable(f"the connection {connection!r} is not usable: {fields}", FailureKind.REFUSED) from None
         except ValueError as error:
-            raise Unsendable(
-                f"the connection {connection!r} is not usable: from: {error}", FailureKind.REFUSED
-            ) from None
+            raise Unsendable(f"the connection {connection!r} is not usable: {error}", FailureKind.REFUSED) from None
 
 
 async def _message(config: EmailConfig, server: MailServer, context: RunnerContext) -> Message:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from millrace.core.failures import FailureKind
-from millrace.core.values import InvalidValue, JsonValue, check_value
+from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.commands import (
     DEFAULT_PATH,
@@ -31,6 +31,7 @@ from millrace.runners.commands import (
     MaxOutput,
     WorkingDir,
 )
+from millrace.runners.output_files import OutputFiles, keep_files
 
 Language: TypeAlias = Literal["python", "node", "bash"]
 
@@ -59,6 +60,7 @@ class ScriptConfig(BaseModel):
     working_dir: WorkingDir = None
     expected_exit_codes: ExpectedExitCodes = Field(default_factory=lambda: [0])
     max_output: MaxOutput = USUAL_OUTPUT
+    outputs: OutputFiles = Field(default_factory=dict)
 
     @field_validator("source")
     @classmethod
@@ -110,12 +112,16 @@ class ScriptRunner:
             interpreter = await asyncio.to_thread(found_interpreter, config.language, self._interpreters)
         except NoInterpreter as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
+        async with self._commands.folder_for(config.working_dir, config.outputs) as folder:
+            return await self._run(config, interpreter, folder, context)
+
+    async def _run(self, config: ScriptConfig, interpreter: str, folder: str | None, context: RunnerContext) -> Outcome:
         given = json.dumps(config.input, ensure_ascii=False).encode()
         with _files(given, config.source.encode(errors="replace")) as files:
             input_file = f"/dev/fd/{files.input}"
             job = Job(
                 command=_command(config, interpreter, input_file, files),
-                working_dir=config.working_dir,
+                working_dir=folder,
                 env={**config.env, INPUT_FILE: input_file},
                 stdin=given,
                 max_output=config.max_output,
@@ -127,7 +133,13 @@ class ScriptRunner:
                 return ended
             if ended.exit_code not in config.expected_exit_codes:
                 return ended.failure("the script")
-            return await asyncio.to_thread(_completed, ended, files.result)
+            try:
+                output = await asyncio.to_thread(_output, ended, files.result)
+            except InvalidResult as error:
+                return Failed.because(str(error), kind=FailureKind.INVALID_OUTPUT, details=ended.shown)
+        if config.outputs:
+            output["files"] = await keep_files(config.outputs, ended.folder, context)
+        return Completed(output)
 
 
 def found_interpreter(language: Language, settings: Mapping[str, str]) -> str:
@@ -181,12 +193,10 @@ def _files(given: bytes, source: bytes) -> Iterator[Files]:
             os.close(number)
 
 
-def _completed(ended: Ended, result_file: int) -> Outcome:
-    try:
-        handed_over = _handed_over(result_file)
-    except InvalidResult as error:
-        return Failed.because(str(error), kind=FailureKind.INVALID_OUTPUT, details=ended.shown)
-    return Completed({**ended.shown, "result": ended.last_json if handed_over is None else handed_over[0]})
+def _output(ended: Ended, result_file: int) -> JsonObject:
+    """Raises `InvalidResult`."""
+    handed_over = _handed_over(result_file)
+    return {**ended.shown, "result": ended.last_json if handed_over is None else handed_over[0]}
 
 
 def _handed_over(result_file: int) -> tuple[JsonValue] | None:

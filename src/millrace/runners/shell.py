@@ -63,9 +63,13 @@ class ShellRunner:
         """Every command ends with its attempt."""
 
     async def run(self, config: ShellConfig, context: RunnerContext) -> Outcome:
+        async with self._commands.folder_for(config.working_dir, config.outputs) as folder:
+            return await self._run(config, folder, context)
+
+    async def _run(self, config: ShellConfig, folder: str | None, context: RunnerContext) -> Outcome:
         job = Job(
             command=["/bin/sh", "-c", config.command] if isinstance(config.command, str) else config.command,
-            working_dir=config.working_dir,
+            working_dir=folder,
             env=config.env,
             stdin=as_text(config.stdin).encode(errors="replace"),
             max_output=config.max_output,

@@ -8,8 +8,8 @@ import uuid
 from typing import NamedTuple
 
 from millrace.core.states import RunStatus
-from millrace.core.values import Duration
-from millrace.ports.store import RateLimit, WhenFull
+from millrace.core.values import Duration, Instant
+from millrace.ports.store import WhenFull
 from millrace.storage import mapping, statements
 
 
@@ -33,29 +33,45 @@ def admit_waiting(raw: sqlite3.Connection, limit: int) -> list[str]:
 def _admit(raw: sqlite3.Connection, key: str, limit: int) -> list[str]:
     (occupied,) = raw.execute(statements.OCCUPIED, (key,)).fetchone()
     admitted: list[str] = []
-    for row in raw.execute(statements.WAITING_RUNS, (key, max(limit, 0))).fetchall():
-        waiting = Waiting(*row)
-        if occupied + len(admitted) >= waiting.room:
-            _make_way(raw, key, waiting)
+    # Rate keys without room: those who wait for one must not hide the others from a call with a small limit.
+    spent: set[str] = set()
+    while len(admitted) < limit:
+        values = (key, mapping.to_text([*sorted(spent)]), limit - len(admitted))
+        found = [Waiting(*row) for row in raw.execute(statements.WAITING_RUNS, values).fetchall()]
+        known = len(spent)
+        for waiting in found:
+            if waiting.rate_key in spent:
+                continue
+            rate = _rate(raw, waiting)
+            if rate is not None and not rate.free:
+                spent.add(rate.key)
+                continue
+            if occupied + len(admitted) >= waiting.room:
+                _make_way(raw, key, waiting)
+                return admitted
+            if rate is not None:
+                raw.execute(statements.TAKE_RATE, (rate.key, rate.after))
+            raw.execute(statements.ADMIT, (waiting.run_id,))
+            raw.execute(statements.POST, (waiting.run_id, waiting.run_id, "admitted", "{}"))
+            admitted.append(waiting.run_id)
+        if len(spent) == known:
             break
-        if not _within_rate(raw, waiting):
-            continue
-        raw.execute(statements.ADMIT, (waiting.run_id,))
-        raw.execute(statements.POST, (waiting.run_id, waiting.run_id, "admitted", "{}"))
-        admitted.append(waiting.run_id)
     return admitted
 
 
-def _within_rate(raw: sqlite3.Connection, waiting: Waiting) -> bool:
+class Rate(NamedTuple):
+    key: str
+    after: Instant
+    """Its next arrival time once one more run is admitted."""
+    free: bool
+
+
+def _rate(raw: sqlite3.Connection, waiting: Waiting) -> Rate | None:
     if waiting.rate_key is None or not waiting.rate_limit or not waiting.rate_period:
-        return True
-    rate = RateLimit(waiting.rate_key, waiting.rate_limit, waiting.rate_period)
-    next_free, now = raw.execute(statements.NEXT_FREE, (rate.key,)).fetchone()
-    after = max(next_free or 0, now) + rate.period // rate.limit
-    if after - now > rate.period:
-        return False
-    raw.execute(statements.TAKE_RATE, (rate.key, after))
-    return True
+        return None
+    next_free, now = raw.execute(statements.NEXT_FREE, (waiting.rate_key,)).fetchone()
+    after = max(next_free or 0, now) + waiting.rate_period // waiting.rate_limit
+    return Rate(waiting.rate_key, after, free=after - now <= waiting.rate_period)
 
 
 def _make_way(raw: sqlite3.Connection, key: str, waiting: Waiting) -> None:
@@ -65,7 +81,7 @@ def _make_way(raw: sqlite3.Connection, key: str, waiting: Waiting) -> None:
             live = raw.execute(statements.LIVE_RUNS, (key, key)).fetchall()
             victims = [run_id for run_id, status in live[: -waiting.room] if status != RunStatus.CANCELLING]
         case WhenFull.CANCEL_NEWEST:
-            (queued,) = raw.execute(statements.UNADMITTED, (key,)).fetchone()
+            (queued,) = raw.execute(statements.QUEUED_RUNS, (key,)).fetchone()
             admitted = raw.execute(statements.ADMITTED_RUNS, (key,)).fetchall()
             ending = sum(status == RunStatus.CANCELLING for _, status in admitted)
             others = [run_id for run_id, status in admitted if status != RunStatus.CANCELLING]

@@ -124,8 +124,9 @@ def _gate(raw: sqlite3.Connection, change: RunChange) -> Accepted | ChangeReply:
 def _gate_new(raw: sqlite3.Connection, change: RunChange, new: NewRun) -> Accepted | ChangeReply:
     itself = AlreadyStarted(new.id, new.id, same_request=True)
     key = new.start_key
-    # Asked first: the run's own key may have expired meanwhile, and may be another's by now.
-    if key is not None and raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
+    # Asked first: the run's own key may be another's by now, and the room it lacks may be what it takes itself.
+    may_be_refused = key is not None or new.when_full is WhenFull.SKIP or new.retry_of is not None
+    if may_be_refused and raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
         return itself
     refusal = _refusal(raw, new)
     if refusal is not None:
@@ -148,7 +149,7 @@ def _refusal(raw: sqlite3.Connection, new: NewRun) -> ChangeReply | None:
     A taken start key goes first: the run it names was started, whatever has changed since.
     """
     key, firing = new.start_key, new.firing
-    if firing is None and new.when_full is not WhenFull.SKIP:
+    if firing is None and new.retry_of is None and new.when_full is not WhenFull.SKIP:
         return None
     if key is not None:
         taken = raw.execute(statements.TAKEN_KEY, (key.namespace, key.scope, key.key)).fetchone()
@@ -158,11 +159,27 @@ def _refusal(raw: sqlite3.Connection, new: NewRun) -> ChangeReply | None:
         holds = raw.execute(statements.TRIGGER_HOLDS, (firing.trigger_id, firing.trigger_revision)).fetchone()
         if holds is None:
             return NotStarted(new.id, Refusal.TRIGGER_CHANGED)
+    lost = _lost_origin(raw, new)
+    if lost is not None:
+        return NotStarted(new.id, lost)
     if new.when_full is WhenFull.SKIP and new.admission_key is not None and new.admission_limit is not None:
-        counts = (statements.OCCUPIED, statements.UNADMITTED)
+        counts = (statements.OCCUPIED, statements.QUEUED_RUNS)
         live = sum(raw.execute(count, (new.admission_key,)).fetchone()[0] for count in counts)
         if live >= new.admission_limit:
             return NotStarted(new.id, Refusal.LIMIT_FULL)
+    return None
+
+
+def _lost_origin(raw: sqlite3.Connection, new: NewRun) -> Refusal | None:
+    """Why the run cannot repeat what it is to repeat: retention may have deleted that since it was read."""
+    if new.retry_of is not None and raw.execute(statements.RUN_EXISTS, (new.retry_of,)).fetchone() is None:
+        return Refusal.ORIGIN_DELETED
+    for origin in set(new.adopted.values()):
+        kept = raw.execute(statements.KEPT_PAYLOADS, (origin,)).fetchone()
+        if kept is None:
+            return Refusal.ORIGIN_DELETED
+        if not kept[0]:
+            return Refusal.PAYLOADS_DELETED
     return None
 
 

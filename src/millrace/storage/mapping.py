@@ -7,12 +7,12 @@ import orjson
 from sqlalchemy.engine import RowMapping
 
 from millrace.core.effects import Record
-from millrace.core.failures import Failure, FailureKind
+from millrace.core.failures import Failure
 from millrace.core.plan import Phase
 from millrace.core.run import RunState, SkipReason, TaskRun, WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
-from millrace.core.values import Instant, JsonObject, JsonValue
+from millrace.core.values import Instant, JsonValue
 from millrace.ports.payloads import MARK, PutAway
 from millrace.ports.store import (
     EndedAttempt,
@@ -254,8 +254,4 @@ def _task_run(row: RowMapping) -> TaskRun:
 
 
 def failure(text: str | None) -> Failure | None:
-    if text is None:
-        return None
-    data: JsonObject = orjson.loads(text)
-    details = data.get("details")
-    return Failure(FailureKind(str(data["kind"])), str(data["message"]), details if isinstance(details, dict) else None)
+    return None if text is None else Failure.from_json(orjson.loads(text))

@@ -49,6 +49,8 @@ INSERT_RUN = insert(tables.runs, NEW_RUN) + " on conflict (id) do nothing"
 
 RUN_EXISTS = "select 1 from runs where id = ?"
 
+KEPT_PAYLOADS = "select payloads_deleted_at is null from runs where id = ?"
+
 UPDATE_RUN = """
 update runs set status = ?, phase = ?, outcome = ?, wind_up = ?, cancels = ?, error = ?, started_at = ?,
   finished_at = ?, output = coalesce(?, output), cancelled_by = coalesce(cancelled_by, ?),
@@ -198,20 +200,19 @@ OCCUPIED = """
 select count(*) from runs where admission_key = ? and admission_key is not null and admitted_at is not null
   and finished_at is null"""
 
-UNADMITTED = """
-select count(*) from runs where admission_key = ? and admission_key is not null and admitted_at is null
-  and finished_at is null"""
+QUEUED_RUNS = f"select count(*) from runs where admission_key = ? and {WAITING}"
 
+# The second parameter is a JSON list of rate keys that are known to have no room now.
 WAITING_RUNS = f"""
 select id, admission_limit, when_full, rate_key, rate_limit, rate_period_us from runs
-where admission_key = ? and {WAITING} order by priority desc, id limit ?"""
+where admission_key = ? and {WAITING} and (rate_key is null or rate_key not in (select value from json_each(?)))
+order by priority desc, id limit ?"""
 
-LIVE_RUNS = """
+LIVE_RUNS = f"""
 select id, status from runs where admission_key = ? and admission_key is not null and admitted_at is not null
   and finished_at is null
 union all
-select id, status from runs where admission_key = ? and admission_key is not null and admitted_at is null
-  and finished_at is null
+select id, status from runs where admission_key = ? and {WAITING}
 order by 1"""
 
 ADMITTED_RUNS = """

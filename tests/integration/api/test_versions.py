@@ -56,6 +56,31 @@ async def test_a_version_is_found_by_its_number_else_by_its_tag(api: httpx2.Asyn
     problem(await api.get(f"{URL}/called/versions/99999999999999999999"), 404, "version_not_found")
 
 
+async def test_a_start_names_its_version_by_number_or_tag(api: httpx2.AsyncClient) -> None:
+    await make_versions(api, "started", 3)
+    for number, tag in ((1, "stable"), (2, "3"), (3, "7")):
+        await api.patch(f"{URL}/started/versions/{number}", json={"tag": tag})
+    for wanted, number in (("stable", 1), ("3", 3), (2, 2), ("7", 3), (None, 3)):
+        run = await start(api, "started", wait=True, version=wanted)
+        assert run["workflow"]["version"] == number, wanted
+    unknown = await api.post(f"{URL}/started/execute", json={"version": "unstable"})
+    assert "unstable" in problem(unknown, 404, "version_not_found")["detail"]
+    for bad in ("", 0, 1.5, True):
+        problem(await api.post(f"{URL}/started/execute", json={"version": bad}), 422, "invalid_request")
+
+
+async def test_a_start_by_tag_is_the_same_request_as_long_as_it_says_the_same(api: httpx2.AsyncClient) -> None:
+    await make_versions(api, "keyed", 2)
+    await api.patch(f"{URL}/keyed/versions/1", json={"tag": "stable"})
+    body = {"version": "stable", "idempotency_key": "k"}
+    first = (await api.post(f"{URL}/keyed/execute", json=body)).json()
+    assert first["workflow"]["version"] == 1
+    await api.patch(f"{URL}/keyed/versions/1", json={"tag": None})
+    await api.patch(f"{URL}/keyed/versions/2", json={"tag": "stable"})
+    assert (await api.post(f"{URL}/keyed/execute", json=body)).json()["id"] == first["id"]
+    problem(await api.post(f"{URL}/keyed/execute", json={**body, "version": 2}), 409, "idempotency_conflict")
+
+
 async def test_a_version_says_who_made_it_when_and_why(api: httpx2.AsyncClient) -> None:
     shown = await make_versions(api, "told", 2)
     version = (await api.get(f"{URL}/told/versions/2")).json()

@@ -33,6 +33,9 @@ def shell(command: str, folder: Path, **outputs: str) -> dict[str, Any]:
     }
 
 
+TOGETHER = {"one": "{{ tasks.one.output }}", "two": "{{ tasks.two.output }}"}
+
+
 # --- shell ------------------------------------------------------------------------------------------------------------
 
 
@@ -45,6 +48,40 @@ async def test_declared_files_become_artifacts(millrace: Whole, tmp_path: Path) 
     assert await millrace.content(report) == b"a,b\n1,2\n"
     assert await millrace.content(zeros) == bytes(3_000_000)
     assert zeros["sha256"] == hashlib.sha256(bytes(3_000_000)).hexdigest()
+
+
+def is_removed(folder: str) -> bool:
+    return not os.path.exists(folder)
+
+
+async def test_files_of_tasks_at_work_at_once_do_not_mix(millrace: Whole, tmp_path: Path) -> None:
+    """Each waits until both have written the file of the same name, and says where."""
+    meet = "printf {me} > same.txt; touch {here}/{me}; until test -e {here}/{other}; do sleep 0.01; done; pwd"
+    tasks = [
+        {
+            "id": me,
+            "type": "shell",
+            "depends_on": [],
+            "config": {"command": meet.format(here=tmp_path, me=me, other=other), "outputs": {"f": "same.txt"}},
+        }
+        for me, other in (("one", "two"), ("two", "one"))
+    ]
+    both = {"id": "both", "type": "transform", "depends_on": ["one", "two"], "config": {"output": TOGETHER}}
+    output = await millrace.output("both", *tasks, both)
+    for task_id in ("one", "two"):
+        assert await millrace.content(output[task_id]["files"]["f"]) == task_id.encode()
+        assert is_removed(output[task_id]["stdout"].strip())
+
+
+async def test_a_folder_of_its_own_lies_where_commands_may_run(tmp_path: Path) -> None:
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    async with whole(tmp_path / "home", shell_allowed_dirs=(allowed,)) as millrace:
+        task = shell("pwd; touch f", tmp_path, f="f")
+        del task["config"]["working_dir"]
+        output = await millrace.output("make", task)
+        assert Path(output["stdout"].strip()).parent == allowed.resolve()
+    assert list(allowed.iterdir()) == []
 
 
 async def test_no_link_leads_out_of_the_working_directory(millrace: Whole, tmp_path: Path) -> None:
@@ -81,6 +118,34 @@ async def test_a_path_that_leads_out_is_refused_when_it_is_saved(millrace: Whole
 async def test_the_files_of_a_command_that_failed_are_not_kept(millrace: Whole, tmp_path: Path) -> None:
     error = await millrace.failure("make", shell("echo x > x; exit 3", tmp_path, x="x"))
     assert error["kind"] == "error"
+    assert (await millrace.api.get("/api/v1/artifacts")).json()["items"] == []
+
+
+# --- script -----------------------------------------------------------------------------------------------------------
+
+
+def script(source: str, folder: Path, **outputs: str) -> dict[str, Any]:
+    config = {"language": "python", "source": source, "working_dir": str(folder), "outputs": outputs}
+    return {"id": "make", "type": "script", "config": config}
+
+
+async def test_files_that_a_script_declares_become_artifacts(millrace: Whole, tmp_path: Path) -> None:
+    source = "import os\nos.mkdir('out')\nopen('out/report.csv', 'w').write('a,b\\n')\nresult = [1]"
+    output = await millrace.output("make", script(source, tmp_path, report="out/report.csv"))
+    report = output["files"]["report"]
+    assert output["result"] == [1]
+    assert (report["name"], report["media_type"]) == ("report.csv", "text/csv")
+    assert await millrace.content(report) == b"a,b\n"
+
+
+async def test_a_script_fails_without_a_file_that_it_declares(millrace: Whole, tmp_path: Path) -> None:
+    error = await millrace.failure("make", script("result = 1", tmp_path, report="report.csv"))
+    assert (error["kind"], "is not there" in error["message"]) == ("invalid_output", True), error
+
+
+async def test_the_files_of_a_script_whose_result_is_invalid_are_not_kept(millrace: Whole, tmp_path: Path) -> None:
+    error = await millrace.failure("make", script("open('x', 'w').write('x')\nresult = {1}", tmp_path, x="x"))
+    assert error["kind"] == "invalid_output"
     assert (await millrace.api.get("/api/v1/artifacts")).json()["items"] == []
 
 

@@ -146,3 +146,18 @@ async def test_a_lost_wake_up_costs_a_second_at_most(kit: Kit) -> None:
 
     assert Admission.interval == InboxReader.interval == 1.0
     assert kit.clock.monotonic() - began <= 3 * (1 + 2 * 1.0) + 0.5
+
+
+async def test_a_delayed_run_under_a_limit_starts_at_its_time_and_not_at_the_next_poll(kit: Kit) -> None:
+    machine = await kit.machine()
+    kit.work.script(work=takes(0))
+    shared = limited()
+    later = [kit.clock.now() + milliseconds * 1_000 for milliseconds in (5_730, 2_310)]
+    runs = [await machine.begin(shared, run_at=run_at) for run_at in later]
+    soon = await machine.run(shared)
+
+    assert soon.status is RunStatus.COMPLETED, "it does not wait for those that wait for their time"
+    for run_id, run_at in zip(runs, later, strict=True):
+        run = await machine.end(run_id)
+        assert run.started_at is not None
+        assert 0 <= run.started_at - run_at < 100_000, "microseconds; polling alone would take up to a second"

@@ -130,7 +130,7 @@ class World:
     async def _start_until_accepted(self, key: str, plan: Plan) -> None:
         """What a careful client does: ask with the same key until there is an answer."""
         await asyncio.sleep(self.chance.uniform(0, 40))
-        start_key = StartKey("caller", "workflow", key, "request", expires_at=4_000_000_000 * SECOND)
+        start_key = StartKey("operation", "workflow", key, "request", expires_at=4_000_000_000 * SECOND)
         while key not in self.accepted:
             with suppress(Unavailable, TimeoutError):
                 async with asyncio.timeout(self.chance.choice([0.1, 5.0])):

@@ -35,7 +35,7 @@ class GatedStore(SqliteStore):
 
 
 def key(value: str, request: str = "request") -> StartKey:
-    return StartKey("caller", "workflow", value, request, expires_at=4_000_000_000 * SECOND)
+    return StartKey("operation", "workflow", value, request, expires_at=4_000_000_000 * SECOND)
 
 
 async def count_of_runs(kit: Kit) -> Any:

@@ -33,6 +33,18 @@ def test_show_try_and_run(tmp_path: Path) -> None:
             assert "would delete 0 runs" in server.millrace("retention", "run", "--dry-run").stdout
 
 
+def test_show_tells_that_payloads_were_deleted(tmp_path: Path) -> None:
+    with MillraceProcess(tmp_path / "home") as server, server.client() as client:
+        rule = {"retention": {"payloads": "1ms"}}
+        create_workflow(client, {"name": "brief", "tasks": [{"type": "noop", "id": "a"}], **rule})
+        run_id = client.post("/workflows/brief/execute", json={}).json()["id"]
+        wait_finished(client, run_id)
+        server.millrace("retention", "run")
+        assert client.get(f"/runs/{run_id}").json()["payloads_deleted_at"] is not None
+        shown = server.millrace("show", run_id).stdout
+    assert "deleted   inputs and outputs of its tasks, and its logs, 20" in shown
+
+
 def due(server: MillraceProcess) -> list[dict[str, Any]]:
     """What a round would delete now: nothing before the run is a second old."""
     found: list[dict[str, Any]] = json.loads(server.millrace("retention", "run", "--dry-run", "--json").stdout)[

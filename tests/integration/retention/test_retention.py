@@ -70,6 +70,7 @@ async def test_a_run_goes_with_everything_that_belonged_to_it(millrace: Installa
 async def test_payloads_and_logs_go_before_the_run(millrace: Installation, api: httpx2.AsyncClient) -> None:
     await workflow(api, "brief", payloads="1ms")
     run = await start(api, "brief", wait=True, input={"day": 1})
+    assert run["payloads_deleted_at"] is None
     assert (await api.get(f"/api/v1/runs/{run['id']}/tasks/a")).json()["output"] == 1
 
     last = await a_round(millrace, api)
@@ -79,6 +80,8 @@ async def test_payloads_and_logs_go_before_the_run(millrace: Installation, api: 
     assert (task["status"], task["input"], task["output"]) == ("completed", None, None)
     shown = (await api.get(f"/api/v1/runs/{run['id']}")).json()
     assert (shown["status"], shown["input"]) == ("completed", {"day": 1})
+    (listed,) = (await api.get("/api/v1/runs")).json()["items"]
+    assert last["started_at"] <= shown["payloads_deleted_at"] == listed["payloads_deleted_at"] <= last["finished_at"]
     left = await rows(millrace, run["id"])
     assert left.keys() == {"runs", "task_runs", "attempts", "records"}
     assert (await a_round(millrace, api))["payloads"] == 0, "once is enough"
@@ -167,7 +170,7 @@ async def test_a_dry_run_says_what_would_go_and_deletes_nothing(
 
     assert response.status_code == 200
     assert response.json() == {
-        "dry_run": True, "families": 2, "runs": 3, "payloads": 3,
+        "dry_run": True, "families": 2, "runs": 3, "payloads": 3, "operations": 0, "incarnations": 0,
         "workflows": [
             {
                 "workflow_id": first["id"], "name": "first", "kept": {"payloads": "30d", "runs": "90d"},

@@ -179,3 +179,14 @@ async def test_schedules_of_seconds_keep_their_rhythm(kit: TriggerKit, process: 
     assert await kit.started() == [f"2026-03-01T12:00:{second:02}+00:00" for second in range(1, 31)]
     for firing in await kit.firings():
         assert firing["at"][:21] == f"{firing['due_at'][:19]}.0", "within a tenth of a second"
+
+
+async def test_a_deploy_wakes_the_scheduler(kit: TriggerKit, process: Process) -> None:
+    """It sleeps until what it knows of is due, and what it does not know of must not wait for that."""
+    process.schedule()
+    await process.deploy({**definition(cron("0 0 1 1 *")), "name": "yearly"})
+    await asyncio.sleep(1)
+    workflow = await process.deploy({**definition(cron("* * * * *")), "name": "each minute"})
+    await kit.until(kit.started, limit=61)
+
+    assert [run.workflow_id for run in await kit.rows("select workflow_id from runs")] == [workflow]

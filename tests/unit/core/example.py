@@ -66,12 +66,13 @@ class Example:
         answers: Mapping[str | None, object] | None = None,
         admitted: bool = True,
         adopted: Collection[str] = (),
+        failures: Mapping[str, Failure] | None = None,
         **plan: Any,
     ) -> None:
         self.plan = plan_of(*tasks, **plan)
         self.answers = answers or {}
         self.now = NOON
-        self.run: RunState = created(self.plan, "run", adopted=adopted, now=self.now)
+        self.run: RunState = created(self.plan, "run", adopted=adopted, failures=failures or {}, now=self.now)
         self.verdicts: list[Verdict] = []
         self.records: list[str] = []
         self.last: Transition

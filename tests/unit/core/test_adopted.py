@@ -1,7 +1,10 @@
 """Runs that begin with tasks which an earlier run has completed."""
 
+from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import JoinRule
 from tests.unit.core.example import Example, closing, task
+
+BROKEN = Failure(FailureKind.ERROR, "it broke")
 
 
 def test_what_comes_after_adopted_tasks_starts_at_once() -> None:
@@ -39,3 +42,14 @@ def test_an_if_after_an_adopted_task_is_asked_for() -> None:
     run = Example(task("a"), task("b", "a", condition="input.go"), answers={"b": False}, adopted=["a"])
     assert run.statuses == {"a": "completed", "b": "skipped"}
     assert run.status == "completed"
+
+
+def test_an_adopted_failure_that_is_allowed_counts_as_success_and_stays_a_failure() -> None:
+    run = Example(
+        task("a", allow_failure=True), task("b", "a"), task("repair", "a", join=JoinRule.ONE_FAILED),
+        adopted=["a"], failures={"a": BROKEN},
+    )  # fmt: skip
+    assert run.statuses == {"a": "failed", "b": "ready", "repair": "skipped"}
+    assert run.task("a").failure == BROKEN
+    run.completes("b")
+    assert (run.status, run.run.failure) == ("completed", None)

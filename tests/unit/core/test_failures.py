@@ -1,7 +1,10 @@
 """Failures as users see them."""
 
+import pytest
+
 from millrace.core.errors import Conflict, Fault, InvalidRequest, MillraceError, Unreadable
 from millrace.core.failures import FAILURE_MEANINGS, Failure, FailureKind
+from millrace.core.values import JsonObject
 
 
 def test_every_kind_of_failure_is_documented() -> None:
@@ -30,3 +33,9 @@ def test_an_error_keeps_its_code_message_and_faults() -> None:
         (fault,),
     )
     assert isinstance(Conflict("stale_version", "changed meanwhile"), MillraceError)
+
+
+@pytest.mark.parametrize("details", [None, {}, {"status": 500}])
+def test_a_failure_is_read_back_as_it_was_written(details: JsonObject | None) -> None:
+    failure = Failure(FailureKind.TIMEOUT, "too slow", details)
+    assert Failure.from_json(failure.to_json()) == failure

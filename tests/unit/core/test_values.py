@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from decimal import Decimal
+from types import MappingProxyType
 
 import pytest
 
@@ -56,6 +57,7 @@ def test_json_that_can_be_stored_passes(value: object) -> None:
         ({"a": {"k\0": 1}}, "a", "NUL"),
         ({"a": {"\udfff": 1}}, "a", "surrogate"),
         ({"a": {1: "x"}}, "a", "keys must be text, not int"),
+        (MappingProxyType({"a": 2**64}), "a", "64 bits"),
         ({"a": {1, 2}}, "a", "set is not a JSON value"),
         (b"bytes", "", "bytes is not a JSON value"),
         ([Decimal("1.5")], "[0]", "Decimal is not a JSON value"),

@@ -77,7 +77,11 @@ async def get_artifact(artifact: str, container: Containers) -> Response:
     return answer(await container.artifacts.get(artifact))
 
 
-@router.get("/artifacts/{artifact}/content", dependencies=READ, responses={200: {"content": BYTES}})
+@router.get(
+    "/artifacts/{artifact}/content",
+    dependencies=READ,
+    responses={200: {"content": BYTES}, 206: {"content": BYTES, "description": "The part that was asked for."}},
+)
 async def get_artifact_content(
     artifact: str,
     container: Containers,

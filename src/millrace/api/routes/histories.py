@@ -22,9 +22,20 @@ Tail = Annotated[int | None, Query(ge=0, le=1000, description="The last so many;
 From = Annotated[str | None, Query(alias="after", max_length=40, description="An `id` of this stream; 0: all kept.")]
 
 
+EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream, which has any number of them. The last of a finished run is `end`.",
+    "properties": {
+        "id": {"type": "string", "description": "Where to go on: send it as `Last-Event-ID`."},
+        "event": {"type": "string", "enum": ["record", "log", "end", "error"]},
+        "data": {"type": "string", "description": "JSON: a record, a line, a status or a problem."},
+    },
+}
+
+
 def _streamed(model: Any) -> dict[int | str, dict[str, Any]]:
     """The answers of a route that gives pages or a stream."""
-    return {200: {"model": model, "content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
+    return {200: {"model": model, "content": {EVENT_STREAM: {"schema": EVENT}}}}
 
 
 @router.get("/runs/{run}/events", dependencies=READ, responses=_streamed(RecordPage))

@@ -39,7 +39,7 @@ async def start_run(
     wanted = StartRequest(
         input=body.input,
         variables=body.variables,
-        version=body.version,
+        version=None if body.version is None else str(body.version),
         correlation_id=body.correlation_id,
         priority=body.priority,
         run_at=instant(body.run_at),

@@ -6,8 +6,8 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, document, request_body
 from millrace.api.deps import Containers, api_router, requires
-from millrace.api.preconditions import IfMatch, IfNoneMatch, answer_unless_known
-from millrace.api.schemas.versions import TASK_BODY, TASK_EXAMPLE, TaskPage, TaskView
+from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
+from millrace.api.schemas.versions import TASK_EXAMPLE, TaskPage, TaskView
 from millrace.app.workflows.requests import LONGEST_COMMENT, SaveOptions
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
@@ -17,10 +17,11 @@ router = api_router("tasks")
 READ = [requires(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]
 
-DESCRIBED = request_body(TASK_BODY, TASK_EXAMPLE)
+DESCRIBED = request_body({"$ref": "#/components/schemas/TaskBody"}, TASK_EXAMPLE)
+CHANGE = request_body({"$ref": "#/components/schemas/TaskChange"}, {"timeout": "5m"})
 
 
-@router.get("/workflows/{workflow}/tasks", dependencies=READ, responses={200: {"model": TaskPage}})
+@router.get("/workflows/{workflow}/tasks", dependencies=READ, responses={200: {"model": TaskPage}, **UNCHANGED})
 async def list_tasks(workflow: str, container: Containers, if_none_match: IfNoneMatch = None) -> Response:
     """All tasks of the newest version, those within tasks included."""
     shown, tag = await container.workflow_tasks.list(workflow)
@@ -42,15 +43,15 @@ async def add_task(
     return answer(shown, 201, {"ETag": tag, "Location": f"{request.url.path}/{shown['uid']}"})
 
 
-@router.get("/workflows/{workflow}/tasks/{task}", dependencies=READ, responses={200: {"model": TaskView}})
+@router.get("/workflows/{workflow}/tasks/{task}", dependencies=READ, responses={200: {"model": TaskView}, **UNCHANGED})
 async def get_task(workflow: str, task: str, container: Containers, if_none_match: IfNoneMatch = None) -> Response:
     """A task of the newest version. `{task}` is its uid, or its id."""
     shown, tag = await container.workflow_tasks.get(workflow, task)
     return answer_unless_known(shown, tag, if_none_match)
 
 
-@router.put("/workflows/{workflow}/tasks/{task}", responses={200: {"model": TaskView}}, openapi_extra=DESCRIBED)
-@router.patch("/workflows/{workflow}/tasks/{task}", responses={200: {"model": TaskView}}, openapi_extra=DESCRIBED)
+@router.put("/workflows/{workflow}/tasks/{task}", responses={200: {"model": TaskView}}, openapi_extra=CHANGE)
+@router.patch("/workflows/{workflow}/tasks/{task}", responses={200: {"model": TaskView}}, openapi_extra=CHANGE)
 async def update_task(
     workflow: str,
     task: str,

@@ -6,7 +6,7 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
-from millrace.api.preconditions import IfMatch, IfNoneMatch, answer_unless_known
+from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.versions import DifferenceAnswer, RollbackBody, VersionBody, VersionDetail, VersionPage
 from millrace.api.schemas.workflows import WorkflowDetail
@@ -29,7 +29,9 @@ async def list_versions(workflow: str, container: Containers, cursor: Cursor = N
 
 # A tag may hold slashes.
 @router.get(
-    "/workflows/{workflow}/versions/{version:path}", dependencies=READ, responses={200: {"model": VersionDetail}}
+    "/workflows/{workflow}/versions/{version:path}",
+    dependencies=READ,
+    responses={200: {"model": VersionDetail}, **UNCHANGED},
 )
 async def get_version(
     workflow: str, version: str, container: Containers, if_none_match: IfNoneMatch = None

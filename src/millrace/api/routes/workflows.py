@@ -6,7 +6,7 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, document, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
-from millrace.api.preconditions import IfMatch, IfNoneMatch, answer_unless_known
+from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.queries import Cursor, Labels, Limit, Words, labels, words
 from millrace.api.schemas.workflows import (
     DEFINITION_EXAMPLE,
@@ -25,7 +25,8 @@ router = api_router("workflows")
 READ = [requires(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]
 
-DEFINITION_BODY = request_body({"$ref": "#/components/schemas/Definition"}, DEFINITION_EXAMPLE)
+DEFINITION_BODY = request_body({"$ref": "#/components/schemas/WorkflowBody"}, DEFINITION_EXAMPLE)
+CHANGE_BODY = request_body({"$ref": "#/components/schemas/WorkflowChange"}, {"description": "as it is now"})
 
 Source = Annotated[
     str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="What it was applied from.")
@@ -81,15 +82,15 @@ async def apply_workflow(
     return answer(await container.workflow_commands.apply(body, by=caller.user_id, source=source, dry_run=dry_run))
 
 
-@router.get("/workflows/{workflow}", dependencies=READ, responses={200: {"model": WorkflowDetail}})
+@router.get("/workflows/{workflow}", dependencies=READ, responses={200: {"model": WorkflowDetail}, **UNCHANGED})
 async def get_workflow(workflow: str, container: Containers, if_none_match: IfNoneMatch = None) -> Response:
     """A workflow with its newest definition. `{workflow}` is an id, a name or a slug."""
     shown, tag = await container.workflow_queries.get(workflow)
     return answer_unless_known(shown, tag, if_none_match)
 
 
-@router.put("/workflows/{workflow}", responses={200: {"model": WorkflowDetail}}, openapi_extra=DEFINITION_BODY)
-@router.patch("/workflows/{workflow}", responses={200: {"model": WorkflowDetail}}, openapi_extra=DEFINITION_BODY)
+@router.put("/workflows/{workflow}", responses={200: {"model": WorkflowDetail}}, openapi_extra=CHANGE_BODY)
+@router.patch("/workflows/{workflow}", responses={200: {"model": WorkflowDetail}}, openapi_extra=CHANGE_BODY)
 async def update_workflow(
     workflow: str,
     request: Request,

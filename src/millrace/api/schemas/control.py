@@ -25,12 +25,12 @@ class BulkFilter(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     workflow: str | None = Field(default=None, description="Id, name or slug of a workflow.")
-    status: list[RunStatusName] = Field(default_factory=list)
+    status: list[RunStatusName] = Field(default_factory=list, max_length=20)
     trigger_type: str | None = Field(default=None, max_length=32)
     correlation_id: str | None = Field(default=None, max_length=255)
     created_after: Annotated[AwareDatetime | None, Strict(False)] = None
     created_before: Annotated[AwareDatetime | None, Strict(False)] = None
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict, max_length=100)
 
 
 class BulkBody(BaseModel):

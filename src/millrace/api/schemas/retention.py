@@ -30,6 +30,8 @@ class RetentionRound(BaseModel):
     payloads: int = Field(description="Runs whose payloads and logs were deleted.")
     firings: int = Field(description="Firings deleted.")
     events: int = Field(description="Events deleted.")
+    operations: int = Field(description="Operations on many runs deleted.")
+    incarnations: int = Field(description="Rows of workers deleted that are dead, and that no attempt refers to.")
     error: str | None
 
 
@@ -53,6 +55,8 @@ class RetentionPreview(BaseModel):
     families: int = Field(description="Runs with their retries and sub-runs, each family counted once.")
     runs: int
     payloads: int = Field(description="Runs that stay, but without payloads and logs.")
+    operations: int = Field(description="Operations on many runs that have ended.")
+    incarnations: int = Field(description="Workers that are dead, and that no attempt refers to.")
     workflows: list[DueOfWorkflow]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
+from millrace.api.schemas.versions import NumberOrTag
 from millrace.app.runs.control import LONGEST_REASON
 
 MAX_WAIT: Final = 300
@@ -31,7 +32,7 @@ class StartBody(Waiting):
 
     input: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("input", "input_data"))
     variables: dict[str, Any] = Field(default_factory=dict, description="Override the definition's variables.")
-    version: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Default: deployed, else newest.")
+    version: NumberOrTag | None = Field(default=None, description="A number or tag. Default: deployed, else newest.")
     run_at: Annotated[AwareDatetime | None, Strict(False)] = Field(
         default=None, description="Not before this time: ISO 8601 with a zone."
     )
@@ -110,6 +111,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "finished_at": "2026-03-29T01:00:04.250000Z",
     "cancelled_at": None,
     "cancelled_by": None,
+    "payloads_deleted_at": None,
 }
 
 
@@ -147,6 +149,9 @@ class RunView(BaseModel):
     finished_at: str | None
     cancelled_at: str | None
     cancelled_by: str | None
+    payloads_deleted_at: str | None = Field(
+        description="When retention deleted the logs of the run, and what its tasks took and answered."
+    )
     omitted: list[str] = Field(default=[], description="In lists: payloads too large for one; the single run has them.")
 
 

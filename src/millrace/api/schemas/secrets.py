@@ -11,6 +11,9 @@ CONNECTION_EXAMPLE: Final[dict[str, Any]] = {
     "config": {"host": "db.internal", "database": "reports", "user": "reader", "password": "…", "tls": "verify-full"},
 }
 
+NO_NUL: Final = r"^[^\x00]*$"
+"""No database stores this character in text."""
+
 CONNECTION_TYPES: Final = "postgresql, mysql, mariadb, sqlite, smtp or http"
 
 
@@ -18,7 +21,9 @@ class SecretBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
 
     value: str = Field(description="6 to 65536 characters.", json_schema_extra={"writeOnly": True})
-    description: str | None = Field(default=None, max_length=2000, description="Stays as it is if not given.")
+    description: str | None = Field(
+        default=None, max_length=2000, pattern=NO_NUL, description="Stays as it is if not given."
+    )
 
 
 class ConnectionBody(BaseModel):
@@ -26,7 +31,9 @@ class ConnectionBody(BaseModel):
 
     type: str = Field(description=f"{CONNECTION_TYPES}.", examples=["postgresql"])
     config: dict[str, Any] = Field(description="Depends on the type; `***` keeps a secret that is there already.")
-    description: str | None = Field(default=None, max_length=2000, description="Stays as it is if not given.")
+    description: str | None = Field(
+        default=None, max_length=2000, pattern=NO_NUL, description="Stays as it is if not given."
+    )
 
 
 class UserOfIt(BaseModel):

@@ -83,6 +83,7 @@ class DoctorProblem(BaseModel):
 class DoctorReport(BaseModel):
     checks: int
     problems: list[DoctorProblem]
+    warnings: list[DoctorProblem] = Field(description="What is not as it should be, but does no harm.")
 
 
 class Setting(BaseModel):

@@ -14,26 +14,22 @@ TASK_EXAMPLE: Final[JsonObject] = {
     "config": {"message": "{{ tasks.greeting.output }}"},
     "after": "greeting",
 }
-TASK_BODY: Final[JsonObject] = {
-    "description": "A task with its fields, and beside them where it is to stand.",
-    "allOf": [
-        {"$ref": "#/components/schemas/Task"},
-        {
-            "type": "object",
-            "properties": {
-                "list": {"type": "string", "description": "Name of a list of tasks; by default `tasks`."},
-                "index": {"type": "integer", "minimum": 0, "description": "Place in the list; by default its end."},
-                "after": {"type": "string", "description": "Id or uid of the task that it is to follow."},
-                "version": {"type": "integer", "description": "The number of the version that this changes."},
-                "comment": {"type": "string", "description": "Kept with the new version."},
-                "deploy": {"type": "boolean", "description": "false: the new version is not deployed."},
-            },
-        },
-    ],
+SAVE_OPTIONS: Final[JsonObject] = {
+    "version": {"type": "integer", "minimum": 1, "description": "The number of the version that this changes."},
+    "comment": {"type": "string", "maxLength": LONGEST_COMMENT, "description": "Kept with the new version."},
+    "deploy": {"type": "boolean", "description": "false: the new version is not deployed."},
+}
+"""What a request says beside the definition or the task that it changes."""
+
+TASK_OPTIONS: Final[JsonObject] = {
+    "list": {"type": "string", "minLength": 1, "description": "Name of a list of tasks; by default `tasks`."},
+    "index": {"type": "integer", "minimum": 0, "description": "Place in the list; by default its end."},
+    "after": {"type": "string", "minLength": 1, "description": "Id or uid of the task that it is to follow."},
+    **SAVE_OPTIONS,
 }
 
 Comment = Annotated[str, Field(max_length=LONGEST_COMMENT, pattern=r"^[^\x00]*$")]
-Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*\S[^\x00]*$")]
+Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 NumberOrTag = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | Tag
 
 

@@ -4,7 +4,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from millrace.api.schemas.versions import Differences
+from millrace.api.schemas.versions import SAVE_OPTIONS, Differences
+from millrace.app.workflows.requests import STATUSES
+from millrace.core.values import JsonObject
 
 DEFINITION_EXAMPLE: Final[dict[str, Any]] = {
     "name": "greet",
@@ -14,6 +16,13 @@ DEFINITION_EXAMPLE: Final[dict[str, Any]] = {
         {"id": "note", "type": "log", "config": {"message": "{{ tasks.greeting.output }}"}},
     ],
     "output": {"greeting": "{{ tasks.greeting.output }}"},
+}
+
+
+WORKFLOW_OPTIONS: Final[JsonObject] = {
+    "status": {"type": "string", "enum": [*STATUSES], "description": "What it is to be from now on."},
+    "is_active": {"type": "boolean", "description": "Another way to say active or paused."},
+    **SAVE_OPTIONS,
 }
 
 

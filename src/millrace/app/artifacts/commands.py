@@ -79,11 +79,10 @@ class ArtifactCommands:
 
     async def list(self, narrow: ArtifactFilter, *, cursor: str | None, limit: int) -> Page[JsonObject]:
         before, now = decode_text(cursor), self._clock.now()
-        rows = await self._database.read(
-            lambda connection: repository.list_artifacts(connection, narrow, now, before=before, limit=limit + 1)
+        rows, below = await self._database.read(
+            lambda connection: repository.list_artifacts(connection, narrow, now, before=before, limit=limit)
         )
-        more = encode_cursor(rows[limit - 1]["id"]) if len(rows) > limit else None
-        return Page([artifact_view(row) for row in rows[:limit]], more)
+        return Page([artifact_view(row) for row in rows], None if below is None else encode_cursor(below))
 
     async def download(self, artifact_id: str) -> Download:
         row = await self._row(artifact_id)

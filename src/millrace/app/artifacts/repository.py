@@ -5,12 +5,13 @@ does not count is shown to nobody.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.walking import APART, TOGETHER, Walk, newest
 from millrace.core.states import LIVE_ATTEMPT, AttemptStatus
 from millrace.core.values import Instant
 from millrace.ports.payloads import MARK, spilled
@@ -58,8 +59,7 @@ class References:
 
 
 def add(connection: Connection, new: Iterable[NewArtifact]) -> None:
-    columns = [column.name for column in artifacts.c if column.name != "root_run_id"]
-    connection.execute(insert(artifacts), [{name: getattr(one, name) for name in columns} for one in new])
+    connection.execute(insert(artifacts), [asdict(one) for one in new])
 
 
 def find(connection: Connection, artifact_id: str, now: Instant) -> RowMapping | None:
@@ -69,18 +69,22 @@ def find(connection: Connection, artifact_id: str, now: Instant) -> RowMapping |
 
 def list_artifacts(
     connection: Connection, narrow: ArtifactFilter, now: Instant, *, before: str | None, limit: int
-) -> Sequence[RowMapping]:
-    """Artifacts, newest first: ids are in order of creation."""
-    query = select(artifacts).where(*_counts(now)).order_by(artifacts.c.id.desc()).limit(limit)
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Artifacts, newest first: ids are in order of creation. Also the id below which the next page goes on, if any."""
+    along = [] if before is None else [artifacts.c.id < before]
+    fits = _counts(now)
+    at_most = TOGETHER // 2  # the rows are long, and names are searched through
     if narrow.run_id is not None:
-        query = query.where(artifacts.c.run_id == narrow.run_id)
+        along.append(artifacts.c.run_id == narrow.run_id)
+        at_most = APART
     if narrow.name is not None:
-        query = query.where(func.instr(func.lower(artifacts.c.name), narrow.name.lower()) > 0)
+        fits.insert(0, func.instr(func.lower(artifacts.c.name), narrow.name.lower()) > 0)
     if narrow.uploaded is not None:
-        query = query.where(artifacts.c.run_id.is_(None) if narrow.uploaded else artifacts.c.run_id.is_not(None))
-    if before is not None:
-        query = query.where(artifacts.c.id < before)
-    return connection.execute(query).mappings().all()
+        of_run = func.coalesce(artifacts.c.run_id, "")
+        fits.insert(0, of_run == "" if narrow.uploaded else of_run != "")
+    found = newest(connection, artifacts.c.id, [Walk(tuple(along), tuple(fits), at_most)], limit=limit)
+    query = select(artifacts).where(artifacts.c.id.in_(found.ids)).order_by(artifacts.c.id.desc())
+    return connection.execute(query).mappings().all() if found.ids else [], found.next
 
 
 def remove(connection: Connection, ids: Sequence[str]) -> None:

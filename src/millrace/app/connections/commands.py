@@ -17,7 +17,7 @@ from millrace.auth.vault.connections import secret_texts
 from millrace.auth.vault.envelope import CannotOpen, Sealed, Subject
 from millrace.auth.vault.vault import Vault
 from millrace.core.errors import Fault, InvalidRequest
-from millrace.core.values import Instant, InvalidValue, JsonObject, JsonValue, check_value
+from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 
@@ -125,6 +125,6 @@ def _check(name: str, request: ConnectionRequest) -> None:
     try:
         check_value(request.config, path="config")
     except InvalidValue as error:
-        faults.append(Fault(error.path, "value", error.reason))
+        faults.append(Fault(error.path, "value", error.reason, PLAIN_VALUES))
     if faults:
         raise InvalidRequest("invalid_connection", "the connection cannot be kept", faults=faults)

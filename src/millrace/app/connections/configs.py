@@ -14,6 +14,7 @@ from millrace.app.connections.types import TYPES
 from millrace.auth.masking import MASK
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.private_faults import of_body
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -38,7 +39,8 @@ def checked_config(kind: str, given: JsonObject, before: ConfigForms | None) -> 
     try:
         model = TYPES[kind].model_validate(filled)
     except ValidationError as error:
-        raise _invalid(error) from None
+        found = error.errors(include_url=False, include_input=False)
+        raise _refused(*of_body(filled, found, base="config")) from None
     dumped = model.model_dump(by_alias=True, exclude_none=True)
     forms = ConfigForms(_mapped(dumped, shown=True), _mapped(dumped, shown=False))
     if before is not None and kept and _places(forms.complete, kept) != _places(before.complete, kept):
@@ -79,20 +81,6 @@ def _mapped(value: Any, *, shown: bool) -> Any:
     if isinstance(value, dict):
         return {key: _mapped(item, shown=shown) for key, item in value.items()}
     return value
-
-
-def _invalid(error: ValidationError) -> InvalidRequest:
-    return _refused(
-        *(
-            Fault(
-                ".".join(("config", *map(str, fault["loc"]))),
-                str(fault["type"]),
-                str(fault["msg"]).removeprefix("Value error, "),
-                "remove it, or correct its name" if fault["type"] == "extra_forbidden" else "",
-            )
-            for fault in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-    )
 
 
 def _refused(*faults: Fault) -> InvalidRequest:

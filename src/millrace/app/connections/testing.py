@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from millrace.app.connections.queries import ConnectionQueries
 from millrace.core.values import JsonObject
 from millrace.ports.connections import Connection, Connections, ConnectionUnavailable
-from millrace.ports.mail import USUAL_PORTS, Mailer, MailFailed, MailServer, Tls
+from millrace.ports.mail import Mailer, MailFailed, server_of_connection
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, LogLevel, RunnerContext, RunnerRegistry
 from millrace.ports.secrets import Masker
@@ -64,7 +64,11 @@ class ConnectionTester:
     async def _by_mailer(self, connection: Connection) -> str:
         if self._mailer is None:
             raise NotWorking("this server cannot send mail")
-        await self._mailer.check(_mail_server(connection.config))
+        try:
+            server = server_of_connection(connection.config)
+        except ValueError as error:
+            raise NotWorking(f"the connection is not usable: {error}") from None
+        await self._mailer.check(server)
         return "the mail server answers, and takes user and password if there are any"
 
     async def _by_task(self, task_type: str, config: JsonObject) -> None:
@@ -82,15 +86,3 @@ class ConnectionTester:
 
 def _unheard(text: str, *, level: LogLevel = "info", metadata: JsonObject | None = None) -> None:
     """A test has no log."""
-
-
-def _mail_server(config: JsonObject) -> MailServer:
-    tls, port, user, password = (config.get(name) for name in ("tls", "port", "user", "password"))
-    mode: Tls = "tls" if tls == "tls" else "none" if tls == "none" else "starttls"
-    return MailServer(
-        host=str(config["host"]),
-        port=port if isinstance(port, int) else USUAL_PORTS[mode],
-        tls=mode,
-        user=None if user is None else str(user),
-        password=None if password is None else str(password),
-    )

@@ -22,14 +22,12 @@ class EventQueries:
         return event_view(row)
 
     async def list(self, narrow: EventFilter, *, cursor: str | None, limit: int) -> Page[JsonObject]:
-        """Events, newest first."""
+        """Events, newest first. A page may hold fewer than `limit`, or none, and have a next one all the same."""
         before = decode_text(cursor)
-        rows = await self._database.read(
-            lambda connection: repository.list_events(connection, narrow, before=before, limit=limit + 1)
+        rows, below = await self._database.read(
+            lambda connection: repository.list_events(connection, narrow, before=before, limit=limit)
         )
-        shown = rows[:limit]
-        more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
-        return Page([event_view(row) for row in shown], more)
+        return Page([event_view(row) for row in rows], None if below is None else encode_cursor(below))
 
 
 def event_view(row: RowMapping) -> JsonObject:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import ColumnElement, Connection, insert, select
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.walking import APART, TOGETHER, Walk, hidden, newest
 from millrace.core.values import Instant
 from millrace.storage.tables import events, runs, workflows
 
@@ -64,15 +66,21 @@ def find_event(connection: Connection, event_id: str) -> RowMapping | None:
     return connection.execute(select(events).where(events.c.id == event_id)).mappings().first()
 
 
-def list_events(connection: Connection, narrow: EventFilter, *, before: str | None, limit: int) -> Sequence[RowMapping]:
-    """Events, newest first: ids are in order of creation."""
-    equal = {
-        events.c.type: narrow.type,
-        events.c.source: narrow.source,
-        events.c.subject: narrow.subject,
-        events.c.run_id: narrow.run_id,
-    }
-    query = select(events).where(*(column == value for column, value in equal.items() if value is not None))
-    if before is not None:
-        query = query.where(events.c.id < before)
-    return connection.execute(query.order_by(events.c.id.desc()).limit(limit)).mappings().all()
+def list_events(
+    connection: Connection, narrow: EventFilter, *, before: str | None, limit: int
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Events, newest first: ids are in order of creation. Also the id below which the next page goes on, if any."""
+    equal: dict[ColumnElement[Any], str | None] = {events.c.source: narrow.source, events.c.subject: narrow.subject}
+    along = [] if before is None else [events.c.id < before]
+    at_most = APART
+    if narrow.run_id is not None:
+        along.append(events.c.run_id == narrow.run_id)
+        equal[hidden(events.c.type)] = narrow.type
+    elif narrow.type is not None:
+        along.append(events.c.type == narrow.type)
+    else:
+        at_most = TOGETHER
+    fits = [column == value for column, value in equal.items() if value is not None]
+    found = newest(connection, events.c.id, [Walk(tuple(along), tuple(fits), at_most)], limit=limit)
+    query = select(events).where(events.c.id.in_(found.ids)).order_by(events.c.id.desc())
+    return connection.execute(query).mappings().all() if found.ids else [], found.next

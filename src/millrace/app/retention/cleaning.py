@@ -8,7 +8,7 @@ millions of rows go. A round can be cut short anywhere: whatever it began is in 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -122,6 +122,8 @@ class Retention(Service):
         cutoff = self._policy.at(now).runs
         if cutoff is not None:
             await self._events(cutoff)
+            await self._operations(cutoff)
+            await self._incarnations(cutoff)
         await self._give_back()
 
     async def _families(self, workflow_id: str, cutoff: Instant) -> None:
@@ -168,6 +170,15 @@ class Retention(Service):
         find = partial(repository.find_old_events, cutoff=cutoff)
         await self._few_at_a_time(find, repository.delete_events, "events")
 
+    async def _operations(self, cutoff: Instant) -> None:
+        find = partial(repository.find_old_operations, cutoff=cutoff)
+        await self._few_at_a_time(find, repository.delete_operations, "operations")
+
+    async def _incarnations(self, cutoff: Instant) -> None:
+        async for ids in unreferenced_incarnations(self._database, cutoff):
+            await self._write(partial(repository.delete_incarnations, ids=ids), self._rows)
+            self._count("incarnations", len(ids))
+
     async def _few_at_a_time(self, find: Callable[..., Sequence[str]], delete: Callable[..., None], what: str) -> None:
         while ids := await self._database.read(partial(find, limit=self._rows.size)):
             await self._write(partial(delete, ids=ids), self._rows)
@@ -197,6 +208,17 @@ class Retention(Service):
     def _count(self, what: str, more: int) -> None:
         assert self._round is not None, "only a round deletes"  # noqa: S101
         self._round = replace(self._round, **{what: getattr(self._round, what) + more})
+
+
+async def unreferenced_incarnations(database: Database, cutoff: Instant) -> AsyncIterator[Sequence[str]]:
+    """Ids of incarnations that were dead by `cutoff` and that no attempt refers to, some at a time."""
+    after = ""
+    while dead := await database.read(
+        partial(repository.dead_incarnations, cutoff=cutoff, after=after, limit=LOOKED_AT_ONCE)
+    ):
+        if ids := await database.read(partial(repository.unreferenced, ids=dead)):
+            yield ids
+        after = dead[-1]
 
 
 async def _rest(took: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from millrace.app.retention import repository
-from millrace.app.retention.cleaning import LOOKED_AT_ONCE, Retention
+from millrace.app.retention.cleaning import LOOKED_AT_ONCE, Retention, unreferenced_incarnations
 from millrace.app.retention.policy import Cutoffs, Policy
 from millrace.app.retention.repository import RoundRow
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
@@ -61,7 +61,16 @@ class RetentionQueries:
             if due != Due():
                 workflows.append({"workflow_id": rule.id, "name": rule.name, "kept": _periods(policy), **due.as_json()})
             total.add(due)
-        return {"dry_run": True, **total.as_json(), "workflows": workflows}
+        left = await self._left(self._policy.at(now).runs)
+        return {"dry_run": True, **total.as_json(), **left, "workflows": workflows}
+
+    async def _left(self, cutoff: Instant | None) -> JsonObject:
+        """What would go that belongs to no run."""
+        if cutoff is None:
+            return {"operations": 0, "incarnations": 0}
+        operations = await self._database.read(partial(repository.count_old_operations, cutoff=cutoff))
+        dead = [len(ids) async for ids in unreferenced_incarnations(self._database, cutoff)]
+        return {"operations": operations, "incarnations": sum(dead)}
 
     async def _due(self, workflow_id: str, cutoffs: Cutoffs) -> Due:
         due = Due()
@@ -97,6 +106,8 @@ def round_view(row: RoundRow) -> JsonObject:
         "payloads": row.payloads,
         "firings": row.firings,
         "events": row.events,
+        "operations": row.operations,
+        "incarnations": row.incarnations,
         "error": row.error,
     }
 

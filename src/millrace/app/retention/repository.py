@@ -25,7 +25,9 @@ from millrace.storage.tables import (
     events,
     firings,
     inbox,
+    incarnations,
     logs,
+    operations,
     records,
     retention_rounds,
     runs,
@@ -79,6 +81,8 @@ class RoundRow:
     payloads: int = 0
     firings: int = 0
     events: int = 0
+    operations: int = 0
+    incarnations: int = 0
     error: str | None = None
 
 
@@ -324,6 +328,45 @@ def delete_events(connection: Connection, ids: Sequence[str]) -> None:
 
 def _given(ids: Sequence[str]) -> dict[str, Any]:
     return {"ids": json.dumps(list(ids))}
+
+
+# --- what belongs to no run: operations that have ended, and dead incarnations ----------------------------------------
+
+# An incarnation that was declared lost, or has retired, claims nothing any more. So whether attempts refer to it is
+# asked by reading alone: what is unreferenced then stays so until it is deleted.
+
+
+def find_old_operations(connection: Connection, cutoff: Instant, limit: int) -> Sequence[str]:
+    query = select(operations.c.id).where(operations.c.finished_at <= cutoff).order_by(operations.c.id).limit(limit)
+    return connection.execute(query).scalars().all()
+
+
+def count_old_operations(connection: Connection, cutoff: Instant) -> int:
+    query = select(func.count()).select_from(operations).where(operations.c.finished_at <= cutoff)
+    found: int = connection.execute(query).scalar_one()
+    return found
+
+
+def delete_operations(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(operations).where(operations.c.id.in_(ids)))
+
+
+def dead_incarnations(connection: Connection, cutoff: Instant, after: str, limit: int) -> Sequence[str]:
+    """Incarnations above `after` whose life was over by `cutoff`."""
+    over = func.coalesce(incarnations.c.retired_at, incarnations.c.lost_at)
+    query = select(incarnations.c.id).where(over <= cutoff, incarnations.c.id > after)
+    return connection.execute(query.order_by(incarnations.c.id).limit(limit)).scalars().all()
+
+
+def unreferenced(connection: Connection, ids: Sequence[str]) -> Sequence[str]:
+    """Those of the incarnations that no attempt is known of. Reads all attempts."""
+    query = select(attempts.c.incarnation_id).where(attempts.c.incarnation_id.in_(ids)).distinct()
+    known = set(connection.execute(query).scalars())
+    return [id_ for id_ in ids if id_ not in known]
+
+
+def delete_incarnations(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(incarnations).where(incarnations.c.id.in_(ids)))
 
 
 # --- rounds -----------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Which tasks of a finished run a new one may take over, and which it must do again. Pure.
 
 A task is taken over when it completed, is the same task in the plan of the new run, and nothing it comes after is done
-again: a result must never be older than what it was made from.
+again: a result must never be older than what it was made from. A task that failed with `allow_failure` is done with,
+too: what came after it went on, so it is taken over as failed.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -22,7 +23,11 @@ def adoptable(
     main = after.tasks_of(Phase.MAIN)
     asked = set(again)
     same = {path for path in main if path in before.tasks and _same(before.tasks[path], after.tasks[path])}
-    done = {path for path in same - asked if statuses.get(path) == "completed" and not _undone(before, path, statuses)}
+    done = {
+        path
+        for path in same - asked
+        if _is_done(after.tasks[path], statuses.get(path)) and not _undone(before, path, statuses)
+    }
     left = {path for path in same - asked - done if statuses.get(path) in settled}
     repeated = _with_descendants(after, (path for path in main if path not in done and path not in left))
     return frozenset(done - repeated)
@@ -31,6 +36,10 @@ def adoptable(
 def _same(before: TaskPlan, after: TaskPlan) -> bool:
     """Whether the task does the same; what comes after it may differ."""
     return replace(before, dependents=()) == replace(after, dependents=())
+
+
+def _is_done(task: TaskPlan, status: str | None) -> bool:
+    return status == "completed" or (status == "failed" and task.allow_failure)
 
 
 def _undone(plan: Plan, path: str, statuses: Mapping[str, str]) -> bool:

@@ -12,7 +12,8 @@ import orjson
 from millrace.app.plans import CompiledVersion
 from millrace.app.workflows.repository import WorkflowRow
 from millrace.core.errors import Conflict, Fault, Forbidden, InvalidRequest
-from millrace.core.values import Instant, InvalidValue, JsonObject, JsonValue, check_value
+from millrace.core.failures import Failure
+from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import parse_duration, validate_input
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
@@ -38,6 +39,7 @@ class Origin:
     root_run_id: str | None = None
     causation_depth: int = 0
     adopted: Mapping[str, str] = field(default_factory=dict)
+    adopted_failures: Mapping[str, Failure] = field(default_factory=dict)
     firing: NewFiring | None = None
 
 
@@ -97,6 +99,7 @@ class RunMaker:
             retry_of=origin.retry_of,
             causation_depth=origin.causation_depth,
             adopted=origin.adopted,
+            adopted_failures=origin.adopted_failures,
             start_key=start_key,
             firing=origin.firing,
         )
@@ -155,7 +158,7 @@ def check_values(**given: JsonObject) -> None:
         try:
             check_value(value, path=name)
         except InvalidValue as error:
-            fault = Fault(error.path, "value", error.reason)
+            fault = Fault(error.path, "value", error.reason, PLAIN_VALUES)
             raise InvalidRequest("invalid_input", f"the run's {name} cannot be stored", faults=[fault]) from None
 
 

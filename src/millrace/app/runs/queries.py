@@ -50,13 +50,12 @@ class RunQueries:
         return await read_back(found, RUN_PAYLOADS, self._payloads)
 
     async def list(self, narrow: RunFilter, *, cursor: str | None, limit: int) -> Page[View]:
+        """Runs, newest first. A page may hold fewer than `limit`, or none, and have a next one all the same."""
         before = decode_text(cursor)
-        rows = await self._database.read(
-            lambda connection: repository.list_runs(connection, narrow, before=before, limit=limit + 1)
+        rows, below = await self._database.read(
+            lambda connection: repository.list_runs(connection, narrow, before=before, limit=limit)
         )
-        shown = rows[:limit]
-        more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
-        return Page([run_view(row) for row in shown], more)
+        return Page([run_view(row) for row in rows], None if below is None else encode_cursor(below))
 
     async def tasks(self, run_id: str, *, cursor: str | None, limit: int) -> Page[View]:
         """The task runs of a run, in the order in which the definition lists their tasks."""

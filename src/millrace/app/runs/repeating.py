@@ -15,9 +15,10 @@ from millrace.app.runs.adoption import adoptable
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
 from millrace.app.runs.payloads import whole_row
 from millrace.app.runs.queries import unknown_run
-from millrace.app.runs.starting import RunStarter
+from millrace.app.runs.starting import RunStarter, payloads_deleted
 from millrace.app.workflows.catalog import Catalog, CatalogEntry
 from millrace.core.errors import Conflict, Fault, InvalidRequest
+from millrace.core.failures import Failure
 from millrace.core.plan import Phase
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.core.values import JsonObject
@@ -70,6 +71,8 @@ class RunRepeater:
     ) -> Started:
         """Do again what did not complete, and all that comes after it; the rest is taken over.
 
+        What failed as its `allow_failure` says counts as done, unless something before it is done again.
+
         Raises `NotFound`, `InvalidRequest`, `Forbidden`, and `Conflict`: the run goes on still (`run_not_finished`), or
         has completed (`nothing_to_retry`).
         """
@@ -109,6 +112,7 @@ class RunRepeater:
             root_run_id=old.row["root_run_id"],
             causation_depth=old.row["causation_depth"],
             adopted=adopted,
+            adopted_failures=_failures(old, adopted),
         )
         wanted = Wanted(
             input=repository.json_of(old.row["input"]) if request.input is None else request.input,
@@ -124,17 +128,15 @@ class RunRepeater:
         origins = sorted(set(adopted.values()))
         gone = await self._database.read(lambda connection: repository.without_payloads(connection, origins))
         if gone:
-            raise Conflict(
-                "payloads_deleted",
-                f"what the tasks of run {gone[0]} answered was deleted (retention); rerun the whole run instead",
-            )
+            raise payloads_deleted(gone[0])
 
     def _adopted(
         self, old: OldRun, version: CompiledVersion, request: RepeatRequest, from_task: str | None
     ) -> dict[str, str]:
         if from_task is not None and from_task not in version.plan.tasks_of(Phase.MAIN):
             known = ", ".join(version.plan.tasks_of(Phase.MAIN)[:20])
-            fault = Fault("from_task", "unknown_task", f"version {version.number} has no task {from_task!r}", known)
+            message = f"version {version.number} has no task {from_task!r}"
+            fault = Fault("from_task", "unknown_task", message, f"write one of {known}")
             raise InvalidRequest("unknown_task", "there is no such task to start from", faults=[fault])
         edited = request.input is not None or request.variables is not None or version.id != old.version.id
         statuses = {path: _status(row) for path, row in old.tasks.items()}
@@ -161,7 +163,13 @@ class RunRepeater:
             return old.version
         number = entry.workflow.newest_version if wanted == NEWEST else wanted
         assert isinstance(number, int), "checked where the request was read"  # noqa: S101
-        return await self._plans.version((await self._catalog.version(entry.workflow, number)).id)
+        return await self._plans.version((await self._catalog.version(entry.workflow, str(number))).id)
+
+
+def _failures(old: OldRun, adopted: Mapping[str, str]) -> dict[str, Failure]:
+    """With what those of the adopted tasks failed that did."""
+    errors = {path: old.tasks[path]["error"] for path in adopted if old.tasks[path]["status"] == TaskStatus.FAILED}
+    return {path: Failure.from_json(repository.json_of(error)) for path, error in errors.items()}
 
 
 def _status(row: RowMapping) -> str:

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, case, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, literal_column, select
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.walking import TOGETHER, Walk, hidden, newest
 from millrace.app.workflows.repository import has_label
+from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.core.values import SECOND, Instant, JsonObject
 from millrace.ports.payloads import MARK
 from millrace.storage.tables import (
@@ -38,7 +40,7 @@ _RUN_PLAIN = [
     for name in (
         "id", "workflow_id", "version_id", "status", "trigger_type", "trigger_id", "triggered_by", "error",
         "correlation_id", "priority", "parent_run_id", "retry_of", "created_at", "started_at", "finished_at",
-        "cancelled_at", "cancelled_by", "run_at", "root_run_id",
+        "cancelled_at", "cancelled_by", "run_at", "root_run_id", "payloads_deleted_at",
     )
 ]  # fmt: skip
 
@@ -81,27 +83,32 @@ def find_run(connection: Connection, run_id: str) -> RowMapping | None:
     return connection.execute(query).mappings().first()
 
 
-def list_runs(connection: Connection, narrow: RunFilter, *, before: str | None, limit: int) -> Sequence[RowMapping]:
-    """Runs, newest first: ids are in order of creation."""
-    query = _narrowed(_runs(whole=False), narrow).order_by(runs.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(runs.c.id < before)
-    return connection.execute(query).mappings().all()
+def list_runs(
+    connection: Connection, narrow: RunFilter, *, before: str | None, limit: int
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Runs, newest first: ids are in order of creation. Also the id below which the next page goes on, if any."""
+    span = [*_span(narrow), *([] if before is None else [runs.c.id < before])]
+    found = newest(connection, runs.c.id, _walks(narrow, _workflows(connection, narrow), span), limit=limit)
+    query = _runs(whole=False).where(runs.c.id.in_(found.ids)).order_by(runs.c.id.desc())
+    return connection.execute(query).mappings().all() if found.ids else [], found.next
 
 
 def matching_ids(connection: Connection, narrow: RunFilter, *, after: str, until: str, limit: int) -> Sequence[str]:
     """Ids of runs that a filter finds, oldest first, above `after` and up to `until`."""
-    query = _narrowed(_matching(runs.c.id), narrow).where(runs.c.id > after, runs.c.id <= until)
-    return connection.execute(query.order_by(runs.c.id).limit(limit)).scalars().all()
+    span = (*_span(narrow), runs.c.id > after, runs.c.id <= until)
+    ids: list[str] = []
+    for walk in _walks(narrow, _workflows(connection, narrow), span):
+        query = select(runs.c.id).where(*walk.along, *walk.fits).order_by(runs.c.id).limit(limit)
+        ids += connection.execute(query).scalars()
+    return sorted(ids)[:limit]
 
 
 def count_matching(connection: Connection, narrow: RunFilter, *, until: str) -> int:
-    found: int = connection.execute(_narrowed(_matching(func.count()), narrow).where(runs.c.id <= until)).scalar_one()
-    return found
-
-
-def _matching(what: Any) -> Select[Any]:
-    return select(what).select_from(runs).join(workflows, workflows.c.id == runs.c.workflow_id)
+    span = (*_span(narrow), runs.c.id <= until)
+    return sum(
+        int(connection.execute(select(func.count()).select_from(runs).where(*walk.along, *walk.fits)).scalar_one())
+        for walk in _walks(narrow, _workflows(connection, narrow), span)
+    )
 
 
 def first_id(at: Instant) -> str:
@@ -117,7 +124,7 @@ def head(connection: Connection, run_id: str) -> RunHead | None:
 
 
 def live_runs(connection: Connection, workflow_id: str) -> Sequence[str]:
-    query = select(runs.c.id).where(runs.c.workflow_id == workflow_id, runs.c.finished_at.is_(None))
+    query = select(runs.c.id).where(_NOT_COMPLETED, runs.c.status.in_(_LIVE), hidden(runs.c.workflow_id) == workflow_id)
     return connection.execute(query.order_by(runs.c.id)).scalars().all()
 
 
@@ -133,9 +140,10 @@ def find_task_run(connection: Connection, run_id: str, path: str) -> RowMapping 
 
 
 def run_to_repeat(connection: Connection, run_id: str) -> tuple[RowMapping | None, Sequence[RowMapping]]:
-    """The whole row of a run, and of each of its tasks how it ended and whose output it has."""
+    """The whole row of a run, and of each of its tasks how it ended, with what error and whose output."""
     run = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
-    ended = select(task_runs.c.path, task_runs.c.status, task_runs.c.skip_reason, task_runs.c.adopted_from)
+    ended = select(task_runs.c.path, task_runs.c.status, task_runs.c.skip_reason, task_runs.c.adopted_from,
+                   task_runs.c.error)  # fmt: skip
     return run, connection.execute(ended.where(task_runs.c.run_id == run_id)).mappings().all()
 
 
@@ -248,19 +256,76 @@ def _is_small(column: Any) -> Any:
     return (func.length(text) <= LARGEST_IN_LIST) & (func.substr(text, 1, 1) != MARK)
 
 
-def _narrowed(query: Select[Any], narrow: RunFilter) -> Select[Any]:
-    if narrow.status:
-        query = query.where(runs.c.status.in_(narrow.status))
-    equal = {
-        "workflow_id": narrow.workflow_id,
-        "trigger_type": narrow.trigger_type,
-        "correlation_id": narrow.correlation_id,
-    }
-    query = query.where(*(runs.c[name] == value for name, value in equal.items() if value is not None))
-    # Ids begin with the time they were made at, so they bound what is looked at; `created_at` decides.
+# --- which index finds what a filter asks for -------------------------------------------------------------------------
+
+_BAD = (RunStatus.FAILED.value, RunStatus.CANCELLED.value)
+_LIVE = sorted(set(RunStatus) - FINISHED_RUN)
+
+_NOT_COMPLETED = runs.c.status != literal_column("'completed'")
+_ENDED_BADLY = runs.c.status.in_([literal_column(f"'{status}'") for status in _BAD])
+"""The conditions of `ix_runs_status_id` and `ix_runs_ended_badly`, word by word: bound values would hide them."""
+
+FEW_WORKFLOWS = 10
+"""Of so many workflows the runs are walked one workflow beside the other; of more, all runs are."""
+
+
+def _workflows(connection: Connection, narrow: RunFilter) -> Sequence[str] | None:
+    """The only workflows whose runs a filter may find; `None` when it finds runs of any."""
+    if not narrow.labels:
+        return None if narrow.workflow_id is None else [narrow.workflow_id]
+    query = select(workflows.c.id).where(*(has_label(key, value) for key, value in narrow.labels.items()))
+    if narrow.workflow_id is not None:
+        query = query.where(workflows.c.id == narrow.workflow_id)
+    return connection.execute(query).scalars().all()
+
+
+def _span(narrow: RunFilter) -> list[ColumnElement[bool]]:
+    """Ids begin with the time they were made at, so they bound what is looked at; `created_at` decides."""
+    span = []
     if narrow.created_from is not None:
-        query = query.where(runs.c.created_at >= narrow.created_from, runs.c.id >= first_id(narrow.created_from - NEAR))
+        span.append(runs.c.id >= first_id(narrow.created_from - NEAR))
     if narrow.created_before is not None:
-        until = first_id(narrow.created_before + NEAR)
-        query = query.where(runs.c.created_at < narrow.created_before, runs.c.id < until)
-    return query.where(*(has_label(key, value) for key, value in narrow.labels.items()))
+        span.append(runs.c.id < first_id(narrow.created_before + NEAR))
+    return span
+
+
+def _walks(narrow: RunFilter, within: Sequence[str] | None, span: Sequence[ColumnElement[bool]]) -> Sequence[Walk]:
+    """Walks that find all that the filter asks for, along the indexes that leave least to be looked at."""
+    fits = _fits(narrow)
+    of_status = (runs.c.status.in_(narrow.status),) if narrow.status else ()
+    of_workflow = () if within is None else (_is_one_of(hidden(runs.c.workflow_id), within),)
+    few = within if within is not None and len(within) <= FEW_WORKFLOWS else ()
+    if within is not None and not within:
+        return ()
+    if narrow.correlation_id is not None:
+        return (Walk((runs.c.correlation_id == narrow.correlation_id, *span), (*of_status, *fits, *of_workflow)),)
+    if narrow.status and RunStatus.COMPLETED not in narrow.status:
+        wanted = set(narrow.status)
+        of_bad = () if wanted.issuperset(_BAD) else of_status
+        bad = [
+            Walk((runs.c.workflow_id == one, _ENDED_BADLY, *span), (*of_bad, *fits))
+            for one in few
+            if wanted.intersection(_BAD)
+        ]
+        alone = sorted(wanted.difference(_BAD) if few else wanted)
+        return bad + [Walk((runs.c.status == status, _NOT_COMPLETED, *span), (*fits, *of_workflow)) for status in alone]
+    if few:
+        return [Walk((runs.c.workflow_id == one, *span), (*of_status, *fits)) for one in few]
+    return (Walk(tuple(span), (*of_status, *fits, *of_workflow), TOGETHER),)
+
+
+def _fits(narrow: RunFilter) -> list[ColumnElement[bool]]:
+    """What no index knows."""
+    fits = []
+    if narrow.trigger_type is not None:
+        fits.append(runs.c.trigger_type == narrow.trigger_type)
+    if narrow.created_from is not None:
+        fits.append(runs.c.created_at >= narrow.created_from)
+    if narrow.created_before is not None:
+        fits.append(runs.c.created_at < narrow.created_before)
+    return fits
+
+
+def _is_one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
+    given = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value", name="one")
+    return column.in_(select(given.c.value))

@@ -34,7 +34,8 @@ class StartRequest:
 
     input: JsonObject = field(default_factory=dict)
     variables: JsonObject = field(default_factory=dict)
-    version: int | None = None
+    version: str | None = None
+    """A number or a tag; `None` takes the deployed version, else the newest."""
     correlation_id: str | None = None
     priority: int | None = None
     run_at: Instant | None = None
@@ -131,6 +132,10 @@ class RunStarter:
                 f"{new.admission_limit} runs of {workflow.name!r} are under way, and its `when_full` is skip; "
                 "start it again when one has finished",
             )
+        if started.refused is Refusal.ORIGIN_DELETED:
+            raise NotFound("run_not_found", f"run {new.retry_of} was deleted meanwhile (retention)")
+        if started.refused is Refusal.PAYLOADS_DELETED:
+            raise payloads_deleted(str(new.retry_of))
         return _same_request(started)
 
     async def fire(self, start: TriggeredStart) -> Fired:
@@ -164,11 +169,11 @@ class RunStarter:
         new = await put_away(new, self._payloads)
         return await self._engine.start(new, version.plan, workflow_name=workflow.name, version_number=version.number)
 
-    async def _version(self, reference: str, number: int | None) -> CompiledVersion:
+    async def _version(self, reference: str, wanted: str | None) -> CompiledVersion:
         entry = await self._catalog.resolve(reference)
         version_id = entry.version_id
-        if number is not None:
-            version_id = (await self._catalog.version(entry.workflow, number)).id
+        if wanted is not None:
+            version_id = (await self._catalog.version(entry.workflow, wanted)).id
         return await self._plans.version(version_id)
 
     def _key(self, workflow: WorkflowRow, key: str, fingerprint: str) -> StartKey:
@@ -194,12 +199,22 @@ def _same_request(started: Started) -> Started:
     return started
 
 
+def payloads_deleted(run_id: str) -> Conflict:
+    """What the tasks of a run answered is not kept any more, so nothing of it can be taken over."""
+    return Conflict(
+        "payloads_deleted",
+        f"what the tasks of run {run_id} answered was deleted (retention); rerun the whole run instead",
+    )
+
+
 def _fired(started: Started) -> Fired:
     match started.refused:
         case Refusal.TRIGGER_CHANGED:
             return Fired(FiringOutcome.CHANGED, reason="the trigger was changed or disabled meanwhile")
         case Refusal.LIMIT_FULL:
             return Fired(FiringOutcome.SKIPPED, reason="the limit of the workflow has no room (when_full: skip)")
+        case Refusal.ORIGIN_DELETED | Refusal.PAYLOADS_DELETED:
+            return Fired(FiringOutcome.REFUSED, reason="the run that it repeats was deleted meanwhile")
         case None:
             outcome = FiringOutcome.EXISTED if started.existed else FiringOutcome.STARTED
             return Fired(outcome, started.run_id)

@@ -34,6 +34,7 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = ()) -> View:
         "waiting_for": waiting_for,
         **_times(row, ("run_at", "created_at", "started_at", "finished_at", "cancelled_at")),
         "cancelled_by": row["cancelled_by"],
+        **_times(row, ("payloads_deleted_at",)),
     }
 
 

@@ -84,14 +84,15 @@ class SecretCommands:
 def value_faults(value: str, path: str = "value") -> list[Fault]:
     """Why a text cannot be kept as a secret. No fault repeats any of it."""
     if len(value) > LARGEST:
-        return [Fault(path, "too_long", f"a secret has at most {LARGEST} characters, this has {len(value)}")]
+        message = f"a secret has at most {LARGEST} characters, this has {len(value)}"
+        return [Fault(path, "too_long", message, "divide it among several secrets")]
     if len(value.strip()) < SHORTEST:
         message = f"a secret shorter than {SHORTEST} characters, blanks around it aside, cannot be masked in logs"
         return [Fault(path, "too_short", message, "use a longer one")]
     try:
         check_value(value)
     except InvalidValue as error:
-        return [Fault(path, "value", error.reason)]
+        return [Fault(path, "value", error.reason, "write text that has no such characters")]
     return []
 
 

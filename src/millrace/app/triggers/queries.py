@@ -1,5 +1,7 @@
 """Reading triggers and what became of the times they fired."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
@@ -41,20 +43,21 @@ class TriggerQueries:
         return Page([trigger_view(row, self._schedules, now) for row in shown], more)
 
     async def firings(self, narrow: FiringFilter, *, cursor: str | None, limit: int) -> Page[View]:
-        """Firings of a trigger or a workflow, newest first; those of a trigger that was removed stay readable."""
+        """Firings of a trigger or a workflow, newest first; those of a trigger that was removed stay readable.
+
+        A page may hold fewer than `limit`, or none, and have a next one all the same.
+        """
         before = decode_text(cursor)
 
-        def read(connection: Connection) -> tuple[list[RowMapping], bool]:
-            rows = list(repository.list_firings(connection, narrow, before=before, limit=limit + 1))
-            known = bool(rows) or narrow.trigger_id is None or repository.find(connection, narrow.trigger_id)
-            return rows, bool(known)
+        def read(connection: Connection) -> tuple[Sequence[RowMapping], str | None, bool]:
+            rows, below = repository.list_firings(connection, narrow, before=before, limit=limit)
+            known = rows or below or narrow.trigger_id is None or repository.find(connection, narrow.trigger_id)
+            return rows, below, bool(known)
 
-        rows, known = await self._database.read(read)
+        rows, below, known = await self._database.read(read)
         if not known and narrow.trigger_id is not None:
             raise unknown_trigger(narrow.trigger_id)
-        shown = rows[:limit]
-        more = encode_cursor(shown[-1]["id"]) if len(rows) > limit else None
-        return Page([firing_view(row) for row in shown], more)
+        return Page([firing_view(row) for row in rows], None if below is None else encode_cursor(below))
 
 
 def unknown_trigger(trigger_id: str) -> NotFound:

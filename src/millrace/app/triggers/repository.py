@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.engine import Row, RowMapping
 
+from millrace.app.walking import Walk, newest
 from millrace.core.values import SECOND, Duration, Instant
 from millrace.storage.tables import firings, triggers, workflows
 
@@ -124,18 +125,17 @@ def list_triggers(
 
 def list_firings(
     connection: Connection, narrow: FiringFilter, *, before: str | None, limit: int
-) -> Sequence[RowMapping]:
-    """Firings, newest first: ids are in order of creation."""
-    query = select(firings).order_by(firings.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(firings.c.id < before)
+) -> tuple[Sequence[RowMapping], str | None]:
+    """Firings, newest first: ids are in order of creation. Also the id below which the next page goes on, if any."""
+    along = [] if before is None else [firings.c.id < before]
     if narrow.trigger_id is not None:
-        query = query.where(firings.c.trigger_id == narrow.trigger_id)
+        along.append(firings.c.trigger_id == narrow.trigger_id)
     if narrow.workflow_id is not None:
-        query = query.where(firings.c.workflow_id == narrow.workflow_id)
-    if narrow.decisions:
-        query = query.where(firings.c.decision.in_(narrow.decisions))
-    return connection.execute(query).mappings().all()
+        along.append(firings.c.workflow_id == narrow.workflow_id)
+    fits = (firings.c.decision.in_(narrow.decisions),) if narrow.decisions else ()
+    found = newest(connection, firings.c.id, [Walk(tuple(along), fits)], limit=limit)
+    query = select(firings).where(firings.c.id.in_(found.ids)).order_by(firings.c.id.desc())
+    return connection.execute(query).mappings().all() if found.ids else [], found.next
 
 
 def now(connection: Connection) -> Instant:

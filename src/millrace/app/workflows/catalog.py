@@ -44,13 +44,11 @@ class Catalog:
             self._entries[reference] = entry
         return entry
 
-    async def version(self, workflow: WorkflowRow, number: int) -> VersionRow:
-        """A chosen version of a workflow. Raises `NotFound`."""
-        row = await self._database.read(
-            lambda connection: repository.version_by_number(connection, workflow.id, number)
-        )
+    async def version(self, workflow: WorkflowRow, wanted: str) -> VersionRow:
+        """The version with this number, else with this tag. Raises `NotFound`."""
+        row = await self._database.read(lambda connection: repository.version_called(connection, workflow.id, wanted))
         if row is None:
-            raise unknown_version(workflow, str(number))
+            raise unknown_version(workflow, wanted)
         return row
 
     def forget(self) -> None:

@@ -5,8 +5,8 @@ from typing import TypedDict
 
 import orjson
 
-from millrace.core.errors import Fault, InvalidRequest
-from millrace.core.values import InvalidValue, JsonObject, check_value
+from millrace.core.errors import InvalidRequest
+from millrace.core.values import JsonObject
 from millrace.definition import InvalidDefinition, content_hash, validate
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.trigger import TriggerTypes
@@ -60,11 +60,7 @@ class Drafts:
     def checked(self, raw: JsonObject) -> Draft:
         """Validate a definition of any accepted shape. Raises `InvalidRequest` with every fault at once."""
         try:
-            check_value(raw)
             validated = validate(raw, task_types=self._runners.types(), trigger_types=self._trigger_types)
-        except InvalidValue as error:
-            fault = Fault(error.path, "value", error.reason)
-            raise InvalidRequest("invalid_definition", "the definition cannot be stored", faults=[fault]) from None
         except InvalidDefinition as error:
             count = len(error.faults)
             message = f"the definition has {count} fault{'s' if count > 1 else ''}"

@@ -89,6 +89,8 @@ class WorkflowWriter:
         self._ids = ids
         self._catalog = catalog
         self._registrar = registrar
+        self.after_change: Callable[[], None] = _nobody
+        """Told after each commit; the composition root lets it wake the scheduler."""
 
     async def read(self, reference: str) -> Current:
         """The workflow with this id, name or slug. Raises `NotFound`."""
@@ -134,6 +136,7 @@ class WorkflowWriter:
             return await self._database.write(work)
         finally:
             self._catalog.forget()
+            self.after_change()
 
     def _insert(self, connection: Connection, new: Current, by: str, message: str | None) -> Current:
         workflow = new.workflow
@@ -273,3 +276,7 @@ def _refuse_taken_tag(connection: Connection, version: VersionRow) -> None:
             f"version {holder.number} of the workflow has the tag {version.tag!r}; a tag names one version: "
             "choose another, or take it off that version first",
         )
+
+
+def _nobody() -> None:
+    return None

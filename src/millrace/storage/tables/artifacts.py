@@ -14,7 +14,6 @@ artifacts = Table(
     Column("sha256", String(64), nullable=False),
     Column("object_key", String(512), nullable=False),
     Column("run_id", String(36)),
-    Column("root_run_id", String(36)),
     Column("path", String(512)),
     Column("attempt", Integer),
     Column("created_by", String(36)),

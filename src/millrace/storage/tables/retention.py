@@ -24,6 +24,8 @@ retention_rounds = Table(
     Column("payloads", Integer, nullable=False, server_default="0"),
     Column("firings", Integer, nullable=False, server_default="0"),
     Column("events", Integer, nullable=False, server_default="0"),
+    Column("operations", Integer, nullable=False, server_default="0"),
+    Column("incarnations", Integer, nullable=False, server_default="0"),
     Column("error", Text),
     instant("started_at", nullable=False),
     instant("finished_at"),

@@ -34,6 +34,9 @@ from millrace.storage.tables.base import finished_exactly_when, identifier, inst
 
 ADMITTED_RUN = "admission_key is not null and admitted_at is not null and finished_at is null"
 UNADMITTED_RUN = "admission_key is not null and admitted_at is null and finished_at is null"
+NOT_COMPLETED = f"status <> '{RunStatus.COMPLETED.value}'"
+"""A completed run leaves the index of statuses for good, and so it stays small however many there are."""
+ENDED_BADLY = f"status in ('{RunStatus.FAILED.value}', '{RunStatus.CANCELLED.value}')"
 
 runs = Table(
     "runs",
@@ -82,7 +85,8 @@ runs = Table(
     CheckConstraint(f"outcome is null or {one_of('outcome', FINISHED_RUN)}", name="outcome"),
     finished_exactly_when(FINISHED_RUN),
     Index("ix_runs_workflow_id_id", "workflow_id", "id"),
-    Index("ix_runs_status_id", "status", "id"),
+    Index("ix_runs_status_id", "status", "id", sqlite_where=text(NOT_COMPLETED)),
+    Index("ix_runs_ended_badly", "workflow_id", "id", sqlite_where=text(ENDED_BADLY)),
     Index("ix_runs_root_run_id", "root_run_id", sqlite_where=text("root_run_id <> id")),
     Index("ix_runs_correlation_id_id", "correlation_id", "id",
           sqlite_where=text("correlation_id is not null")),

@@ -293,7 +293,7 @@ class Kit:
             Heartbeat(self.store, worker, LEASE),
             inbox,
             Timers(self.store, engine, self.clock),
-            Admission(self.store, inbox),
+            Admission(self.store, inbox, self.clock),
             Reaper(self.store, engine, self.clock, LEASE),
             shipper,
             [asyncio.create_task(engine.run()), asyncio.create_task(worker.run())],

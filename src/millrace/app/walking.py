@@ -1,0 +1,69 @@
+"""Walking along an index, from the newest row to the oldest, and never far at a time.
+
+A list that is narrowed by something no index knows may have to pass over all rows to fill a page. So a page looks at a
+bounded number of rows: where they end, the page ends too, short or even empty, and the next one goes on from there.
+Only an index that decides everything by itself is walked without a bound, for each of its rows is shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+
+TOGETHER = 20_000
+"""Rows looked at for a page where they lie one behind the other, in the order of the walk."""
+APART = 2_000
+"""Rows looked at for a page where each is looked up by itself."""
+GLANCE = 20
+"""Most pages are full soon: such a part of those rows is tried first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """Rows in the order of an index, and what those that are wanted must meet beyond it."""
+
+    along: tuple[ColumnElement[bool], ...] = ()
+    """Decided by the index alone; from where to where the walk goes, too."""
+    fits: tuple[ColumnElement[bool], ...] = ()
+    """Decided row by row. A column that another index begins with is named by `hidden` here."""
+    at_most: int = APART
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    ids: Sequence[str]
+    next: str | None
+    """The next page goes on below this id; `None` when there is nothing left to look at."""
+
+
+def newest(connection: Connection, id_: ColumnElement[str], walks: Sequence[Walk], *, limit: int) -> Found:
+    """The first `limit` ids on these walks, which share no row. All go as far as the first that has to stop."""
+    for part in (GLANCE, 1):
+        floor = _floor(connection, id_, walks, part * max(len(walks), 1))
+        within = () if floor is None else (id_ >= floor,)
+        ids: list[str] = []
+        for walk in walks:
+            query = select(id_).where(*walk.along, *walk.fits, *within).order_by(id_.desc()).limit(limit + 1)
+            ids += connection.execute(query).scalars()
+        if len(ids) > limit:
+            ids = sorted(ids, reverse=True)[:limit]
+            return Found(ids, ids[-1])
+        if floor is None:
+            break
+    return Found(sorted(ids, reverse=True), floor)
+
+
+def hidden(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A column of text as an expression that no index is made of: which one is walked has been decided."""
+    return column.concat("")
+
+
+def _floor(connection: Connection, id_: ColumnElement[str], walks: Sequence[Walk], part: int) -> str | None:
+    """Where the first walk ends that has looked at this part of its rows; `None` when none has so many."""
+    ends: list[str] = []
+    for walk in walks:
+        if walk.fits:
+            query = select(id_).where(*walk.along).order_by(id_.desc()).limit(1).offset(walk.at_most // part)
+            ends += connection.execute(query).scalars()
+    return max(ends, default=None)

@@ -1,0 +1,205 @@
+"""Every list is found by an index, however it is narrowed: the plans of the statements that the API really issues.
+
+SQLite plans without statistics (nobody runs ANALYZE), so the plans on a small database are those on a large one.
+"""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from millrace.system import SystemClock
+from tests.support.api import create, definition, start
+from tests.support.installation import Installation, installation
+from tests.support.planting import Planted, plant
+
+GROW_WITH_RUNS = {"runs", "task_runs", "attempts", "records", "logs", "firings", "events", "artifacts", "changes"}
+
+A_PAGE = re.compile(r"\bid IN \((\?(, )?)+\)")
+"""The rows of ids that were found before: few, so they may be sorted."""
+FEW = {"sqlite_autoindex_events_2", "sqlite_autoindex_triggers_2"}
+"""Finds what one run published, and the triggers of one workflow: that may be sorted, too."""
+
+RUNS = {
+    "": None,
+    "status=completed": None,
+    "status=running": "ix_runs_status_id",
+    "status=failed,running": "ix_runs_status_id",
+    "status=failed,completed": None,
+    "workflow={workflow}": "ix_runs_workflow_id_id",
+    "workflow={workflow}&status=running": "ix_runs_status_id",
+    "workflow={workflow}&status=failed": "ix_runs_ended_badly",
+    "workflow={workflow}&status=failed,cancelled": "ix_runs_ended_badly",
+    "workflow={workflow}&status=completed&trigger_type=cron": "ix_runs_workflow_id_id",
+    "trigger_type=cron": None,
+    "correlation_id=c": "ix_runs_correlation_id_id",
+    "correlation_id=c&workflow={workflow}&status=failed&trigger_type=cron": "ix_runs_correlation_id_id",
+    "created_after=2020-01-01T00:00:00Z&created_before=2030-01-01T00:00:00Z": None,
+    "created_after=2020-01-01T00:00:00Z&status=failed": "ix_runs_status_id",
+    "created_before=2030-01-01T00:00:00Z&workflow={workflow}": "ix_runs_workflow_id_id",
+    "label=team:a": "ix_runs_workflow_id_id",
+    "label=team:a&status=failed": "ix_runs_ended_badly",
+    "label=team:many": None,
+    "label=team:many&status=failed": "ix_runs_status_id",
+}
+"""Which index a list of runs, narrowed like this, walks along; none: the runs themselves, which lie in its order."""
+
+LISTS = {
+    **{f"/runs?{narrow}": index for narrow, index in RUNS.items()},
+    "/workflows/{workflow}/runs": "ix_runs_workflow_id_id",
+    "/workflows/{workflow}/runs?status=failed": "ix_runs_ended_badly",
+    "/runs/{run}/tasks": None,
+    "/runs/{run}/steps": None,
+    "/runs/{run}/events": None,
+    "/runs/{run}/events?tail=10": None,
+    "/runs/{run}/logs": None,
+    "/runs/{run}/logs?level=error&task=a&attempt=1&tail=10": None,
+    "/runs/{run}/artifacts": "ix_artifacts_run_id_id",
+    "/artifacts": None,
+    "/artifacts?name=file": None,
+    "/artifacts?origin=upload": None,
+    "/artifacts?origin=task&run={run}": "ix_artifacts_run_id_id",
+    "/events": None,
+    "/events?type=a&source=b": "ix_events_type_id",
+    "/events?source=b&subject=c": None,
+    "/events?run={run}&type=a": "sqlite_autoindex_events_2",
+    "/triggers": None,
+    "/triggers?type=cron&enabled=true&overdue=true": None,
+    "/workflows/{workflow}/triggers": None,
+    "/triggers/{trigger}/firings": "ix_firings_trigger_id_id",
+    "/triggers/{trigger}/firings?decision=missed": "ix_firings_trigger_id_id",
+    "/workflows/{workflow}/firings?decision=missed": "ix_firings_workflow_id_id",
+    "/deployments?outcome=failed&action=deploy": None,
+    "/workflows/{workflow}/deployments": None,
+    "/workflows?name=a&label=team:a&status=active": None,
+    "/workflows/{workflow}/versions": None,
+    "/workers?live=false": None,
+    "/secrets": None,
+    "/connections?type=http": None,
+}
+WITHOUT_ROWS = {"/settings", "/task-types", "/trigger-types", "/workflows/{workflow}/tasks"}
+"""Lists that are no rows of a table, or those of one definition."""
+
+Statement = tuple[str, tuple[Any, ...]]
+
+
+class Lists:
+    def __init__(self, millrace: Installation, api: httpx2.AsyncClient, names: dict[str, str]) -> None:
+        self.millrace, self.api, self._names = millrace, api, names
+
+    async def issued(self, path: str) -> list[Statement]:
+        """The reading statements of a list, of its first page and of one behind it."""
+        path = path.format(**self._names)
+        separator = "&" if "?" in path else "?"
+        with listening() as statements:
+            first = await self.api.get(f"/api/v1{path}")
+            assert first.status_code == 200, first.text
+            if (cursor := first.json()["next_cursor"]) is not None:
+                assert (await self.api.get(f"/api/v1{path}{separator}cursor={cursor}")).status_code == 200
+        assert statements
+        return statements
+
+    async def faults(self, path: str) -> list[str]:
+        """What is wrong with the plans of a list: tables that grow and are read through, or large sets sorted."""
+        statements = await self.issued(path)
+        # A connection of its own: one that is open already may plan by the schema that it knows from before.
+        with closing(sqlite3.connect(self.millrace.database.path)) as connection:
+            connection.create_function("now_us", 0, lambda: 0)
+            plans = [(sql, plan_of(connection, sql, values)) for sql, values in statements]
+        faults = [fault for sql, plan in plans for fault in faults_of(sql, plan)]
+        if (index := LISTS[path]) is not None and not any(index in step for _, plan in plans for step in plan):
+            faults.append(f"{index} is not used: {plans}")
+        return faults
+
+
+@contextmanager
+def listening() -> Iterator[list[Statement]]:
+    found: list[Statement] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, values: Any, _context: Any, _many: bool) -> None:
+        if statement.lstrip().upper().startswith("SELECT"):
+            found.append((statement, tuple(values)))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def plan_of(connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> list[str]:
+    return [row[3] for row in connection.execute(f"explain query plan {sql}", tuple(values))]
+
+
+def faults_of(sql: str, plan: Sequence[str]) -> Iterator[str]:
+    names = {alias: table for table, alias in re.findall(r"\b(\w+) AS (\w+)", sql)}
+    is_walk = re.match(r"SELECT (\w+)\.id\s+FROM \1\s", sql) and "LIMIT" in sql
+    for step in plan:
+        if (found := re.match(r"SCAN (\w+)", step)) and names.get(found[1], found[1]) in GROW_WITH_RUNS and not is_walk:
+            yield f"reads all of {found[1]}: {sql} {plan}"
+        few = A_PAGE.search(sql) or any(index in step for step in plan for index in FEW)
+        if "TEMP B-TREE" in step and not few:
+            yield f"sorts: {sql} {plan}"
+
+
+@asynccontextmanager
+async def lists(home: Path) -> AsyncIterator[Lists]:
+    async with installation(home) as millrace, millrace.client() as api:
+        labelled = {**definition("labelled"), "labels": {"team": "a"}}
+        workflow = await create(api, labelled)
+        for number in range(12):
+            await create(api, {**definition(f"one of many {number}"), "labels": {"team": "many"}})
+        run = await start(api, workflow["id"], wait=True)
+        version = await millrace.database.read(lambda c: c.exec_driver_sql("select version_id from runs").scalar_one())
+        now = SystemClock().now()
+
+        def fill(connection: Connection) -> None:
+            for number in range(60):
+                plant(connection, workflow, version, Planted(now, number))
+            connection.exec_driver_sql(
+                "insert into firings (id, trigger_id, workflow_id, start_key, decision, at)"
+                " select id, 'a trigger', workflow_id, id, 'missed', created_at from runs"
+            )
+            connection.exec_driver_sql(
+                "insert into events (id, type, source, run_id, at) select id, 'a', 'b', id, created_at from runs"
+            )
+
+        await millrace.database.write(fill)
+        yield Lists(millrace, api, {"workflow": workflow["id"], "run": run["id"], "trigger": "a trigger"})
+
+
+@pytest.fixture
+async def asked(tmp_path: Path) -> AsyncIterator[Lists]:
+    async with lists(tmp_path / "home") as asked:
+        yield asked
+
+
+async def test_every_list_is_found_by_an_index(asked: Lists) -> None:
+    faults = {path: found for path in LISTS if (found := await asked.faults(path))}
+    assert not faults, "\n".join(f"{path}: {fault}" for path, found in faults.items() for fault in found)
+
+
+@pytest.mark.parametrize("index", sorted({index for index in LISTS.values() if index and index.startswith("ix")}))
+async def test_a_list_without_its_index_is_noticed(asked: Lists, index: str) -> None:
+    await asked.millrace.database.write(lambda connection: connection.exec_driver_sql(f"drop index {index}"))
+    for path in (path for path, needed in LISTS.items() if needed == index):
+        assert await asked.faults(path), path
+
+
+async def test_no_list_is_forgotten(asked: Lists) -> None:
+    asked_for = {re.sub(r"\{\w+\}", "{}", path.partition("?")[0]) for path in (*LISTS, *WITHOUT_ROWS)}
+    document = asked.millrace.app.openapi()
+    pages = {
+        name for name, schema in document["components"]["schemas"].items() if "next_cursor" in schema["properties"]
+    }
+    for path, operations in document["paths"].items():
+        answer = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        shown = str(answer.get("application/json", {}).get("schema", {})).rpartition("/")[2].rstrip("'}")
+        if shown in pages:
+            assert re.sub(r"\{[^}]+\}", "{}", path.removeprefix("/api/v1")) in asked_for, path
