@@ -191,22 +191,45 @@ insert into inbox (id, run_id, kind, data, created_at)
 select ?1, ?2, ?3, ?4, now_us() where exists (select 1 from runs where id = ?2 and finished_at is null)
 on conflict (id) do update set kind = excluded.kind"""
 
-WAITING = """admission_key is not null and admitted_at is null and finished_at is null and status = 'pending'
-  and (run_at is null or run_at <= now_us())"""
+UNADMITTED = "admission_key is not null and admitted_at is null and finished_at is null"
 
-WAITING_KEYS = f"select distinct admission_key from runs where {WAITING}"
+WAITING = f"{UNADMITTED} and status = 'pending' and (run_at is null or run_at <= now_us())"
+
+# Each distinct key is one step down the index, however many runs wait for it.
+WAITING_KEYS = f"""
+with recursive keys (k) as (
+  select min(admission_key) from runs where {UNADMITTED}
+  union all
+  select (select min(admission_key) from runs where {UNADMITTED} and admission_key > k) from keys where k is not null)
+select k from keys where k is not null"""
 
 OCCUPIED = """
 select count(*) from runs where admission_key = ? and admission_key is not null and admitted_at is not null
   and finished_at is null"""
 
-QUEUED_RUNS = f"select count(*) from runs where admission_key = ? and {WAITING}"
+QUEUED_RUNS = f"select count(*) from runs where admission_key = ? and {WAITING} and rate_key is null"
 
-# The second parameter is a JSON list of rate keys that are known to have no room now.
+WAITING_COLUMNS = "id, priority, admission_limit, when_full, rate_key, rate_limit, rate_period_us"
+
 WAITING_RUNS = f"""
-select id, admission_limit, when_full, rate_key, rate_limit, rate_period_us from runs
-where admission_key = ? and {WAITING} and (rate_key is null or rate_key not in (select value from json_each(?)))
-order by priority desc, id limit ?"""
+select {WAITING_COLUMNS} from runs
+where admission_key = ? and {WAITING} and rate_key is null order by priority desc, id limit ?"""
+
+NEXT_OF_RATE = f"""
+select {WAITING_COLUMNS} from runs
+where admission_key = ? and {WAITING} and rate_key = ? order by priority desc, id limit 1"""
+
+# The first of each rate key, where the rate has room. Keys are found as above.
+FREE_OF_RATES = f"""
+with recursive keys (k) as (
+  select min(rate_key) from runs where admission_key = ?1 and {UNADMITTED}
+  union all
+  select (select min(rate_key) from runs where admission_key = ?1 and {UNADMITTED} and rate_key > k)
+  from keys where k is not null)
+select {WAITING_COLUMNS} from keys join runs on id = (
+  select id from runs where admission_key = ?1 and {WAITING} and rate_key = k order by priority desc, id limit 1)
+where coalesce((select max(next_free_at - now_us(), 0) from limits where key = k), 0)
+  + rate_period_us / rate_limit <= rate_period_us"""
 
 LIVE_RUNS = f"""
 select id, status from runs where admission_key = ? and admission_key is not null and admitted_at is not null

@@ -91,7 +91,7 @@ runs = Table(
     Index("ix_runs_correlation_id_id", "correlation_id", "id",
           sqlite_where=text("correlation_id is not null")),
     Index("ix_runs_admitted", "admission_key", sqlite_where=text(ADMITTED_RUN)),
-    Index("ix_runs_unadmitted", "admission_key", text("priority desc"), "id",
+    Index("ix_runs_unadmitted", "admission_key", "rate_key", text("priority desc"), "id",
           sqlite_where=text(UNADMITTED_RUN)),
     sqlite_with_rowid=False,
 )  # fmt: skip
