@@ -166,6 +166,24 @@ def test_runs_and_show_are_tables(server: MillraceProcess) -> None:
     assert "exit code 7" in shown
 
 
+def test_runs_can_be_searched(server: MillraceProcess) -> None:
+    def found(*narrow: str) -> list[str]:
+        return [run["id"] for run in json.loads(server.millrace("runs", "--json", *narrow).stdout)["items"]]
+
+    first, second = (
+        json.loads(server.millrace("run", "greet", "--correlation-id", "order 17", "--json").stdout) for _ in range(2)
+    )
+    both = [second["id"], first["id"]]
+    assert found("--correlation-id", "order 17") == both
+    assert found("--correlation-id", "order 17", "--limit", "1") == both[:1]
+    assert found("--correlation-id", "order 17", "--until", second["created_at"]) == both[1:]
+    assert found("--correlation-id", "order 17", "--since", second["created_at"]) == both[:1]
+    assert found("--correlation-id", "order 17", "--trigger", "cron") == []
+    assert found("--correlation-id", "order 17", "-s", "failed", "-s", "cancelled", "-l", "team:data") == []
+    refused = server.millrace("runs", "--since", "yesterday", check=False)
+    assert (refused.returncode, "created_after" in refused.stderr) == (2, True)
+
+
 def test_validate_tells_every_fault_with_its_place(server: MillraceProcess, tmp_path: Path) -> None:
     place = tmp_path / "faulty.json"
     place.write_text(json.dumps(FAULTY))

@@ -34,7 +34,7 @@ def list_artifacts(
 ) -> None:
     """List artifacts, newest first."""
     with Connection(server) as connection:
-        items = connection.get("/artifacts", run=run, name=name, limit=limit)["items"]
+        items = connection.first("/artifacts", limit, run=run, name=name)["items"]
     if as_json:
         print_json(items)
         return

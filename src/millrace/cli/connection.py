@@ -28,6 +28,9 @@ EXIT_CANCELLED = 3
 EXIT_UNREACHABLE = 4
 """No server answers."""
 
+SILENCE_SECONDS = 60.0
+"""How long the server may take to answer, where it is not known to take longer."""
+
 
 class CommandError(Exception):
     """Ends the command with a message on stderr and an exit status."""
@@ -82,7 +85,7 @@ class Connection:
 
         self.url = server_url(url)
         self._client: httpx2.Client = httpx2.Client(
-            base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key()}, timeout=60, trust_env=False
+            base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key()}, timeout=SILENCE_SECONDS, trust_env=False
         )
 
     def __enter__(self) -> Self:
@@ -96,6 +99,13 @@ class Connection:
     def get(self, path: str, **query: str | int | None) -> Any:
         return self._send("GET", path, params={key: value for key, value in query.items() if value is not None})
 
+    def get_slowly(self, path: str, *, silence: float, **query: str | int | None) -> Any:
+        """As `get`, where the server may take so many seconds to answer."""
+        import httpx2
+
+        params = {key: value for key, value in query.items() if value is not None}
+        return self._send("GET", path, params=params, timeout=httpx2.Timeout(10, read=silence))
+
     def pages(self, path: str, **query: str | int | None) -> Iterator[dict[str, Any]]:
         """Every item of a list, page by page."""
         cursor: str | None = None
@@ -105,6 +115,17 @@ class Connection:
             cursor = page["next_cursor"]
             if cursor is None:
                 return
+
+    def first(self, path: str, limit: int, **query: Any) -> dict[str, Any]:
+        """The first `limit` items of a list, as one page: where a filter fits few rows, a page may hold few or none."""
+        items: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **query, cursor=cursor, limit=limit - len(items))
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None or len(items) == limit:
+                return {"items": items, "next_cursor": cursor}
 
     def post(self, path: str, body: JsonValue = None, *, headers: dict[str, str] | None = None) -> Any:
         return self._send("POST", path, json={} if body is None else body, headers=headers)

@@ -16,14 +16,28 @@ RunId = Annotated[str, typer.Argument(help="Id of the run.")]
 
 def runs(
     workflow: Annotated[str | None, typer.Option("--workflow", "-w", help="Only runs of this workflow.")] = None,
-    status: Annotated[str | None, typer.Option("--status", "-s", help="Only runs with this status.")] = None,
+    status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
+    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron, manual, retry, …")] = None,
+    correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
+    since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=200)] = 20,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """List runs, newest first."""
+    query = {
+        "workflow": workflow,
+        "status": ",".join(status) if status else None,
+        "label": label or None,
+        "trigger_type": trigger,
+        "correlation_id": correlation_id,
+        "created_after": since,
+        "created_before": until,
+    }
     with Connection(server) as connection:
-        page = connection.get("/runs", workflow=workflow, status=status, limit=limit)
+        page = connection.first("/runs", limit, **query)
     if as_json:
         print_json(page)
         return

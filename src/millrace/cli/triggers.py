@@ -94,7 +94,7 @@ def firings(
 ) -> None:
     """List what became of each time a trigger fired, newest first."""
     with Connection(server) as connection:
-        page = connection.get(f"/triggers/{trigger_id}/firings", decision=decision, limit=limit)
+        page = connection.first(f"/triggers/{trigger_id}/firings", limit, decision=decision)
     if as_json:
         print_json(page)
         return

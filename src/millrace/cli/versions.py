@@ -22,7 +22,7 @@ def versions(
     """List the versions of a workflow, newest first; the deployed one is marked."""
     with Connection(server) as connection:
         path = workflow_path(connection, workflow)
-        page = connection.get(f"{path}/versions", limit=limit)
+        page = connection.first(f"{path}/versions", limit)
         deployed = connection.get(f"{path}/deploy")["version"]
     if as_json:
         print_json(page)

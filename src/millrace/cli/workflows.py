@@ -98,7 +98,7 @@ def deployments(
     """List what was deployed, undeployed and rolled back, newest first."""
     with Connection(server) as connection:
         path = "" if workflow is None else workflow_path(connection, workflow)
-        page = connection.get(f"{path}/deployments", limit=limit)
+        page = connection.first(f"{path}/deployments", limit)
     if as_json:
         print_json(page)
         return

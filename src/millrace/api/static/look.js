@@ -83,7 +83,7 @@ async function showRuns(signal, query) {
   const workflow = query.get("workflow");
   const chosen = query.get("status") || "";
   const [list, body] = table("stack", ["Workflow", "Status", "Started by", "Created", "Took"]);
-  const empty = make("p", "empty", "No runs here yet.");
+  const empty = make("p", "empty");
   const more = button("Older runs", "more", () => attempt(() => page(true)));
   const head = make("div", "head", make("h1", "", "Runs"), make("span", "grow"),
     chips(chosen, workflow ? { workflow } : {}));
@@ -107,6 +107,8 @@ async function showRuns(signal, query) {
     body.replaceChildren(...shown.map(runRow));
     if (focused) [...body.querySelectorAll("a")].find((one) => one.getAttribute("href") === focused)?.focus();
     list.hidden = !shown.length;
+    // A page looks at so many rows and no more: one without a run that fits is not the end of the list.
+    empty.textContent = cursor === null ? "No runs here yet." : "Not among the newest runs.";
     empty.hidden = Boolean(shown.length);
     more.hidden = cursor === null;
   }

@@ -42,7 +42,9 @@ class StartRequest:
     confirmation: bool = False
 
     def fingerprint(self) -> str:
-        asked = (self.input, self.variables, self.version, self.correlation_id, self.priority, self.run_at)
+        # A number as one, as it was when a version had no other name: keys outlive an upgrade.
+        version = int(self.version) if self.version and self.version.isdecimal() else self.version
+        asked = (self.input, self.variables, version, self.correlation_id, self.priority, self.run_at)
         return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
