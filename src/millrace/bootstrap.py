@@ -45,6 +45,7 @@ from millrace.net.smtp import SmtpMailer, server_of
 from millrace.ports.connections import Connections
 from millrace.ports.runner import RunnerServices
 from millrace.ports.store import Store
+from millrace.runners.own_folders import place_of_folders, remove_left_folders
 from millrace.runners.registry import EntryPointRegistry
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import Doctor
@@ -106,7 +107,7 @@ async def _assembled(
         container = build_container(made)
         services = (heartbeat, shipper, *_engine_services(made, wakeups), *_app_services(made, container))
         await heartbeat.register(sole=True)
-        await asyncio.to_thread(end_orphans, installation_id, await made.store.live_incarnations())
+        await asyncio.to_thread(_clear_up, settings, installation_id, await made.store.live_incarnations())
         loops = asyncio.create_task(_run(made.engine, worker, services), name="millrace")
         try:
             yield Runtime(settings, database, made.store, made.engine, worker, container, loops)
@@ -116,6 +117,12 @@ async def _assembled(
             loops.cancel()
             await asyncio.gather(loops, return_exceptions=True)
             await made.store.retire(worker.incarnation_id)
+
+
+def _clear_up(settings: Settings, installation_id: str, alive: frozenset[str]) -> None:
+    """End and remove what workers left behind that were killed."""
+    end_orphans(installation_id, alive)
+    remove_left_folders(place_of_folders(settings.shell_allowed_dirs), installation_id, alive)
 
 
 async def _adapters(

@@ -13,8 +13,7 @@ import httpx2
 import pytest
 
 from millrace.definition import read_yaml
-from tests.acceptance.test_limits import until
-from tests.support.server import MillraceProcess, wait_finished
+from tests.support.server import MillraceProcess, until, wait_finished
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -1,14 +1,13 @@
 """D5, X3, X4: what makes runs and tasks wait, what becomes of them, and why they say they wait. A real server."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
 import pytest
 
-from tests.support.server import MillraceProcess, create_workflow, wait_finished
+from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
 
 HOLD: dict[str, Any] = {"id": "hold", "type": "shell", "config": {"command": ["sleep", "60"]}}
 QUICK: dict[str, Any] = {"id": "quick", "type": "noop"}
@@ -30,15 +29,6 @@ def api(server: MillraceProcess) -> Iterator[httpx2.Client]:
             client.post(f"/workflows/{workflow['id']}/stop")
             client.delete(f"/workflows/{workflow['id']}")
         until(lambda: not client.get("/runs?status=running,pending,cancelling,paused").json()["items"])
-
-
-def until(holds: Callable[[], Any], within: float = 15.0) -> Any:
-    """Wait for a condition; answers what it came to."""
-    ends = time.monotonic() + within
-    while not (found := holds()):
-        assert time.monotonic() < ends, "the condition did not come true"
-        time.sleep(0.02)
-    return found
 
 
 def start(api: httpx2.Client, workflow: str, **body: Any) -> dict[str, Any]:

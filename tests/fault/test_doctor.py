@@ -1,12 +1,23 @@
 """`millrace doctor` finds what cannot be: each inconsistency is planted by SQL into a stopped server's database."""
 
+import json
+import os
+import socket
 import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 
 import httpx2
 import pytest
 
+from millrace.cli import connection
+from millrace.cli.connection import CommandError
+from millrace.cli.server import doctor
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import CHECKS, Doctor
 from millrace.system import SystemClock
@@ -227,3 +238,89 @@ def test_the_command_tells_the_problem_and_ends_with_1(finished_run: tuple[Path,
     assert done.returncode == 1
     assert "history_gap" in done.stdout
     assert run_id in done.stdout
+
+
+HUGE = 1 << 40
+"""Bytes that cannot be read within the time of a test."""
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def huge(tmp_path: Path) -> Iterator[tuple[MillraceProcess, Path]]:
+    """A server that has an artifact of `HUGE` bytes, and its file, which is all hole."""
+    server = MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false")
+    with server, server.client() as client:
+        sent = client.post("/artifacts", params={"name": "huge"}, content=b"x").json()
+    place = server.home / "artifacts" / "objects" / "uploads" / sent["id"]
+    os.truncate(place, HUGE)
+    plant(server.home / "millrace.db", "update artifacts set size = cast(:run as integer)", str(HUGE))
+    with server:
+        yield server, place
+
+
+def is_reading(server: MillraceProcess, place: Path) -> bool:
+    return any(file.resolve() == place for file in Path(f"/proc/{server.pid}/fd").iterdir())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.01)
+
+
+def test_a_deep_round_ends_when_its_client_goes(huge: tuple[MillraceProcess, Path]) -> None:
+    server, place = huge
+    key = (server.home / "api-key").read_text().strip()
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(f"GET /api/v1/doctor?deep=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n".encode())
+        wait_until(lambda: is_reading(server, place))
+        refused = server.millrace("doctor", "--deep", check=False)
+        assert (refused.returncode, "under way already" in refused.stderr) == (2, True)
+        assert "no problems" in server.millrace("doctor").stdout
+        assert is_reading(server, place)
+    wait_until(lambda: not is_reading(server, place))
+
+
+class LateServer(ThreadingHTTPServer):
+    """Answers nothing before it was given up by somebody."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), LateAnswer)
+        self.asked_deep, self.given_up = Event(), Event()
+
+
+class LateAnswer(BaseHTTPRequestHandler):
+    server: LateServer
+
+    def do_GET(self) -> None:
+        if "deep" in self.path:
+            self.server.asked_deep.set()
+        self.server.given_up.wait(PATIENCE_SECONDS)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"checks": 7, "problems": [], "warnings": []}).encode())
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing: a test's output is for what fails."""
+
+
+def test_the_command_waits_for_a_deep_round_longer_than_for_other_answers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setenv("MILLRACE_API_KEY", "any")
+    with LateServer() as server, ThreadPoolExecutor(1) as threads:
+        monkeypatch.setenv("MILLRACE_URL", f"http://127.0.0.1:{server.server_port}")
+        Thread(target=server.serve_forever).start()
+        try:
+            waiting = threads.submit(doctor, deep=True)
+            assert server.asked_deep.wait(PATIENCE_SECONDS)
+            with pytest.raises(CommandError, match="took too long"):
+                doctor()
+            server.given_up.set()
+            waiting.result()
+        finally:
+            server.given_up.set()
+            server.shutdown()
+    assert capsys.readouterr().out == "7 checks, no problems\n"

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from millrace.worker.orphans import orphan_groups
-from tests.support.server import MillraceProcess, create_workflow, wait_finished
+from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
 
 KILLS = int(os.environ.get("MILLRACE_KILLS", "50"))
 SEED = int(os.environ.get("MILLRACE_KILL_SEED", "20260101"))
@@ -141,3 +141,23 @@ def assert_ledger_agrees(ledger: Path, histories: list[tuple[str, list[dict[str,
             lost, started = kinds.count("task.lost"), kinds.count("task.started")
             assert started == lost + 1, (run_id, task, kinds)
             assert 1 <= executions[run_id, task] <= started, (run_id, task, executions[run_id, task], kinds)
+
+
+def test_the_folders_of_attempts_go_with_the_worker_that_made_them(tmp_path: Path) -> None:
+    """At the end of the attempt, or after a kill with the next start; those of others stay."""
+    temporary = tmp_path / "temporary"
+    (temporary / "millrace-of.another.installation").mkdir(parents=True)
+    once = "mkdir -p $(printf 'd/%.0s' $(seq 1500)); touch f; test -e {done} || sleep 60"
+    done = tmp_path / "done"
+    task = {"id": "leaves", "type": "shell", "config": {"command": once.format(done=done), "outputs": {"f": "f"}}}
+    with MillraceProcess(tmp_path / "home", TMPDIR=str(temporary)) as server, server.client() as client:
+        create_workflow(client, {"name": "leaving", "tasks": [task]})
+        run_id = client.post("/workflows/leaving/execute", json={}).json()["id"]
+        until(lambda: any(temporary.glob("millrace-*/f")))
+        (left,) = {folder.parent for folder in temporary.glob("millrace-*/f")}
+        server.kill()
+        done.touch()
+        server.start()
+        assert not left.exists()
+        assert wait_finished(client, run_id)["status"] == "completed"
+    assert [folder.name for folder in temporary.glob("millrace-*")] == ["millrace-of.another.installation"]

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -151,3 +152,12 @@ def wait_finished(client: httpx2.Client, run_id: str, *, within: float = 30.0) -
             events = client.get(f"/runs/{run_id}/events").text
             raise AssertionError(f"run {run_id} is {run['status']} after {within} s\n{run}\n{events}")
         time.sleep(0.02)
+
+
+def until(holds: Callable[[], Any], within: float = 15.0) -> Any:
+    """Wait for a condition; answers what it came to."""
+    ends = time.monotonic() + within
+    while not (found := holds()):
+        assert time.monotonic() < ends, "the condition did not come true"
+        time.sleep(0.02)
+    return found

@@ -1,7 +1,7 @@
 """What routes ask for: the container, the caller, the permission.
 
-Authentication is a dependency of every router of the API, so a route cannot be added without it; which permission a
-route needs is part of its declaration.
+Authentication is a dependency of every router that `api_router` makes, and a test walks all routes for one that is open
+without being listed; which permission a route needs is part of its declaration.
 """
 
 from typing import Annotated, Any, Final

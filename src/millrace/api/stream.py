@@ -16,6 +16,7 @@ from fastapi import Header, Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from millrace.api.presence import gone
 from millrace.app.histories.following import Batch
 from millrace.core.errors import MillraceError, Unavailable
 
@@ -82,7 +83,7 @@ class EventStream(Response):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             tasks = [
                 asyncio.create_task(self._pump(send), name="stream"),
-                asyncio.create_task(_gone(receive)),
+                asyncio.create_task(gone(receive)),
                 asyncio.create_task(closing.wait()),
             ]
             try:
@@ -135,11 +136,6 @@ def wants_stream(request: Request, follow: bool) -> bool:
 def streams_of(request: Request) -> Streams:
     streams: Streams = request.app.state.streams
     return streams
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _position(position: str | None) -> bytes:

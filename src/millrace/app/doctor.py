@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 
 from millrace.app.artifacts.checking import ArtifactChecks
+from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject, JsonValue
-from millrace.ports.objects import ObjectStoreUnavailable
 
 CheckDatabase = Callable[[], Awaitable[JsonObject]]
 """Checks the database: `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]}`."""
@@ -14,28 +14,40 @@ class Doctor:
     def __init__(self, check_database: CheckDatabase, artifacts: ArtifactChecks) -> None:
         self._check_database = check_database
         self._artifacts = artifacts
+        self._deep_under_way = False
 
     async def examine(self, *, deep: bool = False) -> JsonObject:
         """What was found, with `warnings`: what is not as it should be, but does no harm.
 
-        `deep` reads all artifacts to the end; else only a sample of them is looked at.
+        `deep` reads all artifacts to the end; else only a sample of them is looked at. Raises `Conflict` for a second
+        deep round at the same time: any number of them would leave the disk to nobody else.
         """
+        if not deep:
+            return await self._examine(deep=False)
+        if self._deep_under_way:
+            raise Conflict(
+                "doctor_busy",
+                "a deep round is under way already, and reads every artifact; "
+                "ask again when it has ended, or without `deep`, for a sample of them",
+            )
+        self._deep_under_way = True
+        try:
+            return await self._examine(deep=True)
+        finally:
+            self._deep_under_way = False
+
+    async def _examine(self, *, deep: bool) -> JsonObject:
         report = await self._check_database()
         listed = report["problems"]
         assert isinstance(listed, list), "as `CheckDatabase` says"  # noqa: S101
-        problems: list[JsonValue] = [*listed]
-        warnings: list[JsonValue] = []
-        try:
-            found = await self._artifacts.examine(deep=deep)
-        except ObjectStoreUnavailable as error:
-            problems.append(_unavailable(str(error)))
-        else:
-            problems += found.problems.listed()
-            warnings += found.warnings.listed()
+        found = await self._artifacts.examine(deep=deep)
+        problems: list[JsonValue] = [*listed, *found.problems.listed()]
+        if found.store_away is not None:
+            problems.append(_unavailable(found.store_away))
         return {
             "checks": int(str(report["checks"])) + ArtifactChecks.count,
             "problems": problems,
-            "warnings": warnings,
+            "warnings": [*found.warnings.listed()],
         }
 
 

@@ -21,6 +21,8 @@ from typing import ParamSpec, TypeVar
 from millrace.core.values import Instant
 from millrace.ports.objects import (
     ListedObject,
+    ObjectInaccessible,
+    ObjectStoreError,
     ObjectStoreUnavailable,
     ObjectTooLarge,
     ObjectUnreadable,
@@ -83,7 +85,7 @@ class LocalObjects:
         self, stored: StoredObject, *, first: int = 0, length: int | None = None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         last = stored.size if length is None else min(stored.size, first + length)
-        outgoing = _Outgoing(self._place(stored.key), stored)
+        outgoing = _Outgoing(self._place(stored.key), stored, self._objects)
         try:
             await self._call(outgoing.begin, first)
             whole = first == 0 and last == stored.size
@@ -197,9 +199,10 @@ class _Incoming:
 class _Outgoing:
     """A file on its way out."""
 
-    def __init__(self, place: Path, stored: StoredObject) -> None:
+    def __init__(self, place: Path, stored: StoredObject, root: Path) -> None:
         self._place = place
         self._stored = stored
+        self._root = root
         self._file = -1
         self._digest = hashlib.sha256()
 
@@ -215,9 +218,7 @@ class _Outgoing:
         except (FileNotFoundError, NotADirectoryError):
             raise ObjectUnreadable(f"the object {key} is not in the store any more") from None
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise ObjectUnreadable(f"the object {key} was replaced by a link") from None
-            raise
+            raise self._fault_of_object(error) from error
         status = os.fstat(self._file)
         if not S_ISREG(status.st_mode) or status.st_size != size:
             raise ObjectUnreadable(
@@ -226,13 +227,24 @@ class _Outgoing:
         os.lseek(self._file, first, os.SEEK_SET)
 
     def read(self, wanted: int) -> bytes:
-        part = os.read(self._file, wanted)
+        try:
+            part = os.read(self._file, wanted)
+        except OSError as error:
+            raise self._fault_of_object(error) from error
         self._digest.update(part)
         return part
 
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
+
+    def _fault_of_object(self, error: OSError) -> ObjectStoreError:
+        """What is wrong with this object alone. Raises `OSError` if the folder of all objects cannot be used either."""
+        os.scandir(self._root).close()
+        key = self._stored.key
+        if error.errno == errno.ELOOP:
+            return ObjectUnreadable(f"the object {key} was replaced by a link")
+        return ObjectInaccessible(f"the object {key} cannot be read: {error.strerror}")
 
 
 def _removed(place: Path, root: Path) -> bool:

@@ -8,6 +8,9 @@ from millrace.cli.connection import EXIT_FAILED, Connection
 from millrace.cli.output import print_json
 from millrace.cli.runs import AsJson, Server
 
+DEEP_SECONDS = 86_400.0
+"""How long the server may take to read all artifacts. The round ends when this command does."""
+
 
 def up() -> None:
     """Start Millrace here: API, engine and worker in one process. Stop it with Ctrl-C."""
@@ -21,7 +24,7 @@ def doctor(
         bool, typer.Option("--offline", help="Look at the file itself; no server may run. As `millrace db check`.")
     ] = False,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Read all artifacts to the end, not only a sample. May take long.")
+        bool, typer.Option("--deep", help="Read all artifacts to the end, not only a sample. May take hours.")
     ] = False,
     as_json: AsJson = False,
     server: Server = None,
@@ -38,7 +41,8 @@ def doctor(
         print_report(checked(), as_json)
         return
     with Connection(server) as connection:
-        print_report(connection.get("/doctor", deep=1 if deep else None), as_json)
+        report = connection.get_slowly("/doctor", silence=DEEP_SECONDS, deep=1) if deep else connection.get("/doctor")
+        print_report(report, as_json)
 
 
 def print_report(report: dict[str, Any], as_json: bool) -> None:

@@ -33,6 +33,10 @@ class ObjectStoreUnavailable(ObjectStoreError):
     """The store cannot work now: no room, no right to write, an I/O error. Trying again later may help."""
 
 
+class ObjectInaccessible(ObjectStoreUnavailable):
+    """This one object cannot be read now: no right to read it, an I/O error. The store itself works."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """What must be remembered of an object to read it back and to know that it is the same."""
@@ -64,9 +68,12 @@ class ObjectStore(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
         """The object's bytes in parts, from byte `first` on, at most `length` of them.
 
-        Raises `ObjectUnreadable` on entry when the object is missing or has another size. Read from the beginning to
-        the end it is checked against its checksum, and its last part is held back until that agrees: who got all
-        bytes got the right ones. A part of an object is not checked, since that would cost reading the whole.
+        Raises `ObjectUnreadable` on entry when the object is missing or has another size; now or while reading
+        `ObjectInaccessible` when this one object cannot be read, and else `ObjectStoreUnavailable`.
+
+        Read from the beginning to the end it is checked against its checksum, and its last part is held back until
+        that agrees: who got all bytes got the right ones. A part of an object is not checked, since that would cost
+        reading the whole.
         """
         ...
 

@@ -8,10 +8,9 @@ import asyncio
 import errno
 import json
 import os
-import shutil
+import secrets
 import signal
 import stat
-import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue, check_value
 from millrace.ports.artifacts import ArtifactFault
 from millrace.ports.runner import Failed, RunnerContext, RunnerServices
+from millrace.runners.own_folders import make_folder, place_of_folders, remove_folder
 from millrace.runners.processes import Output, run_command
 from millrace.runners.streams import Stream
 
@@ -136,19 +136,22 @@ class Commands:
         self._allowed = tuple(folder.resolve() for folder in services.shell_allowed_dirs)
 
     @asynccontextmanager
-    async def folder_for(self, working_dir: str | None, outputs: Mapping[str, str]) -> AsyncIterator[str | None]:
+    async def folder_for(
+        self, working_dir: str | None, outputs: Mapping[str, str], context: RunnerContext
+    ) -> AsyncIterator[str | None]:
         """Where to run: two attempts at once must not take each other's files for their own. Raises `ArtifactFault`."""
         if working_dir is not None or not outputs or not self._enabled:
             yield working_dir
             return
         try:
-            made = await asyncio.to_thread(tempfile.mkdtemp, prefix="millrace-", dir=next(iter(self._allowed), None))
+            attempt = context.environment.get("MILLRACE_ATTEMPT", secrets.token_hex(16))
+            made = make_folder(place_of_folders(self._allowed), attempt)
         except OSError as error:
             raise ArtifactFault(f"no folder can be made for the files of the command: {error}") from None
         try:
-            yield made
+            yield str(made)
         finally:
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, made, ignore_errors=True))
+            await asyncio.shield(asyncio.to_thread(remove_folder, made))
 
     async def run(self, job: Job, context: RunnerContext) -> Ended | Failed:
         """Run a command to its end. `Failed` when it was not started."""

@@ -112,7 +112,7 @@ class ScriptRunner:
             interpreter = await asyncio.to_thread(found_interpreter, config.language, self._interpreters)
         except NoInterpreter as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
-        async with self._commands.folder_for(config.working_dir, config.outputs) as folder:
+        async with self._commands.folder_for(config.working_dir, config.outputs, context) as folder:
             return await self._run(config, interpreter, folder, context)
 
     async def _run(self, config: ScriptConfig, interpreter: str, folder: str | None, context: RunnerContext) -> Outcome:

@@ -63,7 +63,7 @@ class ShellRunner:
         """Every command ends with its attempt."""
 
     async def run(self, config: ShellConfig, context: RunnerContext) -> Outcome:
-        async with self._commands.folder_for(config.working_dir, config.outputs) as folder:
+        async with self._commands.folder_for(config.working_dir, config.outputs, context) as folder:
             return await self._run(config, folder, context)
 
     async def _run(self, config: ShellConfig, folder: str | None, context: RunnerContext) -> Outcome:

@@ -1,7 +1,12 @@
 """The doctor tells where artifacts and the object store do not agree, and harms nothing while it looks."""
 
+import asyncio
+import errno
 import os
+import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,13 @@ import pytest
 from sqlalchemy import delete
 
 from millrace.app.artifacts import checking
+from millrace.app.artifacts.checking import ArtifactChecks
+from millrace.app.doctor import Doctor
+from millrace.artifacts.local import LocalObjects
+from millrace.ports.objects import ListedObject, StoredObject
+from millrace.storage import doctor as of_database
 from millrace.storage.tables import artifacts
+from millrace.system import SystemClock
 from tests.support.installation import Installation
 
 DAY = 86_400
@@ -112,17 +123,183 @@ async def test_of_many_findings_of_one_kind_the_rest_are_counted(
     assert problems[-1]["message"] == "3 more of the same kind"
 
 
+def make_unusable(folder: Path) -> None:
+    """Put a link that leads nowhere in the folder's place, which stops even the superuser."""
+    folder.rename(folder.with_name("elsewhere"))
+    folder.symlink_to(folder)
+
+
 async def test_a_store_that_cannot_be_used_is_told_and_not_an_error(
     api: httpx2.AsyncClient, millrace: Installation
 ) -> None:
-    sent = await upload(api, b"1,2,3")
-    place = place_of(millrace, sent)
-    place.unlink()
-    place.parent.rmdir()
-    place.parent.write_bytes(b"not a folder")
-    place.parent.unlink()
-    place.parent.symlink_to(place.parent)
+    await upload(api, b"1,2,3")
+    make_unusable(millrace.objects.folder / "objects")
 
     codes = [problem["code"] for problem in (await examined(api))["problems"]]
 
     assert codes == ["object_store_unavailable"]
+
+
+async def test_what_was_found_before_the_store_could_not_be_used_is_told(
+    api: httpx2.AsyncClient, millrace: Installation
+) -> None:
+    sent = await upload(api, b"1,2,3")
+    make_unusable(place_of(millrace, sent).parent)
+
+    unreadable, unavailable = (await examined(api))["problems"]
+
+    assert (unreadable["code"], sent["id"] in unreadable["message"]) == ("artifact_unreadable", True)
+    assert unavailable["code"] == "object_store_unavailable"
+
+
+async def test_a_file_that_cannot_be_opened_does_not_hide_the_others(
+    api: httpx2.AsyncClient, millrace: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, closed, good = [await upload(api, b"1,2,3") for _ in range(3)]
+    place_of(millrace, gone).unlink()
+    place_of(millrace, closed).unlink()
+    # The name of a socket must be short.
+    monkeypatch.chdir(place_of(millrace, good).parent)
+    with socket.socket(socket.AF_UNIX) as there:
+        # Nobody can open a socket as a file, not even the superuser.
+        there.bind(closed["id"])
+
+        problems = (await examined(api))["problems"]
+
+    assert [problem["code"] for problem in problems] == ["artifact_unreadable"] * 2
+    of_closed, of_gone = problems
+    assert closed["id"] in of_closed["message"]
+    assert os.strerror(errno.ENXIO) in of_closed["message"]
+    assert gone["id"] in of_gone["message"]
+
+
+async def test_a_file_that_cannot_be_read_to_its_end_does_not_hide_the_others(
+    api: httpx2.AsyncClient, millrace: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, broken = [await upload(api, b"1,2,3") for _ in range(2)]
+    place_of(millrace, gone).unlink()
+    faulty = place_of(millrace, broken).stat().st_ino
+    read = os.read
+
+    def read_from_bad_disk(file: int, wanted: int) -> bytes:
+        if os.fstat(file).st_ino == faulty:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(file, wanted)
+
+    monkeypatch.setattr(os, "read", read_from_bad_disk)
+    of_broken, of_gone = (await examined(api))["problems"]
+
+    assert of_broken["code"] == of_gone["code"] == "artifact_unreadable"
+    assert broken["id"] in of_broken["message"]
+    assert os.strerror(errno.EIO) in of_broken["message"]
+    assert gone["id"] in of_gone["message"]
+
+
+class CountingObjects(LocalObjects):
+    listed = 0
+
+    async def list(self, folder: str) -> AsyncIterator[ListedObject]:
+        async for one in super().list(folder):
+            self.listed += 1
+            yield one
+
+
+@pytest.mark.parametrize("days", [0.5, 2])
+async def test_a_plain_round_looks_at_so_many_objects_young_ones_too(
+    api: httpx2.AsyncClient, millrace: Installation, monkeypatch: pytest.MonkeyPatch, days: float
+) -> None:
+    monkeypatch.setattr(checking, "SAMPLE", 6)
+    for _ in range(9):
+        grow_old(place_of(millrace, await upload(api, b"x")), days=days)
+    objects = CountingObjects(millrace.objects.folder)
+    try:
+        checks = ArtifactChecks(millrace.database, objects, SystemClock())
+        await checks.examine(deep=False)
+        plain, objects.listed = objects.listed, 0
+        await checks.examine(deep=True)
+        deep = objects.listed
+    finally:
+        objects.close()
+
+    assert (plain, deep) == (3, 9), "uploads are half of the sample"
+
+
+class HeldObjects(LocalObjects):
+    """Opens nothing before it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.opening = asyncio.Event()
+        self.let_go = asyncio.Event()
+
+    @asynccontextmanager
+    async def open(
+        self, stored: StoredObject, *, first: int = 0, length: int | None = None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.opening.set()
+        await self.let_go.wait()
+        async with super().open(stored, first=first, length=length) as parts:
+            yield parts
+
+
+@pytest.fixture
+async def held(api: httpx2.AsyncClient, millrace: Installation) -> AsyncIterator[HeldObjects]:
+    """The store that the doctor asks, with one artifact in it."""
+    await upload(api, b"1,2,3")
+    objects = HeldObjects(millrace.objects.folder)
+    check_database = of_database.Doctor(millrace.database).examine
+    doctor = Doctor(check_database, ArtifactChecks(millrace.database, objects, SystemClock()))
+    object.__setattr__(millrace.container, "doctor", doctor)
+    yield objects
+    objects.close()
+
+
+async def test_there_is_one_deep_round_at_a_time(api: httpx2.AsyncClient, held: HeldObjects) -> None:
+    first = asyncio.create_task(examined(api, deep=True))
+    await held.opening.wait()
+
+    refused = await api.get("/api/v1/doctor", params={"deep": True})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "doctor_busy")
+    assert "ask again when it has ended, or without `deep`" in refused.json()["detail"]
+    held.let_go.set()
+    assert (await first)["problems"] == []
+    assert (await examined(api, deep=True))["problems"] == [], "the next one may begin"
+
+
+async def test_a_plain_round_does_not_wait_for_a_deep_one(api: httpx2.AsyncClient, held: HeldObjects) -> None:
+    deep = asyncio.create_task(examined(api, deep=True))
+    await held.opening.wait()
+    held.opening.clear()
+    plain = asyncio.create_task(examined(api))
+    await held.opening.wait()
+    held.let_go.set()
+    assert (await plain)["problems"] == (await deep)["problems"] == []
+
+
+async def test_a_round_ends_when_its_client_goes(
+    api: httpx2.AsyncClient, millrace: Installation, held: HeldObjects
+) -> None:
+    messages = [{"type": "http.request", "body": b"", "more_body": False}]
+    sent = []
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await held.opening.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/api/v1/doctor", "raw_path": b"/api/v1/doctor", "query_string": b"deep=true", "root_path": "",
+        "headers": [(b"x-api-key", millrace.key.encode())], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 1),
+    }  # fmt: skip
+    await millrace.app(scope, receive, send)
+
+    assert not held.let_go.is_set(), "it ended in the middle of an artifact"
+    assert sent[0]["status"] == 400, "and not as a defect"
+    held.let_go.set()
+    assert (await examined(api, deep=True))["problems"] == [], "the next one may begin"

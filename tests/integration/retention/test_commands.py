@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.test_limits import until
-from tests.support.server import MillraceProcess, create_workflow, wait_finished
+from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
 
 
 def test_show_try_and_run(tmp_path: Path) -> None:

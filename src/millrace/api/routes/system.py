@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.presence import while_present
 from millrace.api.schemas.system import DoctorReport, SettingPage, TaskTypePage, WorkerPage
 from millrace.auth.permissions import Permission
 from millrace.config import settings_table
@@ -44,11 +45,18 @@ async def list_workers(
 
 @router.get("/doctor", dependencies=[requires(Permission.DOCTOR_READ)], responses={200: {"model": DoctorReport}})
 async def run_doctor(
+    request: Request,
     container: Containers,
-    deep: Annotated[bool, Query(description="Read all artifacts to the end, which may take long.")] = False,
+    deep: Annotated[
+        bool,
+        Query(description="Read all artifacts to the end, which may take hours. One such round at a time: else 409."),
+    ] = False,
 ) -> Response:
-    """Check the database for anything that cannot be, and whether the files of artifacts are as they were stored."""
-    return answer(await container.doctor.examine(deep=deep))
+    """Check the database for anything that cannot be, and whether the files of artifacts are as they were stored.
+
+    It ends when the client goes.
+    """
+    return answer(await while_present(request, container.doctor.examine(deep=deep)))
 
 
 @router.get("/settings", dependencies=[requires(Permission.SETTINGS_READ)], responses={200: {"model": SettingPage}})

@@ -16,11 +16,17 @@ from millrace.app.artifacts.repository import ArtifactFilter
 from millrace.core.values import JsonObject
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
-from millrace.ports.objects import ObjectStore, ObjectUnreadable, StoredObject
+from millrace.ports.objects import (
+    ObjectInaccessible,
+    ObjectStore,
+    ObjectStoreUnavailable,
+    ObjectUnreadable,
+    StoredObject,
+)
 
 AT_ONCE = 200
 SAMPLE = 1_000
-"""Artifacts, and objects, that a plain round looks at."""
+"""Rows, and objects, that a plain round looks at; of the objects half among the uploads, half among those of runs."""
 READ_THROUGH = 16 * 1_048_576
 """Bytes that a plain round reads to compare checksums."""
 MOST_SHOWN = 50
@@ -45,10 +51,12 @@ class Told:
         return [*self._shown, {**self._shown[-1], "run_id": None, "message": f"{self._more} more of the same kind"}]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Findings:
     problems: Told = field(default_factory=Told)
     warnings: Told = field(default_factory=Told)
+    store_away: str | None = None
+    """Why the store could not be used to the end. What was found before that is told all the same."""
 
 
 class ArtifactChecks:
@@ -60,10 +68,12 @@ class ArtifactChecks:
         self._clock = clock
 
     async def examine(self, *, deep: bool) -> Findings:
-        """Raises `ObjectStoreUnavailable`."""
         found = Findings()
-        await self._rows(found, deep=deep)
-        await self._orphans(found, deep=deep)
+        try:
+            await self._rows(found, deep=deep)
+            await self._orphans(found, deep=deep)
+        except ObjectStoreUnavailable as error:
+            found.store_away = str(error)
         return found
 
     async def _rows(self, found: Findings, *, deep: bool) -> None:
@@ -78,7 +88,8 @@ class ArtifactChecks:
                 # Asked once more: it may have been deleted meanwhile.
                 if fault is not None and await self._is_there(row["id"]):
                     found.problems.add(_unreadable(row, fault))
-            looked_at += len(page)
+            # A page may show fewer rows than it looks at, even none.
+            looked_at += AT_ONCE
             if before is None:
                 return
 
@@ -98,18 +109,16 @@ class ArtifactChecks:
                 if whole:
                     async for _ in parts:
                         pass
-        except ObjectUnreadable as error:
+        except (ObjectUnreadable, ObjectInaccessible) as error:
             return str(error)
         return None
 
     async def _orphans(self, found: Findings, *, deep: bool) -> None:
-        looked_at = 0
-        async for some in Orphans(self._database, self._objects).older_than(self._clock.now() - GRACE):
+        of_each = None if deep else SAMPLE // 2
+        before = self._clock.now() - GRACE
+        async for some in Orphans(self._database, self._objects).older_than(before, of_each=of_each):
             for key in some.keys:
                 found.warnings.add(_orphan(key))
-            looked_at += some.looked_at
-            if not deep and looked_at >= SAMPLE:
-                return
 
 
 def _unreadable(row: RowMapping, fault: str) -> JsonObject:
@@ -117,7 +126,8 @@ def _unreadable(row: RowMapping, fault: str) -> JsonObject:
         "code": "artifact_unreadable",
         "run_id": row["run_id"],
         "message": f"the artifact {row['name']} ({row['id']}) cannot be read: {fault}",
-        "remedy": "Restore the folder of the artifacts from a backup, or delete the artifact.",
+        "remedy": "Mend the disk or the file's permissions, restore the folder of the artifacts from a backup, "
+        "or delete the artifact.",
     }
 
 

@@ -21,8 +21,6 @@ AT_ONCE = 200
 class Orphaned:
     """What was found in one place."""
 
-    looked_at: int
-    """Objects that are old enough."""
     keys: Sequence[str]
     dead_rows: Sequence[str] = ()
     """Ids of artifacts whose attempt ended without being completed; nobody is shown them."""
@@ -33,16 +31,19 @@ class Orphans:
         self._database = database
         self._objects = objects
 
-    async def older_than(self, before: Instant) -> AsyncIterator[Orphaned]:
-        """All there are, first among the uploads and then run by run."""
-        async for found in self._of_uploads(before):
+    async def older_than(self, before: Instant, *, of_each: int | None = None) -> AsyncIterator[Orphaned]:
+        """All there are, first among the uploads and then run by run.
+
+        `of_each`: look at no more than so many objects of each of the two, young ones counted, too.
+        """
+        async for found in self._of_uploads(self._old(keys.UPLOADS, before, of_each)):
             yield found
-        async for found in self._of_runs(before):
+        async for found in self._of_runs(self._old(keys.RUNS, before, of_each)):
             yield found
 
-    async def _of_uploads(self, before: Instant) -> AsyncIterator[Orphaned]:
+    async def _of_uploads(self, old: AsyncIterator[str]) -> AsyncIterator[Orphaned]:
         batch: list[str] = []
-        async for key in self._old(keys.UPLOADS, before):
+        async for key in old:
             batch.append(key)
             if len(batch) == AT_ONCE:
                 yield await self._unknown(batch)
@@ -53,12 +54,12 @@ class Orphans:
     async def _unknown(self, found: Sequence[str]) -> Orphaned:
         ids = {key.rpartition("/")[2]: key for key in found}
         known = await self._database.read(lambda connection: repository.known_uploads(connection, list(ids)))
-        return Orphaned(len(found), [key for id_, key in ids.items() if id_ not in known])
+        return Orphaned([key for id_, key in ids.items() if id_ not in known])
 
-    async def _of_runs(self, before: Instant) -> AsyncIterator[Orphaned]:
+    async def _of_runs(self, old: AsyncIterator[str]) -> AsyncIterator[Orphaned]:
         run_id = ""
         found: list[str] = []
-        async for key in self._old(keys.RUNS, before):
+        async for key in old:
             if keys.origin_of(key).run_id != run_id:
                 if found:
                     yield await self._of_run(run_id, found)
@@ -70,9 +71,13 @@ class Orphans:
     async def _of_run(self, run_id: str, found: Sequence[str]) -> Orphaned:
         known = await self._database.read(lambda connection: repository.references_of(connection, run_id))
         orphans = [key for key in found if key not in known.keys and keys.origin_of(key).token not in known.live_tokens]
-        return Orphaned(len(found), orphans, known.dead)
+        return Orphaned(orphans, known.dead)
 
-    async def _old(self, folder: str, before: Instant) -> AsyncIterator[str]:
+    async def _old(self, folder: str, before: Instant, most: int | None) -> AsyncIterator[str]:
+        looked_at = 0
         async for one in self._objects.list(folder):
             if one.stored_at < before:
                 yield one.key
+            looked_at += 1
+            if looked_at == most:
+                return

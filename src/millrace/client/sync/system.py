@@ -23,6 +23,8 @@ from millrace.client.types import (
 
 MAKING_SECONDS: Final = 3600.0
 """That the server may take to copy and check its database before it sends the first byte."""
+DEEP_SECONDS: Final = 86_400.0
+"""That the server may take to read all artifacts."""
 
 
 class Events(Resource):
@@ -113,8 +115,12 @@ class System(Resource):
         return cast(WorkerPage, self._transport.get("/workers", {"live": live, "limit": limit}))
 
     def doctor(self, *, deep: bool | None = None) -> DoctorReport:
-        """Check the database for anything that cannot be; `deep`: what is slower to check, too."""
-        return cast(DoctorReport, self._transport.get("/doctor", {"deep": deep}))
+        """Check the database for anything that cannot be, and a sample of the artifacts; `deep`: read all of them.
+
+        That may take hours. Raises `Conflict` while another deep round is under way.
+        """
+        waiting = DEEP_SECONDS if deep else 0.0
+        return cast(DoctorReport, self._transport.get("/doctor", {"deep": deep}, waiting=waiting))
 
     def settings(self) -> SettingPage:
         """The settings in effect, passwords masked."""
