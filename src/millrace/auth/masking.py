@@ -35,6 +35,7 @@ class _Known:
     forms: frozenset[str] = frozenset()
     gram: int = GRAM
     by_gram: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
+    longest: int = 0
 
 
 class SecretMasker:
@@ -55,11 +56,23 @@ class SecretMasker:
             by_gram: dict[str, list[str]] = {}
             for form in forms:
                 by_gram.setdefault(form[:gram], []).append(form)
-            self._known = _Known(known.values | fresh, forms, gram, by_gram)
+            self._known = _Known(known.values | fresh, forms, gram, by_gram, max(map(len, forms)))
 
     def text(self, text: str) -> str:
         text = self._without_secrets(text)
         return _URL_PASSWORD.sub(rf"\1{MASK}@", text) if "://" in text else text
+
+    @property
+    def longest(self) -> int:
+        return self._known.longest
+
+    def around(self, text: str, at: int) -> tuple[int, int]:
+        known = self._known
+        near = max(0, at - known.longest * 2)
+        window = text[near : at + known.longest * 2]
+        stretches = _covered(window, self._candidates(known, window)) if known.forms else []
+        first, last = next(((first, last) for first, last in stretches if first < at - near < last), (at - near,) * 2)
+        return first + near, last + near
 
     def value(self, value: JsonValue) -> JsonValue:
         """The value with the secrets in its texts and keys masked; the value itself while no secret is known."""
@@ -98,15 +111,25 @@ class SecretMasker:
 
 def _masked(text: str, forms: Iterable[str]) -> str:
     """The text with a mask in place of every stretch that one form or several that overlap cover."""
-    covered: list[tuple[int, int]] = []
+    parts, end = [], 0
+    for first, last in _covered(text, forms):
+        parts += [text[end:first], MASK]
+        end = last
+    return "".join([*parts, text[end:]])
+
+
+def _covered(text: str, forms: Iterable[str]) -> list[tuple[int, int]]:
+    """The stretches of the text that one form or several that overlap cover, in order."""
+    found: list[tuple[int, int]] = []
     for form in forms:
         begin = text.find(form)
         while begin >= 0:
-            covered.append((begin, begin + len(form)))
+            found.append((begin, begin + len(form)))
             begin = text.find(form, begin + 1)
-    parts, end = [], 0
-    for first, last in sorted(covered):
-        if first >= end:
-            parts += [text[end:first], MASK]
-        end = max(end, last)
-    return "".join([*parts, text[end:]])
+    covered: list[tuple[int, int]] = []
+    for first, last in sorted(found):
+        if covered and first < covered[-1][1]:
+            covered[-1] = (covered[-1][0], max(covered[-1][1], last))
+        else:
+            covered.append((first, last))
+    return covered

@@ -22,6 +22,7 @@ from millrace.ports.events import Events
 from millrace.ports.http import HttpClient
 from millrace.ports.mail import Mailer, MailServer
 from millrace.ports.network import Addresses
+from millrace.ports.secrets import NoSecrets, SecretSpans
 
 ConfigModel: TypeAlias = type[BaseModel]
 """The model of a runner's config. (Inside a runner's class, `type` is the name of its task type.)"""
@@ -60,6 +61,9 @@ class LogSink(Protocol):
         ...
 
 
+NO_SECRETS = NoSecrets()
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerContext:
     """What an attempt may use besides its config.
@@ -77,6 +81,8 @@ class RunnerContext:
     stopping: asyncio.Event | None = None
     artifacts: Artifacts = NO_ARTIFACTS
     """Files: those that this attempt writes, and those that others handed on to it."""
+    secrets: SecretSpans = NO_SECRETS
+    """For a runner that cuts text: what it hands on is masked, but half a secret would not be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,16 @@ from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue, check_value
 from millrace.ports.artifacts import ArtifactFault
 from millrace.ports.runner import Failed, RunnerContext, RunnerServices
+from millrace.ports.secrets import SecretSpans, beginning
 from millrace.runners.own_folders import make_folder, place_of_folders, remove_folder
 from millrace.runners.processes import Output, run_command
 from millrace.runners.streams import Stream
 
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
 """Variables of the server that a command sees, with all `LC_*`; everything else it is given by `env`."""
+
+EXCERPT = 300
+"""Characters of what a command said last that stand in the message of its failure."""
 
 JSON_STARTS = frozenset('{["-0123456789tfn')
 
@@ -90,6 +94,7 @@ class Ended:
     output: Output
     folder: Path
     """Where it ran, with links followed."""
+    secrets: SecretSpans
 
     @property
     def shown(self) -> JsonObject:
@@ -120,7 +125,9 @@ class Ended:
         last = self.output.stderr.last_line or self.output.stdout.last_line
         code = self.exit_code
         ending = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
-        return Failed.because(f"{what} {ending}" + (f": {last[:300]}" if last else ""), details=self.shown)
+        return Failed.because(
+            f"{what} {ending}" + (f": {beginning(last, EXCERPT, self.secrets)}" if last else ""), details=self.shown
+        )
 
 
 class Refused(Exception):
@@ -164,7 +171,8 @@ class Commands:
         except ValueError as error:
             return Failed.because(f"the working directory {job.working_dir!r} cannot be used: {error}")
         name = (job.name or job.command[0])[:100]
-        output = Output(Stream(context.log, "info", job.max_output), Stream(context.log, "warning", job.max_output))
+        log, kept, hidden = context.log, job.max_output, context.secrets
+        output = Output(Stream(log, "info", kept, hidden), Stream(log, "warning", kept, hidden))
         try:
             code = await run_command(
                 job.command,
@@ -178,7 +186,7 @@ class Commands:
             return Failed.because(f"{name} cannot be started: {error.strerror}")
         except ValueError as error:  # of text that the system cannot be given, such as half of a surrogate pair
             return Failed.because(f"{name} cannot be started: {error}")
-        return Ended(code, output, folder)
+        return Ended(code, output, folder, context.secrets)
 
     def _folder(self, wanted: str | None) -> Path:
         """Where to run, with symbolic links followed. Raises `Refused`, and `OSError` if there is no such folder."""

@@ -20,6 +20,7 @@ from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut, StreamedContent
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.ports.secrets import SecretSpans, beginning
 from millrace.runners.http_auth import Auth, Authorizer
 from millrace.runners.http_connection import TYPES, address_of, auth_of, is_relative
 from millrace.runners.http_files import content_of, kept
@@ -29,7 +30,9 @@ LARGEST_ANSWER = 4 * 1024 * 1024
 LARGE = 256 * 1024
 """Bytes from which an answer is read in a thread, so that its size holds up nothing else."""
 EXCERPT = 1000
-"""Characters of an unexpected answer that the failure shows."""
+"""Characters of an unexpected answer that the details of the failure show."""
+SHORT_EXCERPT = 300
+"""Those that its message shows."""
 SILENCE = 60.0
 """Seconds without a byte from the other side before the request is given up; the task's `timeout` limits the whole."""
 
@@ -213,8 +216,8 @@ class HttpRunner:
         except HttpFailed as error:
             return Failed.because(str(error))
         if len(received.content) > LARGE:
-            return await asyncio.to_thread(_outcome, config, received)
-        return _outcome(config, received)
+            return await asyncio.to_thread(_outcome, config, received, context.secrets)
+        return _outcome(config, received, context.secrets)
 
     async def _named(self, config: HttpConfig) -> HttpConfig:
         """The config with what its connection says."""
@@ -268,13 +271,15 @@ async def _received(config: HttpConfig, answer: HttpAnswer, context: RunnerConte
     return Received(answer, b"".join([part async for part in answer.body(limit)]))
 
 
-def _outcome(config: HttpConfig, received: Received) -> Outcome:
+def _outcome(config: HttpConfig, received: Received, secrets: SecretSpans) -> Outcome:
     answer, content = received.answer, received.content
     headers: JsonObject = dict(answer.headers)
     if not config.expects(answer.status):
-        excerpt = _excerpt(content)
+        excerpt = _excerpt(content, secrets)
+        message = f"the answer has the status {answer.status}, which is not expected"
+        said = beginning(excerpt, SHORT_EXCERPT, secrets)
         return Failed.because(
-            f"the answer has the status {answer.status}, which is not expected: {excerpt[:300]}".rstrip(": "),
+            f"{message}: {said}".rstrip(": "),
             details={"status": answer.status, "headers": headers, "body": excerpt, **_advice(answer)},
         )
     if received.file is not None:
@@ -283,13 +288,14 @@ def _outcome(config: HttpConfig, received: Received) -> Outcome:
         body = _body(config.response, answer.headers.get("content-type", ""), content)
     except (ValueError, RecursionError) as error:
         wanted = "json" if config.response == "auto" else config.response
-        details: JsonObject = {"status": answer.status, "headers": headers, "body": _excerpt(content)}
+        details: JsonObject = {"status": answer.status, "headers": headers, "body": _excerpt(content, secrets)}
         return Failed.because(f"the answer cannot be read as {wanted}: {error}", details=details)
     return Completed({"status": answer.status, "headers": headers, "body": body})
 
 
-def _excerpt(content: bytes) -> str:
-    return content[: EXCERPT * 4].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")[:EXCERPT]
+def _excerpt(content: bytes, secrets: SecretSpans) -> str:
+    begun = content[: (EXCERPT + secrets.longest) * 4].decode(errors="replace")
+    return beginning(begun.replace("\0", "\N{REPLACEMENT CHARACTER}"), EXCERPT, secrets)
 
 
 def _advice(answer: HttpAnswer) -> JsonObject:

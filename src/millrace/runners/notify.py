@@ -17,6 +17,7 @@ from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.http import HttpFailed, HttpRequest, HttpTimedOut
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.ports.secrets import SecretSpans, beginning
 from millrace.runners.commands import as_text
 
 SILENCE = 30.0
@@ -106,7 +107,7 @@ class NotifyRunner:
         if 200 <= status <= 299:
             context.log(f"the webhook answered {status}")
             return Completed({"status": status})
-        return _refused(status, headers.get("retry-after"), _without(_excerpt(body), url))
+        return _refused(status, headers.get("retry-after"), _without(_excerpt(body, context.secrets), url))
 
     async def _url_of(self, name: str) -> str:
         if self._connections is None:
@@ -178,9 +179,9 @@ def _escaped(text: str, longest: int) -> str:
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _excerpt(body: bytes) -> str:
+def _excerpt(body: bytes, secrets: SecretSpans) -> str:
     text = " ".join(body.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}").split())
-    return text[:EXCERPT]
+    return beginning(text, EXCERPT, secrets)
 
 
 def _without(text: str, url: str) -> str:

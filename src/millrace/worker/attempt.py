@@ -162,7 +162,13 @@ class AttemptRunner:
     def _context(self, artifacts: Artifacts = NO_ARTIFACTS) -> RunnerContext:
         attempt = self.attempt
         return RunnerContext(
-            attempt.run_id, attempt.path, attempt.number, self._log, self._environment, artifacts=artifacts
+            attempt.run_id,
+            attempt.path,
+            attempt.number,
+            self._log,
+            self._environment,
+            artifacts=artifacts,
+            secrets=self._around.masker,
         )
 
     def _report(self, outcome: Outcome) -> Report:

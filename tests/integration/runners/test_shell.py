@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from millrace.core.failures import FailureKind
+from millrace.ports.runner import NO_SECRETS
 from millrace.runners import processes
 from millrace.runners.shell import ShellConfig
 from millrace.runners.streams import Stream
@@ -105,7 +106,7 @@ async def test_the_end_of_large_output_is_kept(shell: Shell) -> None:
 
 @pytest.mark.parametrize("raw", [b"x" * 16_384, b"line\r\n" * 2_000], ids=["endless line", "lines"])
 def test_memory_is_bounded_whatever_comes(raw: bytes) -> None:
-    stream = Stream(lambda *_, **__: None, "info", 1_000)
+    stream = Stream(lambda *_, **__: None, "info", 1_000, NO_SECRETS)
     tracemalloc.start()
     for _ in range(1_000):
         stream.feed(raw)
