@@ -1,12 +1,14 @@
 """Where the server is and which key opens it: by the rules and names of the command line.
 
 The URL: what is given, `MILLRACE_URL`, the note of a running server in `$MILLRACE_HOME/server.json`, or the host and
-port of the settings, in this order. The key: what is given, `MILLRACE_API_KEY`, the file `$MILLRACE_HOME/api-key`.
+port of the settings, in this order. The key: what is given, `MILLRACE_API_KEY`, the file `$MILLRACE_HOME/api-key`,
+which is sent only to a server that was found by itself or is at a loopback address.
 """
 
 import json
 import os
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -29,10 +31,25 @@ class Location:
 
 def locate(url: str | None, api_key: str | None) -> Location:
     """Raises `ValueError` for what can be no URL or no key, and `NoApiKey`."""
-    wanted = url or os.environ.get("MILLRACE_URL") or _noted() or _configured()
+    named = url or os.environ.get("MILLRACE_URL")
+    wanted = named or _noted() or _configured()
     if not wanted.startswith(("http://", "https://")):
         raise ValueError("the URL of the server begins with http:// or https://")
-    return Location(wanted.rstrip("/"), _checked(api_key or os.environ.get("MILLRACE_API_KEY") or _written()))
+    key = api_key or os.environ.get("MILLRACE_API_KEY")
+    if not key:
+        if named and not _is_here(named):
+            raise NoApiKey("no API key: for a server elsewhere give api_key or set MILLRACE_API_KEY")
+        key = _written()
+    return Location(wanted.rstrip("/"), _checked(key))
+
+
+def _is_here(url: str) -> bool:
+    """Whether the URL leads to this machine, so that the key in its files may be sent there."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def home() -> Path:

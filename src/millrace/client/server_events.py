@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from millrace.client.errors import UnexpectedAnswer
+
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
@@ -21,7 +23,7 @@ class EventParser:
         self._fields: dict[str, str] = {}
 
     def feed(self, line: str) -> ServerEvent | None:
-        """Raises `ValueError` when the data of an event is not JSON."""
+        """Raises `UnexpectedAnswer` when the data of an event is not JSON."""
         if line:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
@@ -31,4 +33,8 @@ class EventParser:
             return None
         fields, self._fields = self._fields, {}
         data = fields.get("data")
-        return ServerEvent(fields.get("event", "message"), fields.get("id"), None if data is None else json.loads(data))
+        try:
+            content = None if data is None else json.loads(data)
+        except ValueError:
+            raise UnexpectedAnswer("the data of an event is not JSON; is it a Millrace server?") from None
+        return ServerEvent(fields.get("event", "message"), fields.get("id"), content)

@@ -66,9 +66,9 @@ class AttemptView(TypedDict):
 
 
 class BulkFilter(TypedDict):
-    """Which runs are meant: all conditions hold. `{}` means every run, so it has to be written."""
+    """Which runs are meant: all conditions hold. `{}` means every run, and is taken with `all: true` only."""
 
-    # Id, name or slug of a workflow.
+    # Id, name or slug of a workflow; of a deleted one its id, but not to retry.
     workflow: NotRequired[str | None]
     status: NotRequired[list[Literal["pending", "running", "waiting", "paused", "cancelling", "failed", "cancelled"]]]
     trigger_type: NotRequired[str | None]
@@ -727,10 +727,10 @@ TriggerView = TypedDict(
         # `definition`, or `api` for one that was made by a request of its own.
         "origin": "str",
         "enabled": "bool",
-        # Enabled, and its workflow is active and deployed.
+        # Enabled, of a type that fires, and its workflow is active and deployed.
         "active": "bool",
-        # Why it does not fire: `disabled`, `workflow_paused` (or another status), `workflow_not_deployed`,
-        # `no_next_time`.
+        # Why it does not fire: `not_supported` (this release keeps triggers of this type, and fires none), `disabled`,
+        # `workflow_paused` (or another status), `workflow_not_deployed`, `no_next_time`.
         "silent_because": "str | None",
         "if": "Any",
         "config": "dict[str, Any]",

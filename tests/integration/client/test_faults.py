@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from millrace.client import (
     Unavailable,
     UnexpectedAnswer,
     Unreachable,
+    WaitTimeout,
 )
 from millrace.client.retrying import Retrying
 from tests.support.awaited import client_of
@@ -285,3 +287,14 @@ async def test_a_run_is_followed_and_awaited_across_a_restart_of_the_server(kind
 def restart(server: MillraceProcess) -> None:
     server.kill()
     server.start()
+
+
+async def test_time_limits_are_kept_with_a_server_that_says_nothing(kind: str) -> None:
+    """At the usual limits each of these would take ten minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        async with client_of(kind, url, "mr_nobody") as client:
+            with pytest.raises(WaitTimeout):
+                await client.runs.wait("0199d6a0-0000-7000-8000-000000000001", timeout=0.5)
+            with pytest.raises(Unreachable):
+                await client.run("nightly", timeout=0.5)

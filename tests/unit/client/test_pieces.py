@@ -1,5 +1,8 @@
 """The pure pieces: where the server is found, what is sent again, how events are read, what errors say."""
 
+import gzip
+import hashlib
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from millrace.cli.connection import CommandError, Connection
 from millrace.client import (
     Client,
     Conflict,
@@ -225,3 +229,83 @@ def test_waiting_ends_in_time_although_the_server_is_away() -> None:
         pytest.raises(WaitTimeout),
     ):
         client.runs.wait("r", timeout=0.01)
+
+
+@pytest.mark.parametrize("url", ["https://elsewhere", "http://127.0.0.1.elsewhere", "http://127.0.0.1@elsewhere"])
+def test_the_key_of_this_machine_is_sent_to_no_other(home: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    (home / "api-key").write_text(KEY)
+    for here in ("http://localhost:1", "http://127.0.0.2:1", "http://[::1]:1"):
+        assert locate(here, None).api_key == KEY
+        Connection(here)
+    with pytest.raises(NoApiKey, match="MILLRACE_API_KEY"):
+        locate(url, None)
+    with pytest.raises(CommandError, match="MILLRACE_API_KEY"):
+        Connection(url)
+    monkeypatch.setenv("MILLRACE_URL", url)
+    with pytest.raises(NoApiKey):
+        locate(None, None)
+    with pytest.raises(CommandError):
+        Connection()
+
+
+def file_server(content: bytes, meanwhile: Path | None = None) -> httpx2.MockTransport:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        if meanwhile is not None:
+            meanwhile.write_bytes(b"another")
+        return httpx2.Response(200, content=content, headers={"ETag": f'"{hashlib.sha256(content).hexdigest()}"'})
+
+    return httpx2.MockTransport(answer)
+
+
+def test_a_backup_is_for_its_owner_and_its_name_may_be_long(home: Path) -> None:
+    with Client("http://server", KEY, transport=file_server(b"all")) as client:
+        place = client.database.backup(home / ("\u5099" * 82 + ".txt"))
+    assert place.read_bytes() == b"all"
+    assert place.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_appeared_meanwhile_is_kept(home: Path) -> None:
+    target = home / "file"
+    with (
+        Client("http://server", KEY, transport=file_server(b"all", target)) as client,
+        pytest.raises(FileExistsError),
+    ):
+        client.database.backup(target)
+    assert [(file.name, file.read_bytes()) for file in home.iterdir()] == [("file", b"another")]
+
+
+def test_only_the_size_of_what_is_read_is_told(home: Path) -> None:
+    seen: list[tuple[str | None, bytes]] = []
+
+    def note(request: httpx2.Request) -> httpx2.Response:
+        seen.append((request.headers.get("Content-Length"), request.read()))
+        return httpx2.Response(201, json={})
+
+    content = b"a" * 1000
+    with gzip.open(home / "packed", "wb") as file:
+        file.write(content)
+    with Client("http://server", KEY, transport=httpx2.MockTransport(note)) as client:
+        with gzip.open(home / "packed") as packed:
+            client.artifacts.upload(packed, name="a")  # type: ignore[arg-type]
+        client.artifacts.upload(io.BytesIO(content), name="a")
+    assert seen == [(None, content), ("1000", content)]
+
+
+def test_an_event_that_is_no_json_is_not_from_millrace() -> None:
+    parser = EventParser()
+    parser.feed("data: {")
+    with pytest.raises(UnexpectedAnswer):
+        parser.feed("")
+
+
+def test_a_deep_check_is_waited_for_and_not_repeated() -> None:
+    limits: list[float] = []
+
+    def lost(request: httpx2.Request) -> httpx2.Response:
+        limits.append(request.extensions["timeout"]["read"])
+        raise httpx2.ReadError("lost")
+
+    with Client("http://server", KEY, transport=httpx2.MockTransport(lost)) as client, pytest.raises(Unreachable):
+        client.system.doctor(deep=True)
+    assert len(limits) == 1
+    assert limits[0] >= 3600

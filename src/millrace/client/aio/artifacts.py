@@ -1,7 +1,9 @@
 """Artifacts: the files that tasks wrote and callers sent. None passes through memory as a whole, but for `read`."""
 
+import io
 import mimetypes
 import os
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,9 +123,13 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _size(file: BinaryIO) -> int | None:
-    """Of a plain file read from its start, so that one that is too large is refused before it is sent."""
-    try:
-        status = os.fstat(file.fileno())
-        return status.st_size or None if os.path.isfile(file.name) and file.tell() == 0 else None
-    except (OSError, AttributeError, TypeError):
+    """Of a plain file read from its start, so that one that is too large is refused before it is sent.
+
+    By exact type: what unpacks or decrypts a file reads another number of bytes than that file has.
+    """
+    if type(file) is io.BytesIO:
+        return len(file.getbuffer()) - file.tell() or None
+    if type(getattr(file, "raw", file) if type(file) is io.BufferedReader else file) is not io.FileIO:
         return None
+    status = os.fstat(file.fileno())
+    return status.st_size or None if stat.S_ISREG(status.st_mode) and file.tell() == 0 else None

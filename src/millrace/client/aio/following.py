@@ -29,7 +29,8 @@ class AsyncStream(Generic[T]):
     """What comes, item by item. Leave it with `async with` or `aclose()` if it is not read to its end.
 
     `position` is the number after which another stream would go on, `status` that of the run once it has finished.
-    Reading raises `RequestRefused`, `Unreachable` and `StreamFailed`.
+    Reading raises `RequestRefused`, `Unreachable`, `StreamFailed`, and `UnexpectedAnswer` when what answers sends no
+    events or the data of one is not JSON.
     """
 
     def __init__(self, transport: AsyncTransport, path: str, query: Query) -> None:

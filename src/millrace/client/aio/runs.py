@@ -71,6 +71,7 @@ class AsyncRuns(AsyncHistories):
         away for a minute.
         """
         until = None if timeout is None else time.monotonic() + timeout
+        here = AsyncRuns(self._transport.until(until))
         patience = Patience()
         seen: int | None = None
         look = True
@@ -79,20 +80,20 @@ class AsyncRuns(AsyncHistories):
             try:
                 if seen is None:
                     # First the last record, then the run: what happens after that look has a higher number.
-                    tail = (await self.records(run, tail=1))["items"]
+                    tail = (await here.records(run, tail=1))["items"]
                     seen = tail[-1]["seq"] if tail else 0
-                if look and (found := await self.get(run))["status"] in FINISHED:
+                if look and (found := await here.get(run))["status"] in FINISHED:
                     return found
                 if left <= 0:
                     raise WaitTimeout(run, timeout or 0)
-                news = (await self.records(run, after=seen, limit=1000, wait_seconds=min(left, LONGEST_LOOK)))["items"]
+                news = (await here.records(run, after=seen, limit=1000, wait_seconds=min(left, LONGEST_LOOK)))["items"]
                 look = not news or any(record["type"].startswith("run.") for record in news)
                 seen = news[-1]["seq"] if news else seen
                 patience.there()
                 at_once = look
             except (Unreachable, RequestRefused) as error:
                 patience.away(error)
-                if left <= 0:
+                if until is not None and time.monotonic() >= until:
                     raise WaitTimeout(run, timeout or 0) from None
                 at_once = False
             if not at_once:
@@ -167,7 +168,10 @@ class AsyncRuns(AsyncHistories):
         confirmation: bool | None = None,
         wait_seconds: float | None = None,
     ) -> RunView:
-        """Do again what did not complete, in a new run that takes over the rest."""
+        """Do again what did not complete, in a new run that takes over the rest.
+
+        A task that failed under `allow_failure` is taken over as failed, unless what comes before it is done again.
+        """
         body = _changes(input, variables, version, priority, confirmation, wait_seconds)
         path = path_of("runs", run, "retry")
         return cast(RunView, await self._transport.send("POST", path, Body(body), waiting=wait_seconds or 0))
@@ -195,12 +199,26 @@ class AsyncRuns(AsyncHistories):
         action: Literal["cancel", "pause", "resume", "retry"],
         filter: BulkFilter,
         *,
+        all: bool | None = None,
         reason: str | None = None,
         version: int | Literal["same", "newest"] | None = None,
         dry_run: bool | None = None,
+        confirmation: bool | None = None,
     ) -> OperationView:
-        """Cancel, pause, resume or retry every run that `filter` finds; `{}` is every run. `dry_run` only counts."""
-        body = json_body(action=action, filter=filter, reason=reason, version=version, dry_run=dry_run)
+        """Cancel, pause, resume or retry every run that `filter` finds. `dry_run` only counts.
+
+        A filter without a condition means every run, and is refused without `all=True`.
+        Runs of workflows that ask for a confirmation are retried with `confirmation=True` only.
+        """
+        body = json_body(
+            action=action,
+            filter=filter,
+            all=all,
+            reason=reason,
+            version=version,
+            dry_run=dry_run,
+            confirmation=confirmation,
+        )
         return cast(OperationView, await self._transport.send("POST", "/runs/bulk", body))
 
     async def operation(self, operation: str) -> OperationView:

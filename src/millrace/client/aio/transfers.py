@@ -1,5 +1,6 @@
 """Files on their way in and out, a part at a time: none is ever in memory as a whole."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -12,6 +13,9 @@ from millrace.client.aio.transport import AsyncTransport
 from millrace.client.errors import DownloadFailed, Unreachable
 
 READ_AT_ONCE: Final = 256 * 1024
+
+NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system without hard links answers."""
 
 
 async def parts_of(source: BinaryIO) -> AsyncIterator[bytes]:
@@ -27,19 +31,47 @@ async def download(
     Raises `FileExistsError` unless `overwrite`, other `OSError`s, `DownloadFailed`, and what requests raise.
     """
     if not overwrite and await in_thread(target.exists):
-        raise FileExistsError(f"{target} is there already; overwrite=True writes over it")
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        raise _taken(target)
+    part = target.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with await in_thread(_created, part) as file:
             await _Download(transport, path, file, silence, resumable).run()
-        await in_thread(part.replace, target)
+            await in_thread(_secured, file)
+        await in_thread(_put, part, target, overwrite)
     finally:
         part.unlink(missing_ok=True)
     return target
 
 
 def _created(path: Path) -> BinaryIO:
-    return path.open("xb")
+    """Readable by its owner only: a backup holds everything."""
+    return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+
+
+def _secured(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _put(part: Path, target: Path, overwrite: bool) -> None:
+    """A link, unlike a replacement, fails if a file has appeared there meanwhile."""
+    if overwrite:
+        part.replace(target)
+        return
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if target.exists():
+            raise _taken(target) from None
+        part.replace(target)
+
+
+def _taken(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target} is there already; overwrite=True writes over it")
 
 
 class _Download:

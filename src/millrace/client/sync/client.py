@@ -79,10 +79,12 @@ class Client:
         """Start a run, wait until it has finished, and answer its output. `options` are those of `runs.start`.
 
         Raises `RunFailed` when it fails or is cancelled, `WaitTimeout` when it has not finished after `timeout`
-        seconds; the run goes on then.
+        seconds; the run goes on then. When the start itself is not answered in that time it raises `Unreachable`, and
+        the run may have been started: give an `idempotency_key` to find out by starting it again.
         """
         began = time.monotonic()
-        run = self.runs.start(workflow, input, **options)
+        starting = Runs(self._transport.until(None if timeout is None else began + timeout))
+        run = starting.start(workflow, input, **options)
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
         run = self.runs.wait(run["id"], left)
         if run["status"] != "completed":

@@ -30,7 +30,8 @@ class Stream(Generic[T]):
     """What comes, item by item. Leave it with `with` or `close()` if it is not read to its end.
 
     `position` is the number after which another stream would go on, `status` that of the run once it has finished.
-    Reading raises `RequestRefused`, `Unreachable` and `StreamFailed`.
+    Reading raises `RequestRefused`, `Unreachable`, `StreamFailed`, and `UnexpectedAnswer` when what answers sends no
+    events or the data of one is not JSON.
     """
 
     def __init__(self, transport: Transport, path: str, query: Query) -> None:

@@ -117,10 +117,12 @@ class System(Resource):
     def doctor(self, *, deep: bool | None = None) -> DoctorReport:
         """Check the database for anything that cannot be, and a sample of the artifacts; `deep`: read all of them.
 
-        That may take hours. Raises `Conflict` while another deep round is under way.
+        That may take hours. Raises `Conflict` while another deep round is under way. A deep
+        round is not asked for again by itself.
         """
         waiting = DEEP_SECONDS if deep else 0.0
-        return cast(DoctorReport, self._transport.get("/doctor", {"deep": deep}, waiting=waiting))
+        answer = self._transport.send("GET", "/doctor", query={"deep": deep}, repeatable=not deep, waiting=waiting)
+        return cast(DoctorReport, answer)
 
     def settings(self) -> SettingPage:
         """The settings in effect, passwords masked."""

@@ -1,6 +1,7 @@
 # Printed by scripts/print-client from aio/transfers.py; changes belong there.
 """Files on their way in and out, a part at a time: none is ever in memory as a whole."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -13,6 +14,9 @@ from millrace.client.sync.pausing import in_thread, pause
 from millrace.client.sync.transport import Transport
 
 READ_AT_ONCE: Final = 256 * 1024
+
+NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""What a file system without hard links answers."""
 
 
 def parts_of(source: BinaryIO) -> Iterator[bytes]:
@@ -28,19 +32,47 @@ def download(
     Raises `FileExistsError` unless `overwrite`, other `OSError`s, `DownloadFailed`, and what requests raise.
     """
     if not overwrite and in_thread(target.exists):
-        raise FileExistsError(f"{target} is there already; overwrite=True writes over it")
-    part = target.with_name(f".{target.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+        raise _taken(target)
+    part = target.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with in_thread(_created, part) as file:
             _Download(transport, path, file, silence, resumable).run()
-        in_thread(part.replace, target)
+            in_thread(_secured, file)
+        in_thread(_put, part, target, overwrite)
     finally:
         part.unlink(missing_ok=True)
     return target
 
 
 def _created(path: Path) -> BinaryIO:
-    return path.open("xb")
+    """Readable by its owner only: a backup holds everything."""
+    return open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+
+
+def _secured(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _put(part: Path, target: Path, overwrite: bool) -> None:
+    """A link, unlike a replacement, fails if a file has appeared there meanwhile."""
+    if overwrite:
+        part.replace(target)
+        return
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise _taken(target) from None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if target.exists():
+            raise _taken(target) from None
+        part.replace(target)
+
+
+def _taken(target: Path) -> FileExistsError:
+    return FileExistsError(f"{target} is there already; overwrite=True writes over it")
 
 
 class _Download:

@@ -1,8 +1,11 @@
 # Printed by scripts/print-client from aio/transport.py; changes belong there.
 """The one place where requests leave: signs them, sends them again where that is safe, turns refusals into errors."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
+from math import inf
 from typing import Any
 
 import httpx2
@@ -29,6 +32,7 @@ class Transport:
         self.location = location
         self.retrying = retrying
         self._timeout = timeout
+        self._deadline: float | None = None
         self._http = httpx2.Client(
             headers={"X-API-Key": location.api_key},
             timeout=self._limits(timeout),
@@ -38,6 +42,12 @@ class Transport:
 
     def close(self) -> None:
         self._http.close()
+
+    def until(self, deadline: float | None) -> "Transport":
+        """The same connections for requests that have to be over at a moment of the monotonic clock."""
+        bounded = copy(self)
+        bounded._deadline = deadline
+        return bounded
 
     def get(self, path: str, query: Query | None = None, *, waiting: float = 0) -> Any:
         """The JSON at `path`; `waiting` are the seconds that the server was asked to wait, besides the timeout."""
@@ -118,7 +128,7 @@ class Transport:
                 return outcome
             failures += 1
             seconds = self.retrying.pause(failures, outcome, repeatable=repeatable)
-            if seconds is None or (body is not None and body.streamed):
+            if seconds is None or (body is not None and body.streamed) or seconds >= self._left():
                 raise outcome
             pause(seconds)
 
@@ -159,7 +169,14 @@ class Transport:
         return f"{self.location.url}{path}" if path.startswith("/health") else f"{self.location.url}{API}{path}"
 
     def _limits(self, read: float) -> httpx2.Timeout:
-        return httpx2.Timeout(self._timeout, connect=min(10.0, self._timeout), read=read)
+        # A moment at least: also what is asked for at the very end is sent.
+        left = max(self._left(), 0.1)
+        usual = min(self._timeout, left)
+        return httpx2.Timeout(usual, connect=min(10.0, usual), read=min(read, left))
+
+    def _left(self) -> float:
+        """Seconds until the deadline."""
+        return inf if self._deadline is None else self._deadline - time.monotonic()
 
     def _unreachable(self, error: httpx2.HTTPError) -> Unreachable:
         """Without the error below as its cause: that one knows the request, and the request knows the key."""
