@@ -8,6 +8,7 @@ import asyncio
 import errno
 import json
 import os
+import re
 import secrets
 import signal
 import stat
@@ -33,6 +34,8 @@ KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "T
 
 EXCERPT = 300
 """Characters of what a command said last that stand in the message of its failure."""
+
+STACK = re.compile(r"\s+at |Node\.js v\d")
 
 JSON_STARTS = frozenset('{["-0123456789tfn')
 
@@ -122,7 +125,7 @@ class Ended:
 
     def failure(self, what: str) -> Failed:
         """Of an exit code that was not expected; `what` is what ran, with its article."""
-        last = self.output.stderr.last_line or self.output.stdout.last_line
+        last = _last_words(self.output.stderr) or _last_words(self.output.stdout)
         code = self.exit_code
         ending = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return Failed.because(
@@ -203,6 +206,12 @@ class Commands:
         if not stat.S_ISDIR(folder.stat().st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
         return folder
+
+
+def _last_words(stream: Stream) -> str:
+    """The last line that says something: what Node writes behind an error are the places that it came through."""
+    said = (line for line in stream.last_lines() if line.strip() and not STACK.match(line))
+    return next(said, stream.last_line)
 
 
 def environment_of(own: Mapping[str, Any], attempt: Mapping[str, str]) -> dict[str, str]:
