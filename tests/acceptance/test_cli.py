@@ -108,6 +108,26 @@ def test_an_input_that_only_python_takes_for_a_number_is_text(server: MillracePr
     assert run["input"] == {"name": "NaN"}
 
 
+def test_variables_of_a_run_and_of_those_that_do_it_again(server: MillraceProcess, tmp_path: Path) -> None:
+    place = tmp_path / "varied.json"
+    fail = {"id": "no", "type": "shell", "config": {"command": "exit 1"}}
+    place.write_text(json.dumps({"name": "varied", "variables": {"region": "eu", "size": 1}, "tasks": [fail]}))
+    server.millrace("apply", "-f", str(place))
+
+    def started(*arguments: str) -> dict[str, Any]:
+        done = server.millrace(*arguments, "--follow", "--json", check=False)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    first = started("run", "varied", "-v", "region=us", "--variable", "size=3")
+    assert first["variables"] == {"region": "us", "size": 3}
+    assert started("retry", first["id"])["variables"] == {"region": "us", "size": 3}
+    assert started("retry", first["id"], "-v", "size=4")["variables"] == {"region": "us", "size": 4}
+    assert started("rerun", first["id"], "-v", "region=ap")["variables"] == {"region": "ap", "size": 3}
+    refused = server.millrace("run", "varied", "-v", "region", check=False)
+    assert (refused.returncode, "-v region: write key=value" in refused.stderr) == (2, True)
+
+
 def test_without_follow_run_prints_the_id_alone(server: MillraceProcess) -> None:
     run_id = server.millrace("run", "greet", "-i", "name=Ada").stdout.strip()
     with server.client() as client:
@@ -148,6 +168,63 @@ def test_cancel_stops_the_work_and_the_follower_exits_with_3(server: MillracePro
     assert "enough" in rest
     shown = server.millrace("show", run_id).stdout
     assert "cancelled" in shown
+
+
+def test_show_and_explain_tell_why_a_run_was_cancelled_and_by_whom(server: MillraceProcess) -> None:
+    run_id = server.millrace("run", "slow").stdout.strip()
+    server.millrace("cancel", run_id, "--reason", "because")
+    never = server.millrace("run", "slow", "--at", "2999-01-01T00:00:00Z").stdout.strip()
+    server.millrace("cancel", never)
+    with server.client() as client:
+        user = wait_finished(client, run_id)["cancelled_by"]
+        wait_finished(client, never)
+    shown, told = server.millrace("show", run_id).stdout, server.millrace("explain", run_id).stdout.splitlines()
+    assert f"cancel    because (by user {user})" in shown.splitlines()
+    assert shown.rstrip().endswith("cancelled with the run")
+    assert told[0].endswith(f"cancel: because (by user {user})")
+    assert any(line.startswith("nap ") and line.endswith("cancelled with the run") for line in told)
+    shown = server.millrace("show", never).stdout.splitlines()
+    assert "cancelled before it started" in shown
+    assert f"cancel    by user {user}" in shown
+
+
+def test_a_run_that_was_replaced_names_the_one_that_took_its_place(server: MillraceProcess, tmp_path: Path) -> None:
+    place = tmp_path / "replacing.json"
+    limit = {"limit": 1, "when_full": "cancel_oldest"}
+    place.write_text(json.dumps({**SLOW, "name": "replacing", "concurrency": limit}))
+    server.millrace("apply", "-f", str(place))
+    first, second = (server.millrace("run", "replacing").stdout.strip() for _ in range(2))
+    with server.client() as client:
+        assert wait_finished(client, first)["status"] == "cancelled"
+    why = f"when_full: cancel_oldest, replaced by run {second}"
+    assert f"cancel    {why}" in server.millrace("show", first).stdout.splitlines()
+    assert server.millrace("explain", first).stdout.splitlines()[0].endswith(f"cancel: {why}")
+    server.millrace("cancel", second)
+
+
+def test_no_text_gives_orders_to_the_terminal(server: MillraceProcess, tmp_path: Path) -> None:
+    name = "evil\x1b[31mred\x1b]0;t\x07\x9b2J\x7f"
+    shown = "evil\N{REPLACEMENT CHARACTER}[31mred"
+    with server.client() as client:
+        body = {"name": name, "description": name, "tasks": [{"id": "a", "type": "log", "config": {"message": name}}]}
+        created = client.post("/workflows", json=body)
+        assert created.status_code == 201, created.text
+        run_id = client.post(f"/workflows/{created.json()['id']}/execute", json={}).json()["id"]
+        wait_finished(client, run_id)
+    for arguments in (
+        ["workflows"], ["runs"], ["show", run_id], ["logs", run_id], ["run", created.json()["id"], "--follow"],
+        ["run", name, "-i", "unknown"], ["versions", name], ["workflows", "--json"],
+    ):  # fmt: skip
+        _, drawn = on_a_terminal(server, *arguments)
+        for order in ("\x1b[31mred", "\x1b]0", "\x07", "\x9b", "\x7f"):
+            assert order not in drawn, (arguments, order, drawn)
+    assert shown in server.millrace("workflows").stdout
+    assert shown in server.millrace("show", run_id).stdout
+    assert shown in server.millrace("logs", run_id).stdout
+    listed = json.loads(server.millrace("workflows", "--json").stdout)
+    assert name in {workflow["name"] for workflow in listed}, "programs get what it is"
+    _, drawn = on_a_terminal(server, "show", run_id)
+    assert "\x1b[32m✔ completed\x1b[0m" in drawn, "what is ours has its colours"
 
 
 def test_logs_are_printed_in_order_with_their_task(server: MillraceProcess) -> None:

@@ -263,6 +263,29 @@ def test_many_runs_are_cancelled_and_retried_with_progress(api: httpx2.Client) -
     api.post("/workflows/many/stop")
 
 
+def test_many_runs_are_retried_unconfirmed_only_where_no_confirmation_is_asked_for(
+    api: httpx2.Client, server: MillraceProcess
+) -> None:
+    trigger = {"id": "hand", "type": "manual", "config": {"require_confirmation": True}}
+    failing = {"id": "no", "type": "shell", "config": {"command": "exit 1"}}
+    create_workflow(api, {"name": "wary", "triggers": [trigger], "tasks": [failing]})
+    failed = wait_finished(api, start(api, "wary", confirmation=True)["id"])
+    meant = {"action": "retry", "filter": {"workflow": "wary"}}
+
+    refused = ended(api, bulk(api, **meant))
+    assert (refused["total"], refused["done"], refused["failed"]) == (1, 0, 1)
+    assert refused["error"].startswith(f"{failed['id']}: ")
+    assert "confirmation: true" in refused["error"]
+    assert len(api.get("/runs?workflow=wary").json()["items"]) == 1, "nothing was started"
+
+    confirmed = ended(api, bulk(api, **meant, confirmation=True))
+    assert (confirmed["done"], confirmed["failed"]) == (1, 0)
+    by_hand = server.millrace("bulk", "retry", "-w", "wary", "-s", "failed")
+    assert "0 of" in by_hand.stdout
+    by_hand = server.millrace("bulk", "retry", "-w", "wary", "-s", "failed", "--confirm")
+    assert "0 did not take it" in by_hand.stdout
+
+
 def test_many_runs_are_paused_and_resumed(api: httpx2.Client) -> None:
     create_workflow(api, {"name": "rest", "tasks": [HOLD]})
     runs = [start(api, "rest") for _ in range(3)]
@@ -277,7 +300,21 @@ def test_a_bulk_request_says_which_runs_it_means(api: httpx2.Client) -> None:
     assert bulk(api, 422, action="cancel")["faults"][0]["path"] == "filter"
     assert bulk(api, 422, action="burn", filter={})["faults"][0]["path"] == "action"
     assert bulk(api, 404, action="cancel", filter={"workflow": "nowhere"})["code"] == "workflow_not_found"
+    for empty in ({}, {"status": [], "labels": {}, "workflow": None}):
+        (fault,) = bulk(api, 422, action="cancel", filter=empty, dry_run=True)["faults"]
+        assert fault["path"] == "filter"
+        assert "all: true" in fault["remedy"]
     assert api.get("/operations/nowhere").json()["code"] == "operation_not_found"
+
+
+def test_every_run_is_meant_only_when_it_is_said(api: httpx2.Client, server: MillraceProcess) -> None:
+    create_workflow(api, {"name": "all", "tasks": [HOLD]})
+    run = start(api, "all")
+    bulk(api, 422, action="cancel", filter={}, reason="oh")
+    assert api.get(f"/runs/{run['id']}").json()["status"] in ("pending", "running"), "nothing was done"
+    assert bulk(api, action="cancel", filter={}, all=True, dry_run=True)["total"] >= 1
+    assert "0 did not take it" in server.millrace("bulk", "cancel", "--all").stdout
+    assert wait_finished(api, run["id"])["status"] == "cancelled"
 
 
 # --- on_rollback ------------------------------------------------------------------------------------------------------

@@ -69,6 +69,24 @@ def test_a_run_over_the_limit_waits_and_says_for_what_and_priority_goes_first(ap
     assert status(api, second) == "pending"
 
 
+def test_a_run_with_a_higher_limit_says_that_it_waits_behind_those_with_a_lower_one(api: httpx2.Client) -> None:
+    limited(api, "raised", "queue")
+    first, second, third = (start(api, "raised") for _ in range(3))
+    until(lambda: status(api, first) == "running")
+    place = api.get("/workflows/raised").json()["id"]
+    changed = {"name": "raised", "concurrency": {"limit": 3}, "tasks": [HOLD]}
+    assert api.put(f"/workflows/{place}", json=changed).is_success
+    newer = start(api, "raised")
+    assert newer["workflow"]["version"] == 2
+    (waiting,) = api.get(f"/runs/{newer['id']}").json()["waiting_for"]
+    assert (waiting["reason"], waiting["limit"], waiting["running"], waiting["ahead"]) == ("concurrency", 1, 1, 2)
+    told = "2 runs wait before it, and the first of them waits for a place under its limit of 1"
+    assert waiting["message"] == told
+    for run in (second, third):
+        api.post(f"/runs/{run['id']}/cancel")
+    until(lambda: status(api, newer) == "running")
+
+
 def test_a_key_gives_each_of_its_values_a_limit_of_its_own(api: httpx2.Client) -> None:
     limited(api, "keyed", "queue", key="{{ input.day }}")
     monday, again, tuesday = (start(api, "keyed", input={"day": day}) for day in ("mon", "mon", "tue"))
@@ -117,10 +135,17 @@ def test_cancel_newest_ends_the_newest_that_was_admitted(api: httpx2.Client) -> 
 
 def test_a_rate_limit_lets_so_many_begin_in_a_period(api: httpx2.Client) -> None:
     create_workflow(api, {"name": "rated", "rate_limit": {"limit": 2, "per": "1h"}, "tasks": [QUICK]})
-    runs = [start(api, "rated") for _ in range(3)]
-    assert [wait_finished(api, run["id"])["status"] for run in runs[:2]] == ["completed", "completed"]
+    runs = [start(api, "rated") for _ in range(4)]
+    ended = [wait_finished(api, run["id"]) for run in runs[:2]]
+    assert [run["status"] for run in ended] == ["completed", "completed"]
     until(lambda: reasons(api, runs[2]) == ["rate_limit"])
     assert status(api, runs[2]) == "pending"
+    began = datetime.fromisoformat(ended[0]["started_at"])
+    for run, wait in ((runs[2], timedelta(minutes=30)), (runs[3], timedelta(hours=1))):
+        (waiting,) = api.get(f"/runs/{run['id']}").json()["waiting_for"]
+        assert waiting["until"] in waiting["message"]
+        late = datetime.fromisoformat(waiting["until"]) - began - wait
+        assert abs(late) < timedelta(minutes=5), "they begin evenly, one after the other"
 
 
 def test_a_rate_limit_fills_up_again(api: httpx2.Client) -> None:

@@ -35,6 +35,9 @@ After = Annotated[int | None, Query(ge=0, le=2**62, description="Only what is nu
 WaitSeconds = Annotated[
     float, Query(ge=0, le=30, description="With nothing there yet, wait so long for something to come.")
 ]
+TriggerTypeWord = Annotated[
+    str | None, Query(description="How the run was started: `cron` or `manual`. A retry or rerun keeps the word.")
+]
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone: 2026-03-29T01:00:00Z.")]
 
 
@@ -50,6 +53,16 @@ def words(name: str, given: Sequence[str], allowed: Iterable[str]) -> list[str]:
     if faults:
         raise InvalidRequest("invalid_request", "the request is not valid", faults=faults)
     return wanted
+
+
+def known_word(path: str, given: str | None, allowed: Iterable[str]) -> str | None:
+    """The one word of a filter. Raises `InvalidRequest` with a fault at `path` if it is not among `allowed`."""
+    known = sorted(allowed)
+    if given is None or given in known:
+        return given
+    message = f"{path.rpartition('.')[2]} cannot be {given[:40]!r}"
+    fault = Fault(path, "value", message, f"one of {', '.join(known)}")
+    raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
 
 
 def values_of(states: type[StrEnum]) -> list[str]:

@@ -18,7 +18,7 @@ import typer
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection, ProblemError
 from millrace.cli.definitions import definition_files, print_warnings, send_file
 from millrace.cli.differences import print_differences
-from millrace.cli.output import print_json
+from millrace.cli.output import print_json, say
 from millrace.cli.runs import AsJson, Server
 
 Result = dict[str, Any]
@@ -136,14 +136,14 @@ def _print(plan: Plan, *, prune: bool, dry_run: bool) -> None:
     for result in _all(plan):
         place = f"{result['file']}: " if result["file"] else ""
         told = result.get("text") or f"{result['name']} version {result['version']}{_state(result)}"
-        typer.echo(f"{result['outcome']:<9} {place}{told}")
+        say(f"{result['outcome']:<9} {place}{told}")
         if dry_run and result.get("changes"):
             print_differences(result["changes"], indent="  ")
         print_warnings(result.get("warnings", []))
     if dry_run:
-        typer.echo("nothing was changed: this was a dry run")
+        say("nothing was changed: this was a dry run")
     if prune and plan.faulty:
-        typer.echo("nothing was deleted, since a file is faulty")
+        say("nothing was deleted, since a file is faulty")
 
 
 def _state(result: Result) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import mimetypes
 import os
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 
 Server = Annotated[str | None, typer.Option("--server", help="URL of the server; found by itself if it runs here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -63,7 +64,7 @@ def upload(
         answer = connection.send_stream(
             "/artifacts", _parts(source), kind, size=_length(source), name=shown_name, expires_in=expires_in
         )
-    print_json(answer) if as_json else typer.echo(answer["id"])
+    print_json(answer) if as_json else say(answer["id"])
 
 
 @artifacts.command()
@@ -85,7 +86,7 @@ def download(
         place = output or Path(Path(about["name"]).name)
         if place.exists() and not force:
             raise CommandError(f"{place} is there already; --force writes over it, --output names another")
-        part = place.with_name(f".{place.name[:200]}.{os.getpid()}.part")
+        part = place.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
         try:
             with part.open("xb") as target:
                 _fetch(connection, about, target)
@@ -94,7 +95,7 @@ def download(
             raise CommandError(f"{place} cannot be written: {error.strerror}", EXIT_FAILED) from None
         finally:
             part.unlink(missing_ok=True)
-    typer.echo(str(place))
+    say(str(place))
 
 
 @artifacts.command()

@@ -1,19 +1,23 @@
 """How the command line reaches the server: finds it, signs in, and turns its problem documents into words.
 
 The server is found by `--server`, `MILLRACE_URL`, the note of a running server in `$MILLRACE_HOME/server.json`,
-or the host and port of the settings, in this order. The key is `MILLRACE_API_KEY` or the file `$MILLRACE_HOME/api-key`.
+or the host and port of the settings, in this order. The key is `MILLRACE_API_KEY` or the file `$MILLRACE_HOME/api-key`,
+which is sent only to a server that was found by itself or is at a loopback address.
 """
 
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import typer
 
+from millrace.cli.output import say
 from millrace.core.values import JsonValue
 
 if TYPE_CHECKING:
@@ -64,10 +68,14 @@ def server_url(given: str | None) -> str:
         return f"http://{host}:{port}"
 
 
-def api_key() -> str:
+def api_key(given: str | None = None) -> str:
+    """The key for the server that is `given`, or else found; the one in the file leaves this machine for no other."""
     key = os.environ.get("MILLRACE_API_KEY")
     if key:
         return key
+    named = given or os.environ.get("MILLRACE_URL")
+    if named and not _is_here(named):
+        raise CommandError("no API key: for a server elsewhere set MILLRACE_API_KEY")
     place = home() / "api-key"
     try:
         return place.read_text().strip()
@@ -75,6 +83,15 @@ def api_key() -> str:
         raise CommandError(
             f"no API key: set MILLRACE_API_KEY, or start the server once; it writes the first key to {place}"
         ) from None
+
+
+def _is_here(url: str) -> bool:
+    """Whether the URL leads to this machine, so that the key in its files may be sent there."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class Connection:
@@ -85,7 +102,7 @@ class Connection:
 
         self.url = server_url(url)
         self._client: httpx2.Client = httpx2.Client(
-            base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key()}, timeout=SILENCE_SECONDS, trust_env=False
+            base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key(url)}, timeout=SILENCE_SECONDS, trust_env=False
         )
 
     def __enter__(self) -> Self:
@@ -226,5 +243,5 @@ def problem_text(problem: dict[str, Any]) -> str:
 
 def end_with(error: CommandError) -> typer.Exit:
     """Print the error on stderr; raise what this answers."""
-    typer.echo(f"error: {error}", err=True)
+    say(f"error: {error}", err=True)
     return typer.Exit(error.status)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 from millrace.cli.secrets import print_users
 
@@ -76,7 +76,7 @@ def set_connection(
     if as_json:
         print_json(shown)
         return
-    typer.echo(f"{name} is set, version {shown['version']}; try it with `millrace connections test {name}`")
+    say(f"{name} is set, version {shown['version']}; try it with `millrace connections test {name}`")
     print_users(shown["used_by"], "it is used by")
 
 
@@ -95,7 +95,7 @@ def delete(name: Name, as_json: AsJson = False, server: Server = None) -> None:
     if as_json:
         print_json(gone)
         return
-    typer.echo(f"{name} is deleted")
+    say(f"{name} is deleted")
     print_users(gone["used_by"], "these will fail without it:")
 
 
@@ -107,7 +107,7 @@ def try_out(name: Name, as_json: AsJson = False, server: Server = None) -> None:
     if as_json:
         print_json(said)
     else:
-        typer.echo(f"{'ok' if said['ok'] else 'failed'} after {said['duration_ms']} ms: {said['message']}")
+        say(f"{'ok' if said['ok'] else 'failed'} after {said['duration_ms']} ms: {said['message']}")
     if not said["ok"]:
         raise typer.Exit(EXIT_FAILED)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import Connection
-from millrace.cli.output import print_json
+from millrace.cli.output import print_json, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, RunId, Server
 from millrace.core.values import JsonObject
@@ -19,21 +19,21 @@ def cancel(run_id: RunId, reason: Reason = None, as_json: AsJson = False, server
     """Cancel a run: what runs is stopped, `finally` tasks still run. A second cancel skips those too."""
     with Connection(server) as connection:
         answer = connection.post(f"/runs/{run_id}/cancel", _because(reason))
-    print_json(answer) if as_json else typer.echo(f"cancel of {run_id} is under way")
+    print_json(answer) if as_json else say(f"cancel of {run_id} is under way")
 
 
 def pause(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
     """Start nothing more of a run until it is resumed; what runs, runs on."""
     with Connection(server) as connection:
         answer = connection.post(f"/runs/{run_id}/pause", {})
-    print_json(answer) if as_json else typer.echo(f"pause of {run_id} is under way")
+    print_json(answer) if as_json else say(f"pause of {run_id} is under way")
 
 
 def resume(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
     """Let a paused run go on."""
     with Connection(server) as connection:
         answer = connection.post(f"/runs/{run_id}/resume", {})
-    print_json(answer) if as_json else typer.echo(f"{run_id} goes on")
+    print_json(answer) if as_json else say(f"{run_id} goes on")
 
 
 def stop(
@@ -45,7 +45,7 @@ def stop(
     """Cancel every run of a workflow that has not finished."""
     with Connection(server) as connection:
         answer = connection.post(f"{workflow_path(connection, workflow)}/stop", _because(reason))
-    print_json(answer) if as_json else typer.echo(f"{answer['stopped']} runs are being ended")
+    print_json(answer) if as_json else say(f"{answer['stopped']} runs are being ended")
 
 
 def bulk(
@@ -57,6 +57,9 @@ def bulk(
     reason: Reason = None,
     everything: Annotated[bool, typer.Option("--all", help="Really every run, when no other option narrows.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs that are meant.")] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="For retry: also runs of workflows that ask for a confirmation.")
+    ] = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
@@ -68,16 +71,20 @@ def bulk(
     body: JsonObject = {"action": action, "filter": narrow, "dry_run": dry_run, **_because(reason)}
     if version is not None:
         body["version"] = version
+    if everything:
+        body["all"] = True
+    if confirm:
+        body["confirmation"] = True
     with Connection(server) as connection:
         operation = _ended(connection, connection.post("/runs/bulk", body))
     if as_json:
         print_json(operation)
     elif dry_run:
-        typer.echo(f"{operation['total']} runs are meant")
+        say(f"{operation['total']} runs are meant")
     else:
-        typer.echo(f"{action}: {operation['done']} of {operation['total']} runs, {operation['failed']} did not take it")
+        say(f"{action}: {operation['done']} of {operation['total']} runs, {operation['failed']} did not take it")
         if operation["error"]:
-            typer.echo(f"the last that did not: {operation['error']}")
+            say(f"the last that did not: {operation['error']}")
 
 
 def _ended(connection: Connection, operation: dict[str, Any]) -> dict[str, Any]:

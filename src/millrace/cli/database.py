@@ -6,6 +6,7 @@ the lock beside the database, so that none can start meanwhile.
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
+from millrace.cli.output import say
 from millrace.cli.runs import AsJson, Server
 
 MAKING = 3600.0
@@ -34,7 +36,7 @@ def backup(
     """Write a copy of the database as it is now, checked, with its SHA-256 in FILE.sha256. Running work goes on."""
     if file.exists() and not force:
         raise CommandError(f"{file} is there already; --force writes over it")
-    part = file.with_name(f".{file.name[:200]}.{os.getpid()}.part")
+    part = file.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
     with _told():
         try:
             if server or os.environ.get("MILLRACE_URL") or not _made_here(part):
@@ -45,7 +47,7 @@ def backup(
             _beside(file).write_text(f"{checksum}  {file.name}\n")
         finally:
             part.unlink(missing_ok=True)
-    typer.echo(f"{file}: {_about(found)}")
+    say(f"{file}: {_about(found)}")
     _tell_what_else(found)
 
 
@@ -62,11 +64,11 @@ def restore(
     with _told():
         _require_checksum(file)
         found, aside = put_back(file.absolute(), _place(), stamp=_stamp(), as_copy=as_copy)
-    typer.echo(f"restored {_about(found)}")
+    say(f"restored {_about(found)}")
     if aside is not None:
-        typer.echo(f"the database that was there is kept as {aside}")
+        say(f"the database that was there is kept as {aside}")
     if found.unfinished:
-        typer.echo("with the next start its unfinished runs go on; what was running then starts again")
+        say("with the next start its unfinished runs go on; what was running then starts again")
     _tell_what_else(found)
 
 
@@ -77,7 +79,7 @@ def upgrade() -> None:
 
     with _told():
         before, after = offline.upgrade(_place())
-    typer.echo(f"the schema is {after}" + ("" if before == after else f"; it was {before or 'none'}"))
+    say(f"the schema is {after}" + ("" if before == after else f"; it was {before or 'none'}"))
 
 
 @db.command()
@@ -90,10 +92,8 @@ def downgrade(
 
     with _told():
         before, after, aside = offline.downgrade(_place(), revision, stamp=_stamp(), confirmed=yes)
-    typer.echo(
-        f"the schema is {after}; it was {before}. Start the release that {after} belongs to: this one upgrades again"
-    )
-    typer.echo(f"the database as it was is kept as {aside}")
+    say(f"the schema is {after}; it was {before}. Start the release that {after} belongs to: this one upgrades again")
+    say(f"the database as it was is kept as {aside}")
 
 
 @db.command()
@@ -104,7 +104,7 @@ def current() -> None:
 
     with _told():
         found = offline.revision(_place())
-    typer.echo(f"{found or 'none'} (this release: {HEAD})")
+    say(f"{found or 'none'} (this release: {HEAD})")
 
 
 @db.command()
@@ -187,11 +187,11 @@ def _counted(number: int, noun: str) -> str:
 def _tell_what_else(found: Any) -> None:
     settings = _settings()
     if found.encrypted:
-        typer.echo(
+        say(
             f"{found.encrypted} secrets and connections in it can be read only with the encryption key "
             f"({settings.encryption_key_file or settings.home / 'encryption-key'}), which is not in the backup"
         )
-    typer.echo(f"artifacts and large inputs and outputs are not in the backup: {settings.artifacts_dir}")
+    say(f"artifacts and large inputs and outputs are not in the backup: {settings.artifacts_dir}")
 
 
 # --- where, and what went wrong ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection, ProblemError
-from millrace.cli.output import print_json
+from millrace.cli.output import print_json, say
 from millrace.cli.runs import AsJson, Server
 
 SUFFIXES = {".yaml": "application/yaml", ".yml": "application/yaml", ".json": "application/json"}
@@ -30,7 +30,7 @@ def validate(paths: Paths, as_json: AsJson = False, server: Server = None) -> No
         print_json([{key: value for key, value in result.items() if key != "text"} for result in results])
     else:
         for result in results:
-            typer.echo(f"{result['file']}: {'valid' if result['valid'] else result['text']}")
+            say(f"{result['file']}: {'valid' if result['valid'] else result['text']}")
             print_warnings(result.get("warnings", []))
     if not all(result["valid"] for result in results):
         raise typer.Exit(EXIT_FAILED)
@@ -54,7 +54,7 @@ def send_file(connection: Connection, path: str, file: Path) -> Any:
 
 def print_warnings(warnings: list[Any]) -> None:
     for warning in warnings:
-        typer.echo(f"  warning: {warning['message'] if isinstance(warning, dict) else warning}")
+        say(f"  warning: {warning['message'] if isinstance(warning, dict) else warning}")
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -4,9 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
-from millrace.cli.output import on_terminal
+from millrace.cli.output import say
 
 SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
 COLOURS = {"added": "green", "removed": "red", "changed": "yellow", "moved": "cyan"}
@@ -15,7 +13,7 @@ LONGEST_VALUE = 300
 
 def print_differences(found: dict[str, Any], *, indent: str = "") -> None:
     for change, line in difference_lines(found):
-        typer.echo(indent + (typer.style(line, fg=COLOURS[change]) if on_terminal() else line))
+        say(indent + line, fg=COLOURS[change])
 
 
 def difference_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

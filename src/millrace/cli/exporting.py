@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import print_json
+from millrace.cli.output import print_json, say
 from millrace.cli.references import workflow_path
 from millrace.cli.runs import AsJson, Server
 from millrace.core.values import JsonObject
@@ -62,7 +62,7 @@ def _write(found: list[dict[str, Any]], folder: Path) -> None:
         for workflow in found:
             place = folder / f"{_file_name(workflow)}.yaml"
             place.write_text(_yaml(workflow), encoding="utf-8", newline="\n")
-            typer.echo(f"{workflow['name']}: {place}")
+            say(f"{workflow['name']}: {place}")
     except OSError as error:
         raise CommandError(f"cannot write to {folder}: {error.strerror}") from None
 

@@ -5,10 +5,8 @@ import threading
 import time
 from typing import Any
 
-import typer
-
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import MARKS, clock_time, duration, on_terminal
+from millrace.cli.output import MARKS, cleaned, clock_time, duration, on_terminal, say
 from millrace.cli.streams import Event
 from millrace.cli.streams import follow as events_of
 
@@ -24,7 +22,7 @@ def follow(connection: Connection, run_id: str, *, quiet: bool = False) -> dict[
         return _follow_live(connection, run_id)
     for event in events_of(connection, f"/runs/{run_id}/events"):
         if event.name == "record" and not quiet:
-            typer.echo(record_line(event.data))
+            say(record_line(event.data))
     run: dict[str, Any] = connection.get(f"/runs/{run_id}")
     return run
 
@@ -91,10 +89,10 @@ def _picture(run: dict[str, Any], tasks: list[dict[str, Any]]) -> Any:
         colour = COLOURS.get(task["status"], "default")
         table.add_row(
             Text(MARKS.get(task["status"], " "), style=colour),
-            Text(task["path"]),
+            Text(cleaned(task["path"])),
             Text(task["status"], style=colour),
             Text(str(task["attempt"]) if task["attempt"] else ""),
             Text(duration(task.get("started_at"), task.get("finished_at"))),
         )
     title = f"{run['workflow']['name']}  {run['id']}  {run['status']}"
-    return Group(Text(title, style="bold"), table)
+    return Group(Text(cleaned(title), style="bold"), table)

@@ -9,16 +9,14 @@ import typer
 
 from millrace.cli.connection import Connection
 from millrace.cli.follow import record_line
-from millrace.cli.output import clock_time, duration, marked, moment, on_terminal, print_json
-from millrace.cli.runs import AsJson, RunId, Server
+from millrace.cli.output import cancel_told, clock_time, duration, json_text, marked, moment, print_json, say
+from millrace.cli.runs import AT_ONCE, WITH_ITS_RUN, AsJson, RunId, Server, went_with_its_run
 from millrace.cli.streams import Event, follow
 
 LEVEL_COLOURS = {"debug": "bright_black", "warning": "yellow", "error": "red"}
 
 EXIT_INTERRUPTED = 130
 """What a shell reports for a command that Ctrl-C ended."""
-
-AT_ONCE = 1000
 
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has finished.")]
 AsJsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")]
@@ -69,15 +67,17 @@ def explain(run_id: RunId, as_json: AsJson = False, server: Server = None) -> No
         print_json(timeline)
         return
     took = duration(timeline["started_at"], timeline["finished_at"])
-    typer.echo(f"run {run_id}  {marked(timeline['status'])}  created {moment(timeline['created_at'])}  took {took}")
+    cancels = [note["data"] for note in timeline["notes"] if note["type"] == "run.cancel_requested"]
+    why = "".join(f"  cancel: {cancel_told(data)}" for data in cancels)
+    say(f"run {run_id}  {marked(timeline['status'])}  created {moment(timeline['created_at'])}  took {took}{why}")
     for wait in timeline["waits"]:
-        typer.echo(f"  {_wait_line(wait)}")
+        say(f"  {_wait_line(wait)}")
     for task in timeline["tasks"]:
-        typer.echo(f"{task['path']}  {marked(task['outcome'] or 'running')}{_because(task)}")
+        say(f"{task['path']}  {marked(task['outcome'] or 'running')}{_because(task, timeline['status'])}")
         for _, line in sorted(_lines_of(task)):
-            typer.echo(f"  {line}")
+            say(f"  {line}")
     if not timeline["complete"]:
-        typer.echo(f"the run has more records than are told here; the last one told is {timeline['last_seq']}")
+        say(f"the run has more records than are told here; the last one told is {timeline['last_seq']}")
 
 
 def _print(
@@ -101,7 +101,10 @@ def _print(
             else:
                 items = connection.pages(path, **narrow)
             for item in items:
-                typer.echo(json.dumps(item, ensure_ascii=False) if as_json else line_of(item))
+                if as_json:
+                    typer.echo(json_text(item))
+                else:
+                    say(line_of(item), fg=LEVEL_COLOURS.get(item.get("level", "")))
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
 
@@ -122,13 +125,13 @@ def _followed(events: Iterator[Event]) -> Iterator[dict[str, Any]]:
 
 def _log_line(line: dict[str, Any]) -> str:
     level = "" if line["level"] == "info" else f"{line['level'].upper()} "
-    text = f"{clock_time(line['at'])} {line['path'] or 'run'} | {level}{line['text']}"
-    colour = LEVEL_COLOURS.get(line["level"])
-    return typer.style(text, fg=colour) if colour and on_terminal() else text
+    return f"{clock_time(line['at'])} {line['path'] or 'run'} | {level}{line['text']}"
 
 
-def _because(task: dict[str, Any]) -> str:
+def _because(task: dict[str, Any], status_of_run: str) -> str:
     error, reason = task["error"], task["reason"]
+    if went_with_its_run(task["outcome"], error, status_of_run):
+        return f"  {WITH_ITS_RUN}"
     if error:
         return f"  {error['kind']}: {error['message']}"
     return f"  because: {str(reason).replace('_', ' ')}" if reason else ""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import print_json, print_table
+from millrace.cli.output import print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 from millrace.core.values import JsonObject
 
@@ -53,10 +53,10 @@ def preview(
         print_json(found)
         return
     rows = sorted(chain(map(_change, found["clock_changes"]), map(_firing, found["items"])), key=lambda row: row[0])
-    typer.echo(f"{found['expression']}  in {found['timezone']}")
+    say(f"{found['expression']}  in {found['timezone']}")
     print_table(["utc", "local", "offset", "starts", "note"], [list(row) for row in rows])
     if not found["items"]:
-        typer.echo("it is not due any more")
+        say("it is not due any more")
 
 
 def _given(values: dict[str, Any]) -> JsonObject:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
 ASK_AGAIN = 0.5
@@ -28,7 +28,7 @@ def show(as_json: AsJson = False, server: Server = None) -> None:
     print_table(["workflow", "payloads and logs", "runs"], [*own, everyone])
     for name in ("current_round", "last_round"):
         if found[name] is not None:
-            typer.echo(f"{name.replace('_', ' ')}: {_told(found[name])}")
+            say(f"{name.replace('_', ' ')}: {_told(found[name])}")
 
 
 @retention.command()
@@ -48,7 +48,7 @@ def run(
     elif dry_run:
         _print_preview(answer)
     else:
-        typer.echo(_told(answer if wait else answer["round"]))
+        say(_told(answer if wait else answer["round"]))
     if not dry_run and wait and answer["error"]:
         raise typer.Exit(EXIT_FAILED)
 
@@ -72,10 +72,10 @@ def _print_preview(found: dict[str, Any]) -> None:
     ]
     if rows:
         print_table(["workflow", "payloads kept", "runs kept", "payloads to go", "runs to go"], rows)
-    typer.echo(f"would delete {found['runs']} runs, and payloads and logs of {found['payloads']} more")
+    say(f"would delete {found['runs']} runs, and payloads and logs of {found['payloads']} more")
     left = ", ".join(f"{found[name]} {name}" for name in ("operations", "incarnations") if found[name])
     if left:
-        typer.echo(f"would delete {left}")
+        say(f"would delete {left}")
 
 
 def _told(round_: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import typer
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
 Name = Annotated[str, typer.Argument(help="Name of the secret, as in {{ secrets.NAME }}.")]
@@ -66,9 +66,9 @@ def set_secret(
     if as_json:
         print_json(shown)
         return
-    typer.echo(f"{name} is set, version {shown['version']}")
+    say(f"{name} is set, version {shown['version']}")
     if shown["overridden_by"]:
-        typer.echo(f"but the {shown['overridden_by']} defines the same name and wins over it", err=True)
+        say(f"but the {shown['overridden_by']} defines the same name and wins over it", err=True)
     print_users(shown["used_by"], "it is read by")
 
 
@@ -80,7 +80,7 @@ def delete(name: Name, as_json: AsJson = False, server: Server = None) -> None:
     if as_json:
         print_json(gone)
         return
-    typer.echo(f"{name} is deleted")
+    say(f"{name} is deleted")
     print_users(gone["used_by"], "these will fail without it:")
 
 
@@ -92,13 +92,11 @@ def rotate_key(as_json: AsJson = False, server: Server = None) -> None:
     if as_json:
         print_json(done)
         return
-    typer.echo(
-        f"{done['resealed']} values are encrypted with the {'new ' * done['key_is_new']}key {done['key_id']} now"
-    )
+    say(f"{done['resealed']} values are encrypted with the {'new ' * done['key_is_new']}key {done['key_id']} now")
     if done["key_is_new"]:
-        typer.echo("back the key file up again")
+        say("back the key file up again")
     if done["former_key_ids"]:
-        typer.echo(f"keep for older backups of the database: {', '.join(done['former_key_ids'])}")
+        say(f"keep for older backups of the database: {', '.join(done['former_key_ids'])}")
 
 
 def value_of(name: str, from_env: str | None, from_file: Path | None) -> str:
@@ -123,4 +121,4 @@ def value_of(name: str, from_env: str | None, from_file: Path | None) -> str:
 
 def print_users(users: list[dict[str, Any]], introduction: str) -> None:
     if users:
-        typer.echo(f"{introduction} {', '.join(user['name'] for user in users)}")
+        say(f"{introduction} {', '.join(user['name'] for user in users)}")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, Connection
-from millrace.cli.output import print_json
+from millrace.cli.output import print_json, say
 from millrace.cli.runs import AsJson, Server
 
 DEEP_SECONDS = 86_400.0
@@ -56,18 +56,18 @@ def print_report(report: dict[str, Any], as_json: bool) -> None:
         for warning in warnings:
             _print_finding(f"warning: {warning['code']}", warning)
         if not problems:
-            typer.echo(f"{report['checks']} checks, no problems")
+            say(f"{report['checks']} checks, no problems")
     if problems:
         raise typer.Exit(EXIT_FAILED)
 
 
 def _print_finding(what: str, finding: dict[str, Any]) -> None:
     subject = f" run {finding['run_id']}" if finding.get("run_id") else ""
-    typer.echo(f"{what}{subject}: {finding['message']}\n  {finding['remedy']}")
+    say(f"{what}{subject}: {finding['message']}\n  {finding['remedy']}")
 
 
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed
 
-    typer.echo(installed("millrace"))
+    say(installed("millrace"))

@@ -7,7 +7,7 @@ import typer
 
 from millrace.cli.connection import EXIT_CANCELLED, EXIT_FAILED, CommandError, Connection
 from millrace.cli.follow import follow
-from millrace.cli.output import print_json
+from millrace.cli.output import print_json, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, RunId, Server, print_ending
 from millrace.core.values import JsonObject, JsonValue
@@ -18,6 +18,10 @@ Inputs = Annotated[
     list[str] | None,
     typer.Option("--input", "-i", help="key=value; the value is read as JSON if it is JSON, else as text."),
 ]
+Variables = Annotated[
+    list[str] | None,
+    typer.Option("--variable", "-v", help="key=value, read as with -i; it wins over that of the definition."),
+]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the run until it has finished.")]
 Priority = Annotated[int | None, typer.Option(help="Higher goes first among runs and tasks that wait.")]
 Confirmed = Annotated[bool, typer.Option("--confirm", help="For workflows that ask for a confirmation of each start.")]
@@ -27,6 +31,7 @@ Version = Annotated[str | None, typer.Option("--version", help="The number of a 
 def run(
     workflow: Workflow,
     inputs: Inputs = None,
+    variables: Variables = None,
     follow_run: Follow = False,
     at: Annotated[str | None, typer.Option(help="Not before this time: 2026-03-29T01:00:00Z.")] = None,
     version: Annotated[str | None, typer.Option(help="Number or tag of a version; else the deployed one.")] = None,
@@ -40,6 +45,7 @@ def run(
     """Start a run. With --follow the exit status is 0 completed, 1 failed, 3 cancelled."""
     body: JsonObject = {
         "input": parse_pairs("-i", inputs or []),
+        "variables": parse_pairs("-v", variables or []),
         **_given(run_at=at, version=version, priority=priority, correlation_id=correlation_id),
         **({"confirmation": True} if confirm else {}),
     }
@@ -52,6 +58,7 @@ def run(
 def retry(
     run_id: RunId,
     inputs: Inputs = None,
+    variables: Variables = None,
     version: Version = None,
     priority: Priority = None,
     confirm: Confirmed = False,
@@ -60,7 +67,7 @@ def retry(
     server: Server = None,
 ) -> None:
     """Do again what did not complete, in a new run that takes over the rest."""
-    body = _changes(inputs, version, priority, confirm)
+    body = _changes(inputs, variables, version, priority, confirm)
     with Connection(server) as connection:
         started = connection.post(f"/runs/{run_id}/retry", body)
         _show(connection, started, follow_run, as_json)
@@ -70,6 +77,7 @@ def rerun(
     run_id: RunId,
     from_task: Annotated[str | None, typer.Option("--from", help="Begin with this task; else from the start.")] = None,
     inputs: Inputs = None,
+    variables: Variables = None,
     version: Version = None,
     priority: Priority = None,
     confirm: Confirmed = False,
@@ -78,16 +86,23 @@ def rerun(
     server: Server = None,
 ) -> None:
     """Do a run again, from its beginning or from a task, in a new run."""
-    body = {**_changes(inputs, version, priority, confirm), **_given(from_task=from_task)}
+    body = {**_changes(inputs, variables, version, priority, confirm), **_given(from_task=from_task)}
     with Connection(server) as connection:
         started = connection.post(f"/runs/{run_id}/rerun", body)
         _show(connection, started, follow_run, as_json)
 
 
-def _changes(inputs: list[str] | None, version: str | None, priority: int | None, confirm: bool) -> JsonObject:
-    """What a new run is to have other than the old one. Without -i it gets the old input."""
+def _changes(
+    inputs: list[str] | None, variables: list[str] | None, version: str | None, priority: int | None, confirm: bool
+) -> JsonObject:
+    """What a new run is to have other than the old one. Without -i it gets the old input, without -v its variables."""
     number: JsonValue = int(version) if version is not None and version.isdigit() else version
-    given = _given(input=parse_pairs("-i", inputs) if inputs else None, version=number, priority=priority)
+    given = _given(
+        input=parse_pairs("-i", inputs) if inputs else None,
+        variables=parse_pairs("-v", variables) if variables else None,
+        version=number,
+        priority=priority,
+    )
     return {**given, **({"confirmation": True} if confirm else {})}
 
 
@@ -98,10 +113,10 @@ def _given(**values: JsonValue) -> JsonObject:
 def _show(connection: Connection, started: dict[str, Any], follow_run: bool, as_json: bool) -> None:
     """The run that was started, or with `follow_run` all of it; then the exit status tells its end."""
     if not follow_run:
-        print_json(started) if as_json else typer.echo(started["id"])
+        print_json(started) if as_json else say(started["id"])
         return
     if not as_json:
-        typer.echo(f"run {started['id']} of {started['workflow']['name']} version {started['workflow']['version']}")
+        say(f"run {started['id']} of {started['workflow']['name']} version {started['workflow']['version']}")
     finished = follow(connection, started["id"], quiet=as_json)
     if as_json:
         print_json(finished)

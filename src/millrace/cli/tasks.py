@@ -12,7 +12,7 @@ import typer
 
 from millrace.cli.connection import CommandError, Connection
 from millrace.cli.definitions import SUFFIXES
-from millrace.cli.output import print_json, print_table
+from millrace.cli.output import print_json, print_table, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, Server
 from millrace.cli.starts import parse_pairs
@@ -90,7 +90,7 @@ def remove(
     with Connection(server) as connection:
         query = "" if comment is None else f"?comment={quote(comment, safe='')}"
         connection.delete(f"{_path(connection, workflow, task)}{query}")
-    typer.echo(f"{task} is removed")
+    say(f"{task} is removed")
 
 
 def _path(connection: Connection, workflow: str, task: str) -> str:
@@ -107,6 +107,4 @@ def _print_changed(answer: dict[str, Any], as_json: bool) -> None:
         print_json(answer)
         return
     workflow = answer["workflow"]
-    typer.echo(
-        f"{workflow['name']}: version {workflow['version']}, {answer['id']} is {answer['list']}[{answer['index']}]"
-    )
+    say(f"{workflow['name']}: version {workflow['version']}, {answer['id']} is {answer['list']}[{answer['index']}]")

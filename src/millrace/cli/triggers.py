@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import Connection
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
 TriggerId = Annotated[str, typer.Argument(help="Id of the trigger; `millrace triggers` shows it.")]
@@ -59,15 +59,15 @@ def show(trigger_id: TriggerId, as_json: AsJson = False, server: Server = None) 
         print_json(found)
         return
     upcoming, last, counts = found["next_firing"], found["last_firing"], found["counts"]
-    typer.echo(f"trigger   {found['id']}")
-    typer.echo(f"name      {found['name']} of {found['workflow']['name']}")
-    typer.echo(f"type      {found['type']}  {json.dumps(found['config'], ensure_ascii=False)}")
-    typer.echo(f"state     {_state(found)}")
-    typer.echo(f"next      {'-' if upcoming is None else _upcoming(upcoming)}")
-    typer.echo(f"last      {'-' if last is None else _last(last)}")
+    say(f"trigger   {found['id']}")
+    say(f"name      {found['name']} of {found['workflow']['name']}")
+    say(f"type      {found['type']}  {json.dumps(found['config'], ensure_ascii=False)}")
+    say(f"state     {_state(found)}")
+    say(f"next      {'-' if upcoming is None else _upcoming(upcoming)}")
+    say(f"last      {'-' if last is None else _last(last)}")
     if found["last_error"]:
-        typer.echo(f"error     {found['last_error']}")
-    typer.echo(f"counts    {'  '.join(f'{name} {count}' for name, count in counts.items())}")
+        say(f"error     {found['last_error']}")
+    say(f"counts    {'  '.join(f'{name} {count}' for name, count in counts.items())}")
 
 
 @triggers.command()
@@ -108,7 +108,7 @@ def firings(
 def _switch(trigger_id: str, action: str, as_json: bool, server: str | None) -> None:
     with Connection(server) as connection:
         found = connection.post(f"/triggers/{trigger_id}/{action}")
-    print_json(found) if as_json else typer.echo(f"{found['name']} of {found['workflow']['name']}: {_state(found)}")
+    print_json(found) if as_json else say(f"{found['name']} of {found['workflow']['name']}: {_state(found)}")
 
 
 def _row(item: dict[str, Any]) -> list[str]:

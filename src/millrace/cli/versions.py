@@ -6,7 +6,7 @@ import typer
 
 from millrace.cli.connection import EXIT_FAILED, Connection
 from millrace.cli.differences import print_differences
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, Server
 
@@ -55,9 +55,9 @@ def diff(
     if as_json:
         print_json(found)
     else:
-        typer.echo(f"{found['workflow']['name']}: version {_named(found['from'])} -> {_named(found['to'])}")
+        say(f"{found['workflow']['name']}: version {_named(found['from'])} -> {_named(found['to'])}")
         if found["identical"]:
-            typer.echo("no difference")
+            say("no difference")
         print_differences(found)
     if exit_code and not found["identical"]:
         raise typer.Exit(EXIT_FAILED)
@@ -80,7 +80,7 @@ def rollback(
         return
     deployed = answer["deployed_version"]
     told = "nothing is deployed" if deployed is None else f"version {deployed} is deployed"
-    typer.echo(f"{answer['name']}: version {answer['version']} does what {version} did; {told}")
+    say(f"{answer['name']}: version {answer['version']} does what {version} did; {told}")
 
 
 def tag(
@@ -99,7 +99,7 @@ def tag(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"version {answer['number']}: {answer['tag'] or 'no tag'}")
+        say(f"version {answer['number']}: {answer['tag'] or 'no tag'}")
 
 
 def _named(version: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_USAGE, Connection, ProblemError
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.references import Workflow, Workflows, workflow_path
 from millrace.cli.runs import AsJson, Server
 
@@ -65,7 +65,7 @@ def deploy(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{answer['workflow']['name']}: version {answer['version']['number']} is deployed")
+        say(f"{answer['workflow']['name']}: version {answer['version']['number']} is deployed")
 
 
 def undeploy(names: Workflows, as_json: AsJson = False, server: Server = None) -> None:
@@ -140,12 +140,12 @@ def _each(
                 answers.append(act(connection, workflow_path(connection, name)))
             except ProblemError as error:
                 failed = True
-                typer.echo(f"error: {error}", err=True)
+                say(f"error: {error}", err=True)
     if as_json:
         print_json(answers)
     else:
         for answer in answers:
-            typer.echo(told(answer))
+            say(told(answer))
     if failed:
         raise typer.Exit(EXIT_USAGE)
 

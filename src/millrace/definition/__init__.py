@@ -11,7 +11,7 @@ from millrace.core.durations import parse_duration
 from millrace.definition.compiling import compile_plan
 from millrace.definition.faults import InvalidDefinition
 from millrace.definition.hashing import content_hash
-from millrace.definition.inputs import validate_input
+from millrace.definition.inputs import check_overrides, validate_input
 from millrace.definition.json_schema import definition_json_schema
 from millrace.definition.names import slugify
 from millrace.definition.reading import read_yaml
@@ -22,6 +22,7 @@ __all__ = [
     "Definition",
     "InvalidDefinition",
     "Validated",
+    "check_overrides",
     "compile_plan",
     "content_hash",
     "definition_json_schema",

@@ -51,6 +51,20 @@ def validate_input(definition: Definition, given: JsonObject) -> JsonObject:
     return filled
 
 
+def check_overrides(definition: Definition, variables: JsonObject) -> None:
+    """Raise `InvalidRequest` `invalid_input` for variables that a run is given and the definition does not have."""
+    known = sorted(definition.variables)
+    remedy = f"the variables are {', '.join(known)[:1000]}" if known else "take it out; the definition has no variables"
+    faults = [
+        Fault(at("variables", name), "unknown_field", f"there is no variable {name[:80]!r}{meant(name, known)}", remedy)
+        for name in islice((name for name in variables if name not in definition.variables), MOST_FAULTS)
+    ]
+    if faults:
+        raise InvalidRequest(
+            "invalid_input", "the run is given variables that the workflow does not have", faults=faults
+        )
+
+
 @lru_cache(maxsize=512)
 def _validator(schema: bytes) -> Any:
     return jsonschema_rs.validator_for(orjson.loads(schema), validate_formats=True, retriever=_fetch_nothing)

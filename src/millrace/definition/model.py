@@ -254,7 +254,10 @@ class Canonical(Part):
     owner: str | None = Field(default=None, max_length=255, description="Who answers for the workflow.")
     version_tag: str | None = Field(default=None, min_length=1, max_length=64, description="A name for the version.")
     input: dict[str, Any] | None = Field(default=None, description="JSON Schema of the input of a run.")
-    variables: dict[str, Any] = Field(default_factory=dict, description="Defaults that a run may override.")
+    variables: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Defaults that a run may override; it is refused variables that are not named here.",
+    )
     concurrency: Concurrency | None = Field(default=None, description="How many runs may be under way at once.")
     rate_limit: RateLimit | None = Field(default=None, description="How many runs may begin in a period.")
     timeout: Limit | None = Field(default=None, description="Limit of the main part of a run.")

@@ -14,8 +14,6 @@ from millrace.definition.faults import FaultList, at, meant
 from millrace.definition.model import Canonical
 from millrace.ports.trigger import TriggerType, TriggerTypes
 
-NOT_FIRING = "schedule stored, not firing yet"
-
 NO_EXPRESSION = "this is read when the definition is saved; an expression in it is not replaced"
 
 
@@ -59,7 +57,11 @@ def check_triggers(
 
 def trigger_warnings(model: Canonical, types: TriggerTypes) -> list[str]:
     """What does not work yet though it is accepted."""
-    return [NOT_FIRING] if any(trigger.type not in types for trigger in model.triggers) else []
+    return [
+        f"trigger `{trigger.id}` ({trigger.type}) is stored and does not fire in this release"
+        for trigger in model.triggers
+        if trigger.type not in types
+    ]
 
 
 def _check_id(trigger: JsonObject, position: int, seen: dict[str, int], faults: FaultList) -> None:

@@ -300,6 +300,11 @@ async def test_runs_are_listed_newest_first_and_filtered(api: httpx2.AsyncClient
     assert await ids("label=team:data") == newest_first[1:]
     assert await ids("label=team:other") == []
     assert await ids("trigger_type=cron") == []
+    for path in ("runs", "workflows/held/runs"):
+        for word in ("crn", "", "cron,manual"):
+            refused = await api.get(f"{URL}/{path}", params={"trigger_type": word})
+            (fault,) = problem(refused, 422, "invalid_request")["faults"]
+            assert (fault["path"], fault["remedy"]) == ("query.trigger_type", "one of cron, manual")
     assert await ids("trigger_type=manual&limit=2") == newest_first[:2]
     middle = (await api.get(f"{URL}/runs/{runs[2]}")).json()["created_at"]
     assert await ids(f"created_after={middle}") == [held, runs[3], runs[2]]

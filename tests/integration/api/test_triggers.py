@@ -55,6 +55,17 @@ async def test_a_deployed_workflow_shows_its_triggers(api: httpx2.AsyncClient) -
     assert await listed(api, "/workflows/orders/firings") == []
 
 
+async def test_a_trigger_of_a_type_that_does_not_fire_is_named_and_shown_as_silent(api: httpx2.AsyncClient) -> None:
+    hook = {"id": "hook", "type": "webhook"}
+    created = await create(api, {"name": "hooked", "tasks": [ECHO], "triggers": [NIGHTLY, hook]})
+    assert created["warnings"] == ["trigger `hook` (webhook) is stored and does not fire in this release"]
+    nightly, shown = await listed(api, "/workflows/hooked/triggers")
+    assert (nightly["active"], nightly["silent_because"]) == (True, None)
+    assert (shown["enabled"], shown["active"], shown["silent_because"]) == (True, False, "not_supported")
+    on = await switched(api, shown, "enable")
+    assert (on["active"], on["silent_because"]) == (False, "not_supported"), "nobody can make it fire"
+
+
 async def test_a_schedule_without_a_zone_has_that_of_the_installation(api: httpx2.AsyncClient) -> None:
     trigger = {"type": "cron", "config": {"expression": "@daily"}}
     await create(api, {"name": "daily", "tasks": [ECHO], "triggers": [trigger]})

@@ -28,8 +28,9 @@ def echo(id_: str, value: Any) -> dict[str, Any]:
 
 
 async def finished(api: httpx2.AsyncClient, *tasks: dict[str, Any], **body: Any) -> dict[str, Any]:
-    output = body.pop("output", None)
-    workflow = await create(api, {**definition("w", *tasks), **({} if output is None else {"output": output})})
+    fields = {"output": body.pop("output")} if "output" in body else {}
+    declared = dict.fromkeys(body.get("variables", ()), "none yet")
+    workflow = await create(api, {**definition("w", *tasks), "variables": declared, **fields})
     return await start(api, workflow["id"], wait=True, **body)
 
 

@@ -42,7 +42,7 @@ def test_what_a_trigger_takes(trigger: Any) -> None:
 def test_types_that_do_not_fire_yet_are_kept_with_a_warning(kind: str) -> None:
     trigger = {"type": kind, "config": {"anything": ["{{ secrets.x }}"]}, "input": {"a": "{{ trigger.body.a }}"}}
     made = accepted(with_trigger(trigger))
-    assert made.warnings == ("schedule stored, not firing yet",)
+    assert made.warnings == (f"trigger `{kind}` ({kind}) is stored and does not fire in this release",)
     assert made.canonical["triggers"] == [{"id": kind, **trigger}]
 
 

@@ -11,8 +11,10 @@ from millrace.api.queries import (
     Labels,
     Limit,
     Moment,
+    TriggerTypeWord,
     Words,
     instant,
+    known_word,
     labels,
     values_of,
     words,
@@ -37,8 +39,10 @@ async def list_runs(
     container: Containers,
     status: Words,
     label: Labels,
-    workflow: Annotated[str | None, Query(description="Id, name or slug of a workflow.")] = None,
-    trigger_type: str | None = None,
+    workflow: Annotated[
+        str | None, Query(description="Id, name or slug of a workflow; of a deleted one its id.")
+    ] = None,
+    trigger_type: TriggerTypeWord = None,
     correlation_id: str | None = None,
     created_after: Moment = None,
     created_before: Moment = None,
@@ -48,8 +52,8 @@ async def list_runs(
     """List runs, newest first."""
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
-        workflow_id=None if workflow is None else await container.workflow_queries.id_of(workflow),
-        trigger_type=trigger_type,
+        workflow_id=None if workflow is None else await container.workflow_queries.id_of_runs(workflow),
+        trigger_type=known_word("query.trigger_type", trigger_type, container.trigger_types),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),

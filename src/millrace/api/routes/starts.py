@@ -7,7 +7,7 @@ from fastapi import Header, Request, Response
 from millrace.api.answers import started_answer
 from millrace.api.bodies import answer, checked, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
-from millrace.api.queries import Cursor, Limit, Moment, Words, instant, values_of, words
+from millrace.api.queries import Cursor, Limit, Moment, TriggerTypeWord, Words, instant, known_word, values_of, words
 from millrace.api.schemas.runs import EndBody, RunPage, RunView, StartBody, StopAnswer
 from millrace.app.runs.repository import RunFilter
 from millrace.app.runs.starting import StartRequest
@@ -64,7 +64,7 @@ for _path in ("execute", "run", "trigger/manual"):
 
 @router.post("/workflows/{workflow}/stop", responses={200: {"model": StopAnswer}}, openapi_extra=END_BODY)
 async def stop_workflow(workflow: str, request: Request, container: Containers, caller: Controller) -> Response:
-    """Cancel every run of the workflow that has not finished."""
+    """Cancel every run of the workflow that has not finished. The id of a deleted workflow is taken, too."""
     body = await checked(request, EndBody)
     return answer({"stopped": await container.run_control.stop(workflow, by=caller.user_id, reason=body.reason)})
 
@@ -76,18 +76,18 @@ async def list_runs_of_workflow(
     workflow: str,
     container: Containers,
     status: Words,
-    trigger_type: str | None = None,
+    trigger_type: TriggerTypeWord = None,
     correlation_id: str | None = None,
     created_after: Moment = None,
     created_before: Moment = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
-    """The runs of one workflow, newest first."""
+    """The runs of one workflow, newest first. The id of a deleted workflow is taken, too."""
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
-        workflow_id=await container.workflow_queries.id_of(workflow),
-        trigger_type=trigger_type,
+        workflow_id=await container.workflow_queries.id_of_runs(workflow),
+        trigger_type=known_word("query.trigger_type", trigger_type, container.trigger_types),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),

@@ -68,10 +68,10 @@ class TriggerView(BaseModel):
     type: str
     origin: str = Field(description="`definition`, or `api` for one that was made by a request of its own.")
     enabled: bool
-    active: bool = Field(description="Enabled, and its workflow is active and deployed.")
+    active: bool = Field(description="Enabled, of a type that fires, and its workflow is active and deployed.")
     silent_because: str | None = Field(
-        description="Why it does not fire: `disabled`, `workflow_paused` (or another status), `workflow_not_deployed`, "
-        "`no_next_time`."
+        description="Why it does not fire: `not_supported` (this release keeps triggers of this type, and fires none), "
+        "`disabled`, `workflow_paused` (or another status), `workflow_not_deployed`, `no_next_time`."
     )
     if_: Any = Field(alias="if")
     config: dict[str, Any]

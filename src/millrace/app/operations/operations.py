@@ -6,6 +6,7 @@ moment. They are gone through by id, so none is missed and none is met twice; th
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -48,6 +49,8 @@ class BulkRequest:
     """For `retry`: the version the new runs take."""
     dry_run: bool = False
     """Only count."""
+    confirmation: bool = False
+    """For `retry`: runs whose workflow asks for a confirmation of each start are retried as well, not refused."""
 
 
 class Operations(Service):
@@ -70,7 +73,13 @@ class Operations(Service):
         narrow = replace(request.narrow, status=statuses or ("none",))
         until, now = self._ids.new(), self._clock.now()
         total = await self._database.read(lambda connection: count_matching(connection, narrow, until=until))
-        stored = {"narrow": asdict(narrow), "until": until, "reason": request.reason, "version": request.version}
+        stored = {
+            "narrow": asdict(narrow),
+            "until": until,
+            "reason": request.reason,
+            "version": request.version,
+            "confirmation": request.confirmation,
+        }
         row = OperationRow(
             id=until,
             kind=request.action,
@@ -116,7 +125,7 @@ class Operations(Service):
             await self._database.write(lambda connection: repository.save(connection, over))
             return
         if row.kind == "retry":
-            done, error = await self._retry(row, run_ids, asked["version"])
+            done, error = await self._retry(row, run_ids, _repeat(asked))
         else:
             done = await self._control.wish(run_ids, row.kind, by=row.created_by or "", reason=asked["reason"])
             error = None
@@ -129,12 +138,11 @@ class Operations(Service):
         )
         await self._database.write(lambda connection: repository.save(connection, further))
 
-    async def _retry(self, row: OperationRow, run_ids: Sequence[str], version: int | str) -> tuple[int, str | None]:
+    async def _retry(self, row: OperationRow, run_ids: Sequence[str], request: RepeatRequest) -> tuple[int, str | None]:
         """How many were retried, and what the last refusal said. A batch that is done again starts nothing twice."""
         done, error = 0, None
         for run_id in run_ids:
             key = StartKey(KEYS, row.id, run_id, row.id, self._clock.now() + KEY_LIFETIME)
-            request = RepeatRequest(version=version, confirmation=True)
             try:
                 await self._repeater.retry(run_id, request, by=row.created_by or "", start_key=key)
             except Unavailable:
@@ -144,6 +152,11 @@ class Operations(Service):
             else:
                 done += 1
         return done, error
+
+
+def _repeat(asked: Mapping[str, Any]) -> RepeatRequest:
+    """What is asked of each run. An operation noted before it could be confirmed was not."""
+    return RepeatRequest(version=asked["version"], confirmation=asked.get("confirmation") is True)
 
 
 def view(row: OperationRow) -> View:

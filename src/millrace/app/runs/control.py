@@ -62,7 +62,7 @@ class RunControl:
         return len(accepted)
 
     async def stop(self, reference: str, *, by: str, reason: str | None) -> int:
-        """Cancel every run of a workflow that has not finished; answers how many."""
-        workflow_id = (await self._catalog.resolve(reference)).workflow.id
+        """Cancel every run of a workflow, also of a deleted one, that has not finished; answers how many."""
+        workflow_id = await self._catalog.id_of_runs(reference)
         live = await self._database.read(lambda connection: repository.live_runs(connection, workflow_id))
         return await self.wish(live, "cancel", by=by, reason=reason)

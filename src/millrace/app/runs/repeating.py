@@ -22,6 +22,7 @@ from millrace.core.failures import Failure
 from millrace.core.plan import Phase
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.core.values import JsonObject
+from millrace.definition import check_overrides
 from millrace.engine.cell import Started
 from millrace.ports.database import Database
 from millrace.ports.payloads import Payloads
@@ -101,6 +102,7 @@ class RunRepeater:
         refuse_inactive(entry.workflow)
         version = await self._version(old, entry, request.version)
         require_confirmation(version, request.confirmation)
+        check_overrides(version.definition, request.variables or {})
         adopted = self._adopted(old, version, request, from_task) if adopts else {}
         await self._refuse_deleted(adopted)
         origin = Origin(

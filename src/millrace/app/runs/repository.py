@@ -20,6 +20,7 @@ from millrace.ports.payloads import MARK
 from millrace.storage.tables import (
     attempts,
     incarnations,
+    limits,
     runs,
     start_keys,
     task_runs,
@@ -153,14 +154,57 @@ def run_to_wait_for(connection: Connection, run_id: str) -> RowMapping | None:
     return connection.execute(select(*(runs.c[name] for name in names)).where(runs.c.id == run_id)).mappings().first()
 
 
-def places(connection: Connection, row: RowMapping) -> tuple[int, int]:
-    """How many runs hold a place under the limit of a run that waits, and how many wait that go before it."""
-    mine = select(func.count()).where(
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where a run stands that waits to be admitted."""
+
+    running: int
+    """Runs that hold a place under its key."""
+    ahead: int
+    """Runs that wait and go before it."""
+    first_limit: int | None
+    """The limit of the first of them that is kept waiting by it; nobody passes that one."""
+
+
+def line_before(connection: Connection, row: RowMapping, now: Instant) -> Line:
+    mine = (
         runs.c.admission_key == row["admission_key"], runs.c.admission_key.is_not(None), runs.c.finished_at.is_(None)
-    )
+    )  # fmt: skip
+    held = select(func.count()).where(*mine, runs.c.admitted_at.is_not(None))
+    running = connection.execute(held).scalar_one()
     before = (runs.c.priority > row["priority"]) | ((runs.c.priority == row["priority"]) & (runs.c.id < row["id"]))
-    holding = connection.execute(mine.where(runs.c.admitted_at.is_not(None))).scalar_one()
-    return holding, connection.execute(mine.where(runs.c.admitted_at.is_(None), before)).scalar_one()
+    due = runs.c.run_at.is_(None) | (runs.c.run_at <= now)
+    waiting = (*mine, runs.c.admitted_at.is_(None), runs.c.status == RunStatus.PENDING, due, before)
+    # Runs that wait for a rate of their own are passed by others.
+    step = runs.c.rate_period_us // runs.c.rate_limit
+    has_turn = runs.c.rate_key.is_(None) | (
+        func.coalesce(limits.c.next_free_at, 0) + step <= now + runs.c.rate_period_us
+    )
+    in_line = runs.outerjoin(limits, limits.c.key == runs.c.rate_key)
+    count = select(func.count()).select_from(in_line).where(*waiting, has_turn | (runs.c.rate_key == row["rate_key"]))
+    first = (
+        select(runs.c.admission_limit)
+        .select_from(in_line)
+        .where(*waiting, has_turn, runs.c.admission_limit <= running)
+        .order_by(runs.c.priority.desc(), runs.c.id)
+        .limit(1)
+    )
+    return Line(running, connection.execute(count).scalar_one(), connection.execute(first).scalar())
+
+
+def rate_has_room_at(connection: Connection, row: RowMapping, now: Instant) -> Instant:
+    """The earliest time at which the rate of a run that waits lets it begin, after those of the rate before it."""
+    before = (runs.c.priority > row["priority"]) | ((runs.c.priority == row["priority"]) & (runs.c.id < row["id"]))
+    ahead = select(func.count()).where(
+        runs.c.admission_key == row["admission_key"], runs.c.admission_key.is_not(None), runs.c.finished_at.is_(None),
+        runs.c.admitted_at.is_(None), runs.c.rate_key == row["rate_key"], runs.c.status == RunStatus.PENDING,
+        runs.c.run_at.is_(None) | (runs.c.run_at <= now), before,
+    )  # fmt: skip
+    next_free = connection.execute(select(limits.c.next_free_at).where(limits.c.key == row["rate_key"])).scalar()
+    step = row["rate_period_us"] // row["rate_limit"]
+    before_it: int = connection.execute(ahead).scalar_one()
+    begins: Instant = (next_free or 0) - row["rate_period_us"] + step * (before_it + 1)
+    return begins
 
 
 def scheduled_attempts(connection: Connection, run_id: str, limit: int) -> Sequence[RowMapping]:

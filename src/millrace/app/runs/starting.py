@@ -15,6 +15,7 @@ from millrace.app.workflows.catalog import Catalog
 from millrace.app.workflows.repository import WorkflowRow
 from millrace.core.errors import Conflict, InvalidRequest, MillraceError, NotFound
 from millrace.core.values import SECOND, Instant, JsonObject, to_iso
+from millrace.definition import check_overrides
 from millrace.engine.cell import Started
 from millrace.engine.engine import Engine
 from millrace.ports.clock import Clock
@@ -113,6 +114,7 @@ class RunStarter:
             version = await self._version(reference, request.version)
             refuse_inactive(workflow)
             require_confirmation(version, request.confirmation)
+            check_overrides(version.definition, request.variables)
             trigger: JsonObject = {"id": None, "type": "manual", "time": to_iso(self._clock.now()), "user_id": by}
             wanted = Wanted(request.input, request.variables, request.correlation_id, request.priority, request.run_at)
             origin = Origin("manual", trigger, triggered_by=by)

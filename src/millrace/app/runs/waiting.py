@@ -40,13 +40,20 @@ def _admission(connection: Connection, row: RowMapping, now: Instant) -> View:
     key, limit = row["admission_key"], row["admission_limit"]
     if key is None:
         return _told("admission", "it is about to start")
-    running, ahead = repository.places(connection, row)
-    if running >= limit:
-        message = f"{running} of at most {limit} runs are under way, and {ahead} wait before it"
-        return _told("concurrency", message, key=key, limit=limit, running=running, ahead=ahead)
-    if row["rate_key"] is not None:
-        message = f"at most {row['rate_limit']} runs begin in {row['rate_period_us'] / 1e6:g} s"
-        return _told("rate_limit", message, key=row["rate_key"], limit=row["rate_limit"])
+    line = repository.line_before(connection, row, now)
+    places = {"key": key, "running": line.running, "ahead": line.ahead}
+    if line.running >= limit:
+        message = f"{line.running} of at most {limit} runs are under way, and {line.ahead} wait before it"
+        return _told("concurrency", message, **places, limit=limit)
+    if row["rate_key"] is not None and (begins := repository.rate_has_room_at(connection, row, now)) > now:
+        until = to_iso(begins)
+        message = f"at most {row['rate_limit']} runs begin in {row['rate_period_us'] / 1e6:g} s; it begins at {until}"
+        message += " at the earliest"
+        return _told("rate_limit", message, key=row["rate_key"], limit=row["rate_limit"], until=until)
+    if line.first_limit is not None:
+        wait = "1 run waits" if line.ahead == 1 else f"{line.ahead} runs wait"
+        message = f"{wait} before it, and the first of them waits for a place under its limit of {line.first_limit}"
+        return _told("concurrency", message, **places, limit=line.first_limit)
     shown = {} if limit == NO_LIMIT else {"key": key, "limit": limit}
     return _told("admission", "it is about to start", **shown)
 

@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.triggers.repository import OVERDUE
 from millrace.app.triggers.schedules import Schedule, Schedules, UnusableSchedule
 from millrace.core.values import EPOCH, Instant, to_iso
+from millrace.triggers.registry import TRIGGER_TYPES
 
 View: TypeAlias = Mapping[str, object]
 
@@ -25,7 +26,7 @@ def trigger_view(row: RowMapping, schedules: Schedules, now: Instant) -> View:
         "type": row["type"],
         "origin": row["origin"],
         "enabled": row["enabled"],
-        "active": row["active"],
+        "active": row["active"] and row["type"] in TRIGGER_TYPES,
         "silent_because": _silence(row, schedule),
         "if": None if row["condition"] is None else orjson.Fragment(row["condition"]),
         "config": orjson.Fragment(row["config"]),
@@ -84,6 +85,8 @@ def _next_firing(row: RowMapping, schedule: Schedule | None) -> View | None:
 
 
 def _silence(row: RowMapping, schedule: Schedule | None) -> str | None:
+    if row["type"] not in TRIGGER_TYPES:
+        return "not_supported"
     if not row["enabled"]:
         return "disabled"
     if row["workflow_status"] != "active":

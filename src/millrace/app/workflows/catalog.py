@@ -44,6 +44,16 @@ class Catalog:
             self._entries[reference] = entry
         return entry
 
+    async def id_of_runs(self, reference: str) -> str:
+        """The id under which the runs of a workflow are found: a deleted one is known by its id still, since its runs
+        are there and may go on. Raises `NotFound`."""
+        try:
+            return (await self.resolve(reference)).workflow.id
+        except NotFound:
+            if await self._database.read(lambda connection: repository.is_deleted(connection, reference)):
+                return reference
+            raise
+
     async def version(self, workflow: WorkflowRow, wanted: str) -> VersionRow:
         """The version with this number, else with this tag. Raises `NotFound`."""
         row = await self._database.read(lambda connection: repository.version_called(connection, workflow.id, wanted))

@@ -32,6 +32,10 @@ class WorkflowQueries:
     async def id_of(self, reference: str) -> str:
         return (await self._catalog.resolve(reference)).workflow.id
 
+    async def id_of_runs(self, reference: str) -> str:
+        """As `id_of`, and the id of a deleted workflow is known, too: for finding its runs and ending them."""
+        return await self._catalog.id_of_runs(reference)
+
     async def list(self, narrow: WorkflowFilter, *, cursor: str | None, limit: int) -> Page[JsonObject]:
         """Workflows by name, without their definitions."""
         after = decode_text(cursor)

@@ -75,6 +75,12 @@ def find_workflow(connection: Connection, reference: str, *, lock: bool = False)
     return _workflow(connection.execute(query.with_for_update() if lock else query).first())
 
 
+def is_deleted(connection: Connection, workflow_id: str) -> bool:
+    """Whether there was a workflow with this id, and is none any more."""
+    query = select(workflows.c.id).where(workflows.c.id == workflow_id, workflows.c.deleted_at.is_not(None))
+    return connection.execute(query).scalar() is not None
+
+
 def workflow_named(connection: Connection, name: str) -> WorkflowRow | None:
     """The workflow with exactly this name."""
     query = select(*_WORKFLOW).where(workflows.c.name == name, workflows.c.deleted_at.is_(None))
