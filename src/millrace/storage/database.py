@@ -40,6 +40,7 @@ PAGES_IN_LOG = LOG_BYTES // 4096
 PAGES_OF_A_JOB, PAGES_OF_A_ROW = 8, 0.3
 """What a job adds to the log, roughly: a page of each table and index it touches, and more for many rows."""
 
+DISK_FULL = "disk_full"
 FULL_BELOW = 256 * 1024
 """Bytes left on a disk that is full for a database."""
 
@@ -140,7 +141,7 @@ class SqliteDatabase:
                     self._trouble = _trouble_of(self.path, str(translated))
                 loop.call_soon_threadsafe(_fail, done, translated)
             else:
-                if self._raw.total_changes > changes:
+                if self._raw.total_changes > changes and not self._is_full_still():
                     self._trouble = None
                 loop.call_soon_threadsafe(_resolve, done, result)
 
@@ -181,6 +182,11 @@ class SqliteDatabase:
     @property
     def trouble(self) -> Trouble | None:
         return self._trouble
+
+    def _is_full_still(self) -> bool:
+        """Small writes may find room in what the files have already, where others do not."""
+        full = self._trouble is not None and self._trouble.code == DISK_FULL
+        return full and shutil.disk_usage(self.path.parent).free < FULL_BELOW
 
     async def copy_to(self, place: Path) -> None:
         self._require_open()
@@ -288,7 +294,7 @@ def _trouble_of(path: Path, reason: str) -> Trouble:
     """Said to anyone who asks for the health, so it names no place."""
     # Where the index of the log has no room, or an open file became read-only, SQLite speaks of an I/O error.
     if "disk is full" in reason or shutil.disk_usage(path.parent).free < FULL_BELOW:
-        return Trouble("disk_full", "the disk of the database is full; make room, and work goes on by itself")
+        return Trouble(DISK_FULL, "the disk of the database is full; make room, and work goes on by itself")
     if "readonly" in reason or not all(os.access(file, os.W_OK) for file in (path, _log_of(path)) if file.exists()):
         return Trouble("database_read_only", "the database is read-only; let it be written, and work goes on by itself")
     return Trouble("database_unusable", f"the database cannot be written: {reason}")
