@@ -33,7 +33,7 @@ LOGS_OF_LONGEST = 100_000
 
 STATUSES = ("completed", "failed", "cancelled", "paused", "pending", "waiting", "running")
 SHARES = (9_400, 400, 160, 10, 10, 10, 10)
-TRIGGER_TYPES = ("manual", "api", "cron", "event", "webhook")
+TRIGGER_TYPES = ("manual", "interval", "cron", "event", "webhook")
 TRIGGER_SHARES = (300, 3_000, 5_000, 1_690, 10)
 
 

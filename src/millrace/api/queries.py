@@ -36,7 +36,10 @@ WaitSeconds = Annotated[
     float, Query(ge=0, le=30, description="With nothing there yet, wait so long for something to come.")
 ]
 TriggerTypeWord = Annotated[
-    str | None, Query(description="How the run was started: `cron` or `manual`. A retry or rerun keeps the word.")
+    str | None,
+    Query(
+        description="The type of the trigger that started the run, `manual` for a start by a caller. A retry or rerun keeps the word."
+    ),
 ]
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone: 2026-03-29T01:00:00Z.")]
 

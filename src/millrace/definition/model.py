@@ -18,6 +18,8 @@ MOST_TASKS = 10_000
 LONGEST_NAME = 255
 
 TriggerType: TypeAlias = Literal["cron", "interval", "once", "manual", "webhook", "event", "email", "github"]
+TRIGGER_TYPES: frozenset[str] = frozenset(get_args(TriggerType))
+"""Those that a definition may name, and a run may have been started by; a release may fire fewer."""
 
 
 def _duration(value: object) -> str:

@@ -19,6 +19,8 @@ RUN_FIELDS = {
 }  # fmt: skip
 TASK_FIELDS = {"task", "type", "status", "attempt", "input", "output", "error", "started_at", "finished_at", "worker"}
 
+TRIGGER_REMEDY = "one of cron, email, event, github, interval, manual, once, webhook"
+
 
 async def finished(api: httpx2.AsyncClient, run_id: str) -> dict:
     """The run once it has finished: follows its records, as the command line does."""
@@ -304,7 +306,7 @@ async def test_runs_are_listed_newest_first_and_filtered(api: httpx2.AsyncClient
         for word in ("crn", "", "cron,manual"):
             refused = await api.get(f"{URL}/{path}", params={"trigger_type": word})
             (fault,) = problem(refused, 422, "invalid_request")["faults"]
-            assert (fault["path"], fault["remedy"]) == ("query.trigger_type", "one of cron, manual")
+            assert (fault["path"], fault["remedy"]) == ("query.trigger_type", TRIGGER_REMEDY)
     assert await ids("trigger_type=manual&limit=2") == newest_first[:2]
     middle = (await api.get(f"{URL}/runs/{runs[2]}")).json()["created_at"]
     assert await ids(f"created_after={middle}") == [held, runs[3], runs[2]]

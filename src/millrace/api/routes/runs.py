@@ -28,6 +28,7 @@ from millrace.api.schemas.runs import (
 from millrace.app.runs.repository import RunFilter
 from millrace.auth.permissions import Permission
 from millrace.core.states import RunStatus
+from millrace.definition.model import TRIGGER_TYPES
 
 router = api_router("runs")
 
@@ -53,7 +54,7 @@ async def list_runs(
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
         workflow_id=None if workflow is None else await container.workflow_queries.id_of_runs(workflow),
-        trigger_type=known_word("query.trigger_type", trigger_type, container.trigger_types),
+        trigger_type=known_word("query.trigger_type", trigger_type, TRIGGER_TYPES),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),

@@ -15,6 +15,7 @@ from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.states import RunStatus
+from millrace.definition.model import TRIGGER_TYPES
 
 router = api_router("workflows")
 
@@ -87,7 +88,7 @@ async def list_runs_of_workflow(
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
         workflow_id=await container.workflow_queries.id_of_runs(workflow),
-        trigger_type=known_word("query.trigger_type", trigger_type, container.trigger_types),
+        trigger_type=known_word("query.trigger_type", trigger_type, TRIGGER_TYPES),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),

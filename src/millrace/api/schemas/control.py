@@ -11,6 +11,7 @@ from millrace.app.operations.operations import BulkRequest
 from millrace.app.runs.control import LONGEST_REASON
 from millrace.app.runs.repository import RunFilter
 from millrace.core.errors import Fault, InvalidRequest
+from millrace.definition.model import TRIGGER_TYPES
 
 RunStatusName = Literal["pending", "running", "waiting", "paused", "cancelling", "failed", "cancelled"]
 
@@ -67,7 +68,7 @@ class BulkBody(BaseModel):
         narrow = RunFilter(
             status=tuple(found.status),
             workflow_id=None if found.workflow is None else await self._workflow_id(container, found.workflow),
-            trigger_type=known_word("filter.trigger_type", found.trigger_type, container.trigger_types),
+            trigger_type=known_word("filter.trigger_type", found.trigger_type, TRIGGER_TYPES),
             correlation_id=found.correlation_id,
             created_from=instant(found.created_after),
             created_before=instant(found.created_before),
