@@ -37,9 +37,7 @@ WaitSeconds = Annotated[
 ]
 TriggerTypeWord = Annotated[
     str | None,
-    Query(
-        description="The type of the trigger that started the run, `manual` for a start by a caller. A retry or rerun keeps the word."
-    ),
+    Query(description="The type of the trigger that started the run; `manual` for a caller. A retry keeps the word."),
 ]
 Moment = Annotated[AwareDatetime | None, Query(description="ISO 8601 with a zone: 2026-03-29T01:00:00Z.")]
 
