@@ -1,6 +1,7 @@
 # Everything a developer types. Each target does its own set-up, which costs nothing once done (scripts/setup).
 #
-#   make test ARGS="tests/unit -k retry"     PYTHON=/usr/bin/python3.12 make run     make bench QUICK=1 JSON=out.json
+#   make test ARGS="tests/unit -k retry"     make test WORKERS=0 ARGS="-x --pdb"
+#   PYTHON=/usr/bin/python3.12 make run      make bench QUICK=1 JSON=out.json
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -15,8 +16,8 @@ help: ## list the targets
 run: setup ## set up and start Millrace: API, engine and worker in one process, SQLite in ~/.millrace
 	@exec $(BIN)/millrace up $(ARGS)
 
-test: setup-dev ## set up and run the tests; ARGS goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup-dev ## set up and run the tests, WORKERS=2 at a time; ARGS goes to pytest
+	@$(BIN)/python -m pytest -n $(or $(WORKERS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup-dev ## format, lint, types, import rules; changes nothing
 	@$(BIN)/ruff format --check .

@@ -12,11 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.embedded import embedded_figures
+from benchmarks.embedded import FULL, QUICK, embedded_figures
+from benchmarks.on_postgres import NotMeasured, postgres_figures
 from benchmarks.processes import end_in_order_when_told
 from benchmarks.side_by_side import peer_reports
-from benchmarks.table import embedded_table, peers_table, settings_lines
-from benchmarks.workloads import Samples, medians, ranges
+from benchmarks.table import POSTGRES_TARGETS, figures_table, peers_table, settings_lines
+from benchmarks.workloads import Effort, Samples, medians, ranges
 
 BUSY = 0.5
 """Load of the machine beyond which the figures say more about other programs than about this one."""
@@ -31,10 +32,11 @@ def main() -> None:
     if not options.quick:
         now, then = figures["throughput_at_1m_tasks_s"], figures["throughput_at_0_tasks_s"]
         figures["growth_ratio"] = Samples((now.median / then.median,))
-    print(embedded_table(figures))
+    print(figures_table(figures))
     result: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": load},
         "embedded": {**medians(figures), "ranges": ranges(figures)},
+        "postgres": measured_on_postgres(QUICK if options.quick else FULL),
     }
     if not options.quick:
         reports = peer_reports()
@@ -42,6 +44,17 @@ def main() -> None:
         print(f"\n{peers_table(figures, reports)}\n\n{settings_lines(reports)}")
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def measured_on_postgres(effort: Effort) -> dict[str, Any]:
+    """The figures for the JSON, which are printed, too; or why there are none."""
+    try:
+        figures = postgres_figures(effort)
+    except NotMeasured as error:
+        print(f"\non PostgreSQL: not measured: {error}")
+        return {"error": str(error)}
+    print(f"\non PostgreSQL\n{figures_table(figures, POSTGRES_TARGETS)}")
+    return {**medians(figures), "ranges": ranges(figures)}
 
 
 def arguments() -> argparse.Namespace:

@@ -105,9 +105,9 @@ async def throughput_figures(runtime: Runtime, effort: Effort) -> Figures:
     }
 
 
-async def workload_figures(home: Path, effort: Effort) -> Figures:
+async def workload_figures(home: Path, effort: Effort, **settings: str) -> Figures:
     """All four workloads in one runtime with a new database."""
-    async with running(settings_in(home)) as runtime:
+    async with running(settings_in(home, **settings)) as runtime:
         await create_all(runtime)
         leave_start_behind()
         load = EngineLoad(runtime)

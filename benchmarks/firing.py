@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.processes import end_in_order_when_told, scratch
 from benchmarks.server import SETTLE, Client, cpu_seconds, server
-from benchmarks.table import embedded_table
+from benchmarks.table import figures_table
 from benchmarks.workloads import Figures, Samples
 
 WAITING = 10_000
@@ -96,7 +96,7 @@ def read(home: Path, query: str, *values: int) -> list[tuple[int]]:
 def main(waiting: int, seconds: int) -> None:
     with scratch() as folder:
         figures = firing_figures(folder, waiting=waiting, seconds=seconds)
-    print(embedded_table(figures))
+    print(figures_table(figures))
 
 
 if __name__ == "__main__":

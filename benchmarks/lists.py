@@ -21,7 +21,7 @@ from benchmarks import crowd
 from benchmarks.crowd import Crowd
 from benchmarks.processes import end_in_order_when_told, scratch
 from benchmarks.server import Client, cpu_seconds, later_start, server
-from benchmarks.table import columns, embedded_table, number
+from benchmarks.table import columns, figures_table, number
 from benchmarks.workloads import Figures, Samples
 from millrace.app.cursors import encode_cursor
 from millrace.core.values import to_iso
@@ -286,7 +286,7 @@ def main(runs: int, requests: int, only: str) -> None:
         size = (home / "millrace.db").stat().st_size / 1e6
         print(f"{runs:,} runs planted in {time.perf_counter() - began:.0f} s, {size:,.0f} MB", flush=True)
         print(table(measure(home, there, requests, only)), flush=True)
-        print(embedded_table(other_figures(home)))
+        print(figures_table(other_figures(home)))
 
 
 if __name__ == "__main__":

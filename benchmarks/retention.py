@@ -15,7 +15,7 @@ import uvloop
 from benchmarks.engine import EngineLoad, create_all, settings_in
 from benchmarks.growth import RUNS, measured_workflow, plant
 from benchmarks.processes import end_in_order_when_told, scratch
-from benchmarks.table import embedded_table
+from benchmarks.table import figures_table
 from benchmarks.workloads import Figures, Samples
 from millrace.bootstrap import Runtime, running
 
@@ -65,7 +65,7 @@ def percentile(values: list[float], percent: int) -> float:
 async def main(runs: int) -> None:
     with scratch() as folder:
         figures = await retention_figures(folder, runs)
-    print(embedded_table(figures))
+    print(figures_table(figures))
 
 
 if __name__ == "__main__":

@@ -3,14 +3,19 @@
 Order matters twice. On the way up: the database's lock, then this incarnation (which declares all earlier ones lost),
 then the end of their orphans, and only then work. On the way down: no new work, running attempts finish or are ended,
 their reports are committed, the incarnation retires, the database closes.
+
+On PostgreSQL a process may have a part of the whole as its role, and any number of processes each role
+(docs/decisions/0016). None leads: whatever one of them does another may do at the same time.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 
 from millrace.app.adapters import Adapters
 from millrace.app.artifacts.attempts import ArtifactFiles
@@ -19,7 +24,8 @@ from millrace.app.artifacts.sweeping import ExpiredArtifacts, OrphanedObjects
 from millrace.app.container import Container, build_container
 from millrace.app.events.publishing import EventPublisher
 from millrace.app.firing.scheduler import Scheduler
-from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldChanges
+from millrace.app.histories.queries import has_ended
+from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldChanges, Partitions
 from millrace.app.plans import StoredPlans
 from millrace.artifacts.local import LocalObjects
 from millrace.auth.masking import SecretMasker
@@ -31,30 +37,30 @@ from millrace.config import Settings
 from millrace.core.durations import parse_period
 from millrace.core.values import SECOND
 from millrace.definition.expressions.evaluator import CelEvaluator
-from millrace.dispatch.localbus import LocalBus
+from millrace.dispatch.processes import Processes, alone, on_postgres
 from millrace.engine.admission import Admission
 from millrace.engine.engine import Engine
 from millrace.engine.inbox import InboxReader
 from millrace.engine.reaper import Reaper
 from millrace.engine.service import Service
-from millrace.engine.timers import Timers
-from millrace.engine.wakeups import Wakeups
+from millrace.engine.timers import Lookout, Timers
+from millrace.engine.wakeups import AdmissionElsewhere, Wakeups
 from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.net.smtp import SmtpMailer, server_of
 from millrace.ports.connections import Connections
+from millrace.ports.database import Database
+from millrace.ports.dispatch import Hint, Turns
 from millrace.ports.runner import RunnerServices
 from millrace.ports.store import Store
-from millrace.runners.own_folders import place_of_folders, remove_left_folders
+from millrace.runners.own_folders import AttemptFolders, place_of_folders
 from millrace.runners.registry import EntryPointRegistry
-from millrace.storage.database import SqliteDatabase
-from millrace.storage.doctor import Doctor
-from millrace.storage.sqlite import SqliteStore
+from millrace.storage.opening import Storage, open_postgres, open_sqlite
 from millrace.system import SystemClock, Uuid7Ids
 from millrace.worker.attempt import Surroundings
 from millrace.worker.heartbeat import Heartbeat
 from millrace.worker.logs import LogShipper
-from millrace.worker.orphans import end_orphans
+from millrace.worker.orphans import Orphans
 from millrace.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -64,78 +70,126 @@ SETTLE_SECONDS = 5.0
 """How long a stop waits for the last reports to be committed. Beyond that the next start finds those attempts lost."""
 
 
+class Role(StrEnum):
+    """What a process does. On SQLite one does everything."""
+
+    UP = "up"
+    API = "api"
+    SCHEDULER = "scheduler"
+    WORKER = "worker"
+
+    @property
+    def serves_http(self) -> bool:
+        return self in (Role.UP, Role.API)
+
+    @property
+    def schedules(self) -> bool:
+        return self in (Role.UP, Role.SCHEDULER)
+
+    @property
+    def works(self) -> bool:
+        return self in (Role.UP, Role.WORKER)
+
+
+class RoleRefused(Exception):
+    """The database does not allow for separate roles; the message says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """A running Millrace: what the API, the benchmark and tests hold in their hands."""
 
     settings: Settings
-    database: SqliteDatabase
+    database: Database
     store: Store
     engine: Engine
-    worker: Worker
+    worker: Worker | None
+    """`None` in a role that runs no tasks."""
     container: Container
+    turns: Turns
     loops: "asyncio.Task[None]"
     """Everything that runs in the background. It ends by itself only through a defect; then so should the process."""
 
 
 @asynccontextmanager
-async def running(settings: Settings, masker: SecretMasker | None = None) -> AsyncIterator[Runtime]:
-    """Millrace with everything but the HTTP server, until the block ends.
+async def running(
+    settings: Settings, masker: SecretMasker | None = None, role: Role = Role.UP
+) -> AsyncIterator[Runtime]:
+    """Millrace in this role, with everything but the HTTP server, until the block ends.
 
-    `masker` is one that others use, too. Raises `DatabaseInUse`, `DatabaseUnusable` and `UnknownSchema` (of `storage`)
-    before anything is touched, and `EncryptionKeyUnusable` (of `auth`) before any work is done.
+    `masker` is one that others use, too. Raises `RoleRefused`, `DatabaseInUse`, `DatabaseUnusable` and `UnknownSchema`
+    (of `storage`) before anything is touched, and `EncryptionKeyUnusable` (of `auth`) before any work is done.
     """
     clock = SystemClock()
-    database = await SqliteDatabase.open(settings.database_path, clock=clock, synchronous=settings.sqlite_synchronous)
+    path = settings.database_path
+    if path is not None and role is not Role.UP:
+        raise RoleRefused(
+            f"`millrace {role}` needs PostgreSQL: the SQLite database {path} belongs to one process, which is "
+            "`millrace up`. Set MILLRACE_DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/DATABASE for several"
+        )
+    if path is None:
+        storage = await open_postgres(settings.database_url)
+    else:
+        storage = await open_sqlite(path, clock, settings.sqlite_synchronous)
+    processes = on_postgres(settings.database_url) if storage.shared else alone()
     try:
-        async with _assembled(settings, clock, database, masker or SecretMasker()) as runtime:
+        async with _assembled(settings, clock, storage, masker or SecretMasker(), processes, role) as runtime:
             yield runtime
     finally:
-        await database.close()
+        await processes.close()
+        await storage.close()
 
 
 @asynccontextmanager
 async def _assembled(
-    settings: Settings, clock: SystemClock, database: SqliteDatabase, masker: SecretMasker
+    settings: Settings,
+    clock: SystemClock,
+    storage: Storage,
+    masker: SecretMasker,
+    processes: Processes,
+    role: Role,
 ) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as closing:
         wakeups = Wakeups()
-        made = await _adapters(settings, clock, database, masker, wakeups, closing)
-        shipper, installation_id = LogShipper(made.store, made.bus), await made.store.installation_id()
-        worker = _worker(made, shipper, installation_id)
-        heartbeat = Heartbeat(made.store, worker, LEASE)
+        # What the first start of an installation settles is settled once.
+        async with processes.turns.waited_turn("start"):
+            made = await _adapters(settings, clock, storage, masker, wakeups, processes, closing)
+            installation_id = await made.store.installation_id()
+            await processes.turns.join()
         container = build_container(made)
-        services = (heartbeat, shipper, *_engine_services(made, wakeups), *_app_services(made, container))
-        await heartbeat.register(sole=True)
-        await asyncio.to_thread(_clear_up, settings, installation_id, await made.store.live_incarnations())
-        loops = asyncio.create_task(_run(made.engine, worker, services), name="millrace")
+        services = [*_engine_services(made, wakeups, processes, role), *_app_services(made, container, processes, role)]
+        worker = None
+        if role.works:
+            worker, of_worker = await _worker_services(made, installation_id, processes, shared=storage.shared)
+            services += of_worker
+        loops = asyncio.create_task(_run(made.engine, worker, services, processes), name="millrace")
         try:
-            yield Runtime(settings, database, made.store, made.engine, worker, container, loops)
-            await worker.drain(settings.stop_seconds)
+            yield Runtime(
+                settings, storage.database, made.store, made.engine, worker, container, processes.turns, loops
+            )
+            if worker is not None:
+                await worker.drain(settings.stop_seconds)
             await _settle(made.engine)
         finally:
             loops.cancel()
             await asyncio.gather(loops, return_exceptions=True)
-            await made.store.retire(worker.incarnation_id)
-
-
-def _clear_up(settings: Settings, installation_id: str, alive: frozenset[str]) -> None:
-    """End and remove what workers left behind that were killed."""
-    end_orphans(installation_id, alive)
-    remove_left_folders(place_of_folders(settings.shell_allowed_dirs), installation_id, alive)
+            if worker is not None:
+                await made.store.retire(worker.incarnation_id)
 
 
 async def _adapters(
     settings: Settings,
     clock: SystemClock,
-    database: SqliteDatabase,
+    storage: Storage,
     masker: SecretMasker,
     wakeups: Wakeups,
+    processes: Processes,
     closing: AsyncExitStack,
 ) -> Adapters:
     """Everything that use cases, engine and worker stand on; what has to be closed is handed to `closing`."""
-    ids, bus, evaluator, plans = Uuid7Ids(), LocalBus(), CelEvaluator(), StoredPlans(database)
-    vault = await open_vault(settings, database, clock)
+    database = storage.database
+    ids, bus, evaluator, plans = Uuid7Ids(), processes.bus, CelEvaluator(), StoredPlans(database)
+    vault = await open_vault(settings, database, clock, processes.turns.others if processes.several else None)
     secrets = SecretChain(_secret_sources(settings, database, vault), masker)
     connections = StoredConnections(database, vault, masker)
     await secrets.learn_all()
@@ -143,7 +197,7 @@ async def _adapters(
     objects = LocalObjects(settings.artifacts_dir)
     closing.callback(objects.close)
     payloads = StoredPayloads(objects, settings.max_row_bytes)
-    store = SqliteStore(database, payloads)
+    store = storage.store(payloads)
     services = _runner_services(settings, connections, EventPublisher(database, clock, ids, masker), masker, closing)
     runners = EntryPointRegistry(services)
     closing.push_async_callback(runners.close)
@@ -153,14 +207,24 @@ async def _adapters(
         ids=ids,
         bus=bus,
         database=database,
-        file=database,
+        file=storage.file,
+        copies=storage.copies(settings.home),
         objects=objects,
         payloads=payloads,
         store=store,
         plans=plans,
         evaluator=evaluator,
         engine=Engine(
-            store, plans, evaluator, clock, ids, bus, wakeups, type_limits=settings.task_limits, payloads=payloads
+            store,
+            plans,
+            evaluator,
+            clock,
+            ids,
+            bus,
+            wakeups,
+            type_limits=settings.task_limits,
+            payloads=payloads,
+            has_ended=has_ended(database) if storage.shared else None,
         ),
         runners=runners,
         vault=vault,
@@ -168,7 +232,8 @@ async def _adapters(
         secrets=secrets,
         connections=connections,
         mailer=services.mailer,
-        check_database=Doctor(database).examine,
+        check_database=storage.check,
+        keep_partitions=storage.keep_partitions,
     )
 
 
@@ -232,29 +297,82 @@ def _worker(made: Adapters, shipper: LogShipper, installation_id: str) -> Worker
     )
 
 
-def _engine_services(made: Adapters, wakeups: Wakeups) -> tuple[Service, ...]:
+async def _worker_services(
+    made: Adapters, installation_id: str, processes: Processes, *, shared: bool
+) -> tuple[Worker, list[Service]]:
+    """A worker that is registered, on a host that is rid of what dead ones left behind."""
+    shipper = LogShipper(made.store, made.bus)
+    worker = _worker(made, shipper, installation_id)
+    heartbeat = Heartbeat(made.store, worker, LEASE, watched_by=made.clock if shared else None)
+    folders = AttemptFolders(place_of_folders(made.settings.shell_allowed_dirs))
+    orphans = Orphans(made.store, folders, installation_id)
+    await heartbeat.register(sole=not shared)
+    await orphans.run_once()
+    processes.hints.on(Hint.WORK, lambda _: made.engine.look_for_work())
+    processes.hints.on(Hint.STOP, heartbeat.stop_wanted)
+    return worker, [heartbeat, shipper, *([orphans] if shared else [])]
+
+
+def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, role: Role) -> list[Service]:
+    hints = processes.hints
+    wakeups.others = hints if processes.several else None
+    if not role.schedules:
+        lookout = Lookout(made.store, made.engine, made.clock)
+        wakeups.alarm = lookout if role.works else None
+        wakeups.admission, wakeups.inbox = AdmissionElsewhere(hints), lambda: hints.tell(Hint.INBOX)
+        return [lookout] if role.works else []
     inbox = InboxReader(made.store, made.engine)
     timers, admission = Timers(made.store, made.engine, made.clock), Admission(made.store, inbox, made.clock)
-    wakeups.alarm, wakeups.admission = timers, admission
-    return inbox, timers, admission, Reaper(made.store, made.engine, made.clock, LEASE)
+    wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
+    hints.on(Hint.INBOX, lambda _: inbox.wake())
+    hints.on(Hint.ADMISSION, lambda _: admission.wake())
+    return [inbox, timers, admission, Reaper(made.store, made.engine, made.clock, LEASE)]
 
 
-def _app_services(made: Adapters, container: Container) -> tuple[Service, ...]:
-    database, clock = made.database, made.clock
+def _app_services(made: Adapters, container: Container, processes: Processes, role: Role) -> list[Service]:
+    services: list[Service] = []
+    if role.serves_http:
+        services.append(KeyUseWriter(container.authenticator))
+    if role.schedules:
+        services += _scheduling(made, container, processes)
+    elif role.serves_http:
+        container.trigger_commands.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
+        container.workflow_writer.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
+        container.operations.after_begin = lambda: processes.hints.tell(Hint.OPERATIONS)
+        container.retention.only_when_asked()
+        services += _in_turn(processes, container.retention)
+    return services
+
+
+def _scheduling(made: Adapters, container: Container, processes: Processes) -> list[Service]:
+    database, clock, hints = made.database, made.clock, processes.hints
     scheduler = Scheduler(
         database, made.plans, container.schedules, made.evaluator, container.run_starter, clock, made.ids
     )
     container.trigger_commands.after_change = container.workflow_writer.after_change = scheduler.wake
-    return (
+    hints.on(Hint.TRIGGERS, lambda _: scheduler.wake())
+    hints.on(Hint.OPERATIONS, lambda _: container.operations.wake())
+    return [
         scheduler,
-        container.operations,
-        container.retention,
-        KeyUseWriter(container.authenticator),
-        ExpiredKeys(database, clock),
-        OldChanges(database),
-        ExpiredArtifacts(database, made.objects, clock),
-        OrphanedObjects(database, made.objects, clock),
-    )
+        *_in_turn(
+            processes,
+            container.operations,
+            container.retention,
+            ExpiredKeys(database, clock),
+            OldChanges(database),
+            *(() if made.keep_partitions is None else (Partitions(made.keep_partitions),)),
+            ExpiredArtifacts(database, made.objects, clock),
+            OrphanedObjects(database, made.objects, clock),
+        ),
+    ]
+
+
+def _in_turn(processes: Processes, *services: Service) -> tuple[Service, ...]:
+    """Services that would do the same work twice if two processes did a round at a time."""
+    if processes.several:
+        for service in services:
+            service.turn = partial(processes.turns.turn, type(service).__name__)
+    return services
 
 
 def _interpreters(settings: Settings) -> dict[str, str]:
@@ -262,20 +380,22 @@ def _interpreters(settings: Settings) -> dict[str, str]:
     return {language: program for language, program in named.items() if program is not None}
 
 
-def _secret_sources(settings: Settings, database: SqliteDatabase, vault: Vault) -> tuple[SecretSource, ...]:
+def _secret_sources(settings: Settings, database: Database, vault: Vault) -> tuple[SecretSource, ...]:
     """In the order in which they win."""
     folder = () if settings.secrets_dir is None else (FolderSecrets(settings.secrets_dir),)
     return (EnvironmentSecrets(os.environ), *folder, StoredSecrets(database, vault))
 
 
-async def _run(engine: Engine, worker: Worker, services: tuple[Service, ...]) -> None:
+async def _run(engine: Engine, worker: Worker | None, services: Sequence[Service], processes: Processes) -> None:
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker.run())
+        tasks.create_task(processes.run(), name="hints")
         tasks.create_task(engine.run())
         for service in services:
             tasks.create_task(service.run(), name=type(service).__name__)
-        await asyncio.sleep(0)
-        engine.attach(worker)
+        if worker is not None:
+            tasks.create_task(worker.run())
+            await asyncio.sleep(0)
+            engine.attach(worker)
 
 
 async def _settle(engine: Engine) -> None:

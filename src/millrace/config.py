@@ -31,6 +31,7 @@ FOREIGN_NAMES = frozenset({"MILLRACE_ATTEMPT", "MILLRACE_URL", "MILLRACE_API_KEY
 FOREIGN_PREFIXES = ("MILLRACE_SECRET_", "MILLRACE_TEST_")
 
 SQLITE = "sqlite:///"
+POSTGRES = frozenset({"postgresql", "postgres"})
 
 PERIOD = re.compile(r"never|[1-9]\d{0,3}d|[1-9]\d{0,5}[smh]", re.ASCII)
 """How long something is kept. More than 27 years is a slip of the pen; that is what `never` is for."""
@@ -58,7 +59,12 @@ class SettingRow:
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(
@@ -75,7 +81,9 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default_factory=lambda data: f"{SQLITE}{data['home'] / 'millrace.db'}",
         validation_alias=AliasChoices("MILLRACE_DATABASE_URL", "DATABASE_URL"),
-        description="Where the data is: sqlite:///PATH. The default is millrace.db in the home folder.",
+        description="Where the data is: sqlite:///PATH, for one process, or "
+        "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, for any number of them. "
+        "The default is millrace.db in the home folder.",
     )
     sqlite_synchronous: Literal["full", "normal", "off"] = Field(
         default="full",
@@ -262,14 +270,24 @@ class Settings(BaseSettings):
     @classmethod
     def _known_database(cls, url: str) -> str:
         scheme = url.partition(":")[0]
-        if scheme.startswith("postgres"):
-            raise ValueError("PostgreSQL comes with a later release; write sqlite:///PATH")
+        if scheme in POSTGRES:
+            return _checked_postgres(url)
         if not url.startswith(SQLITE) or url == SQLITE or ":memory:" in url or "?" in url:
-            raise ValueError("write sqlite:///PATH, for example sqlite:////var/lib/millrace/millrace.db")
+            raise ValueError(
+                "write sqlite:///PATH, for example sqlite:////var/lib/millrace/millrace.db, "
+                "or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+            )
         return url
 
     @property
-    def database_path(self) -> Path:
+    def on_postgres(self) -> bool:
+        return self.database_url.partition(":")[0] in POSTGRES
+
+    @property
+    def database_path(self) -> Path | None:
+        """The SQLite file; `None` on a server."""
+        if self.on_postgres:
+            return None
         return Path(self.database_url.removeprefix(SQLITE)).expanduser().absolute()
 
     @property
@@ -338,6 +356,17 @@ def without_password(url: str) -> str:
         return url
     netloc = re.sub(r":[^@]*@", ":***@", parts.netloc)
     return urlunsplit(parts._replace(netloc=netloc))
+
+
+def _checked_postgres(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        named = bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; the database must be there already")
+    return url
 
 
 def _names_of(field: str) -> tuple[str, ...]:

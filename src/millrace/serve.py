@@ -1,7 +1,8 @@
 """`millrace up`: the whole of Millrace in one process, and what a person sees of its start and its end.
 
 The database's lock comes first, so a second `up` says who holds it and touches nothing. SIGINT and SIGTERM stop in good
-order; a second one ends the running tasks at once.
+order; a second one ends the running tasks at once. `millrace api`, `scheduler` and `worker` are parts of it, on
+PostgreSQL.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -26,7 +27,7 @@ from millrace.auth.first_admin import KEY_FILE, ensure_first_admin, is_first_sta
 from millrace.auth.masked_logs import mask_logs
 from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
-from millrace.bootstrap import Runtime, running
+from millrace.bootstrap import Role, RoleRefused, Runtime, running
 from millrace.config import Settings, SettingsError, load_settings, setting_warnings
 from millrace.storage.database import DatabaseUnusable
 from millrace.storage.lock import DatabaseInUse
@@ -68,6 +69,7 @@ class ApiServer(uvicorn.Server):
         super().__init__(config)
         self._streams = streams
         self.answers = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -77,16 +79,27 @@ class ApiServer(uvicorn.Server):
         await super().startup(sockets)
         self.answers.set()
 
+    async def main_loop(self) -> None:
+        """Uvicorn would look ten times a second whether it is to stop; here it is told, and renews its date header."""
+        while not await self.on_tick(counter=0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._stopping.wait()
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams would never end by themselves, and each would hold up the stop to its limit."""
         self._streams.close()
         await super().shutdown(sockets)
 
 
-def serve() -> int:
-    """Run until asked to stop; answers the exit status."""
+def serve(role: Role = Role.UP, **changed: object) -> int:
+    """Run in this role until asked to stop; answers the exit status. `changed`: settings that win over those given."""
     try:
-        settings = load_settings()
+        settings = load_settings().model_copy(update=changed)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
@@ -102,16 +115,24 @@ def serve() -> int:
         logger.warning(warning)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, masker))
+            runner.run(_serve(settings, masker, role))
+    except RoleRefused as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
     except CANNOT_START as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
     return 0
 
 
-async def _serve(settings: Settings, masker: SecretMasker) -> None:
+async def _serve(settings: Settings, masker: SecretMasker, role: Role) -> None:
     _make_home(settings.home)
-    async with running(settings, masker) as runtime:
+    async with running(settings, masker, role) as runtime:
+        if not role.serves_http:
+            _say_role(settings, role)
+            leave_start_behind()
+            await _until_stopped(runtime)
+            return
         shown_key = await _first_start(runtime)
         async with _api(runtime) as (api, url):
             with _note(settings.home, url):
@@ -155,7 +176,7 @@ async def _api(runtime: Runtime) -> AsyncIterator[tuple["asyncio.Task[None]", st
         await server.answers.wait()
         yield task, f"http://{host}:{port}"
     finally:
-        server.should_exit = True
+        server.stop()
         await asyncio.gather(task, return_exceptions=True)
         listening.close()
 
@@ -186,45 +207,63 @@ async def _first_start(runtime: Runtime) -> str | None:
     settings, database = runtime.settings, runtime.database
     if not await is_first_start(database):
         return None
-    if settings.apply_examples:
-        await apply_examples(runtime.container.workflow_commands, settings.examples_dir)
-    return await ensure_first_admin(database, SystemClock(), Uuid7Ids(), settings.home)
+    async with runtime.turns.waited_turn("first start"):
+        if settings.apply_examples and await is_first_start(database):
+            await apply_examples(runtime.container.workflow_commands, settings.examples_dir)
+        return await ensure_first_admin(database, SystemClock(), Uuid7Ids(), settings.home)
 
 
 @contextmanager
 def _note(home: Path, url: str) -> Iterator[None]:
-    """`$MILLRACE_HOME/server.json`: where the command line finds this server."""
+    """`$MILLRACE_HOME/server.json`: where the command line finds this server, or one that was started here later."""
     place = home / NOTE
+    note = json.dumps({"url": url, "pid": os.getpid()})
     fresh = home / f".{NOTE}.{os.getpid()}"
-    fresh.write_text(json.dumps({"url": url, "pid": os.getpid()}))
+    fresh.write_text(note)
     fresh.replace(place)
     try:
         yield
     finally:
-        place.unlink(missing_ok=True)
+        with suppress(OSError):
+            if place.read_text() == note:
+                place.unlink()
+
+
+def _say_role(settings: Settings, role: Role) -> None:
+    lines = [f"Millrace is ready: {role}", f"  data       {settings.redacted()['database_url']}"]
+    if role.works:
+        lines.append(f"  queues     {', '.join(settings.worker_queues)}, {settings.worker_slots} slots")
+    print("\n".join(lines), flush=True)
 
 
 def _say(settings: Settings, url: str, shown_key: str | None) -> None:
-    lines = [f"Millrace is ready at {url}", f"  API docs   {url}/docs", f"  data       {settings.database_path}"]
+    lines = [
+        f"Millrace is ready at {url}",
+        f"  API docs   {url}/docs",
+        f"  data       {settings.database_path or settings.redacted()['database_url']}",
+    ]
     if shown_key is not None:
         lines += [
             f"  API key    {shown_key}",
             f"             shown this once; the command line reads it from {settings.home / KEY_FILE}",
-            "",
-            "Try, in another terminal:",
-            "  .venv/bin/millrace run fan-out -i name=Ada --follow",
-            "  .venv/bin/millrace runs",
         ]
+        if settings.apply_examples:
+            lines += [
+                "",
+                "Try, in another terminal:",
+                "  .venv/bin/millrace run fan-out -i name=Ada --follow",
+                "  .venv/bin/millrace runs",
+            ]
     print("\n".join(lines), flush=True)
 
 
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
-async def _until_stopped(runtime: Runtime, api: "asyncio.Task[None]") -> None:
+async def _until_stopped(runtime: Runtime, *serving: "asyncio.Task[None]") -> None:
     """Return at the first signal. If something that must run ends by itself, raise what ended it."""
     stopping = asyncio.create_task(_asked_to_stop(runtime), name="signals")
-    done, _ = await asyncio.wait({stopping, api, runtime.loops}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({stopping, runtime.loops, *serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stopping}:
         await task
         raise RuntimeError(f"the task {task.get_name()!r} ended although nobody asked it to")
@@ -233,15 +272,18 @@ async def _until_stopped(runtime: Runtime, api: "asyncio.Task[None]") -> None:
 async def _asked_to_stop(runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
+    worker = runtime.worker
 
     def on_signal() -> None:
-        if asked.is_set():
-            logger.warning("asked to stop again: running tasks are ended now")
-            runtime.worker.end_all()
-        runtime.worker.stop_claiming()
+        if worker is not None:
+            if asked.is_set():
+                logger.warning("asked to stop again: running tasks are ended now")
+                worker.end_all()
+            worker.stop_claiming()
         asked.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
     await asked.wait()
-    logger.info("stopping: no new work; running tasks have %d s", runtime.settings.stop_seconds)
+    if worker is not None:
+        logger.info("stopping: no new work; running tasks have %d s", runtime.settings.stop_seconds)

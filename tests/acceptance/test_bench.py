@@ -15,7 +15,11 @@ FIGURES = {
 }  # fmt: skip
 
 
+ON_POSTGRES = {"chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms"}
+
+
 @pytest.mark.timeout(180)
+@pytest.mark.service("postgres")
 def test_the_quick_benchmark_writes_its_figures(tmp_path: Path) -> None:
     place = tmp_path / "figures.json"
     done = subprocess.run(
@@ -27,7 +31,9 @@ def test_the_quick_benchmark_writes_its_figures(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads(place.read_text())["embedded"]
+    written = json.loads(place.read_text())
+    assert all(written["postgres"][name] > 0 for name in ON_POSTGRES)
+    figures = written["embedded"]
     assert set(figures) >= FIGURES
     assert all(figures[name] > 0 for name in FIGURES)
     assert figures["commits_per_task"] < 0.5, "commits are not grouped"

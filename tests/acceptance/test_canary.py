@@ -184,6 +184,42 @@ def leaking_tasks(echo: str) -> list[dict[str, Any]]:
     return [{**task, "depends_on": [], "allow_failure": True} for task in tasks]
 
 
+GIVEN = ("environment", "folder", "database", "lines", "number", "token")
+"""Secrets that a careless caller gives to a run, as its input and its correlation id."""
+
+GIVEN_BACK = {
+    "name": "given back",
+    "tasks": [{"id": "same", "type": "transform", "config": {"output": "{{ size(input.first) }}"}}],
+    "output": {"all": "{{ input }}", "first": "{{ input.first }}"},
+}
+TAKES_NUMBERS = {
+    "name": "takes numbers",
+    "input": {"type": "object", "properties": {"n": {"type": "integer"}}, "additionalProperties": False},
+    "tasks": [{"id": "nothing", "type": "noop"}],
+}
+
+
+def give(client: httpx2.Client, findings: Findings) -> None:
+    """Start runs with the values themselves. The first is real to the run: its task counts the letters."""
+    create_workflow(client, GIVEN_BACK)
+    create_workflow(client, TAKES_NUMBERS)
+    for name in GIVEN:
+        value = CANARIES[name]
+        body = {"input": {"first": value, value: [value, {"in": f"a {value} b"}]}, "correlation_id": value[:100]}
+        response = client.post("/workflows/given-back/execute", json=body)
+        findings.search(f"execute with {name}", response.content)
+        run = wait_finished(client, response.json()["id"])
+        assert run["status"] == "completed", run["error"]
+        assert client.get(f"/runs/{run['id']}/tasks/same").json()["output"] == len(value)
+        response = client.post(f"/runs/{run['id']}/rerun", json={})
+        findings.search(f"rerun with {name}", response.content)
+        assert wait_finished(client, response.json()["id"])["status"] == "completed"
+        for given in ({"n": value}, {"n": 1, value: 1}, {"n": [{"x": f"{value} and more"}]}):
+            response = client.post("/workflows/takes-numbers/execute", json={"input": given})
+            assert response.status_code == 422, response.text
+            findings.search(f"refused execute with {name}", response.content)
+
+
 def plant(client: httpx2.Client, echo: str, findings: Findings) -> None:
     """Everything that is set by the API; the answers are searched as well."""
 
@@ -223,11 +259,11 @@ def plant(client: httpx2.Client, echo: str, findings: Findings) -> None:
 # --- searching --------------------------------------------------------------------------------------------------------
 
 
-def search_routes(server: MillraceProcess, client: httpx2.Client, findings: Findings) -> None:
+def search_routes(server: MillraceProcess, client: httpx2.Client, findings: Findings, but: str) -> None:
     document = client.get(f"{server.url}/openapi.json").json()
     findings.search("GET /openapi.json", json.dumps(document).encode())
     for template, item in sorted(document["paths"].items()):
-        if "get" not in item:
+        if "get" not in item or template.endswith(but):
             continue
         query = {"after": "0"} if template.endswith("/stream") else {}
         for path in filled(client, template.removeprefix("/api/v1")):
@@ -272,8 +308,9 @@ def body_of(client: httpx2.Client, url: str, query: dict[str, str]) -> bytes:
 
 def search_commands(server: MillraceProcess, run_id: str, findings: Findings) -> None:
     commands = (
-        "runs", f"show {run_id}", f"logs {run_id}", f"events {run_id}", f"explain {run_id}", "doctor", "doctor --json",
-        "secrets list", "secrets list --json", "connections list", "connections show warehouse",
+        "runs", "runs --json", f"show {run_id}", f"logs {run_id}", f"events {run_id}", f"explain {run_id}",
+        "doctor", "doctor --json", "secrets list", "secrets list --json",
+        "connections list", "connections show warehouse",
         "connections test warehouse", "connections test api", "connections test hook", "triggers list", "artifacts",
     )  # fmt: skip
     for command in commands:
@@ -317,11 +354,13 @@ def test_no_planted_secret_is_found_in_anything_that_comes_out(tmp_path: Path, e
         assert run["status"] == "completed", run["error"]
         _assert_used(client, run_id)
         search_files(server, findings)
-        search_routes(server, client, findings)
+        findings.search("GET /db/backup", body_of(client, "/db/backup", {}))
+        give(client, findings)  # runs work with what they were given, so the database has it from here on
+        search_routes(server, client, findings, but="/db/backup")
         search_commands(server, run_id, findings)
         server.millrace("secrets", "set", "by_command", input=CANARIES["database"])
-        findings.search("secrets set", server.millrace("secrets", "delete", "by_command").stdout.encode())
-    search_files(server, findings)
+        findings.search("secrets set", server.millrace("secrets", "delete", "by_command", "--yes").stdout.encode())
+    findings.search("stdout and stderr at the end", server.log.read_bytes())
     assert not findings.seen, "\n".join(findings.seen[:40])
     searched = {place for place, size in findings.searched.items() if size > 0}
     for part in ("GET /runs/", "/logs?follow", "/stream", "/tasks/", "GET /settings", "GET /db/backup", "millrace.db"):

@@ -1,8 +1,6 @@
 """The command line as people use it: on a terminal, in a pipe, in a script that looks at the exit status."""
 
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.server import MillraceProcess, wait_finished
+from tests.support.terminal import on_a_terminal
 
 SEQUENCE: dict[str, Any] = {
     "name": "greet",
@@ -44,31 +43,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MillraceProcess
             place.write_text(json.dumps(definition))
             running.millrace("apply", "-f", str(place))
         yield running
-
-
-def on_a_terminal(server: MillraceProcess, *arguments: str) -> tuple[int, str]:
-    """Run a command with a terminal for its output; answers its exit status and everything it drew."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "millrace.cli.main", *arguments],
-        env={**server.environment, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-        close_fds=True,
-    )
-    os.close(follower)
-    drawn = bytearray()
-    while True:
-        try:
-            part = os.read(leader, 65_536)
-        except OSError:
-            break
-        if not part:
-            break
-        drawn += part
-    os.close(leader)
-    return process.wait(timeout=60), drawn.decode()
 
 
 def test_follow_prints_plain_lines_in_a_pipe(server: MillraceProcess) -> None:
@@ -176,16 +150,17 @@ def test_show_and_explain_tell_why_a_run_was_cancelled_and_by_whom(server: Millr
     never = server.millrace("run", "slow", "--at", "2999-01-01T00:00:00Z").stdout.strip()
     server.millrace("cancel", never)
     with server.client() as client:
-        user = wait_finished(client, run_id)["cancelled_by"]
+        assert wait_finished(client, run_id)["cancelled_by"]["name"] == "Administrator"
         wait_finished(client, never)
     shown, told = server.millrace("show", run_id).stdout, server.millrace("explain", run_id).stdout.splitlines()
-    assert f"cancel    because (by user {user})" in shown.splitlines()
+    assert "cancel    because (by Administrator)" in shown.splitlines()
+    assert "trigger   manual, by Administrator" in shown.splitlines()
     assert shown.rstrip().endswith("cancelled with the run")
-    assert told[0].endswith(f"cancel: because (by user {user})")
+    assert told[0].endswith("cancel: because (by Administrator)")
     assert any(line.startswith("nap ") and line.endswith("cancelled with the run") for line in told)
     shown = server.millrace("show", never).stdout.splitlines()
     assert "cancelled before it started" in shown
-    assert f"cancel    by user {user}" in shown
+    assert "cancel    by Administrator" in shown
 
 
 def test_a_run_that_was_replaced_names_the_one_that_took_its_place(server: MillraceProcess, tmp_path: Path) -> None:
@@ -203,7 +178,7 @@ def test_a_run_that_was_replaced_names_the_one_that_took_its_place(server: Millr
 
 
 def test_no_text_gives_orders_to_the_terminal(server: MillraceProcess, tmp_path: Path) -> None:
-    name = "evil\x1b[31mred\x1b]0;t\x07\x9b2J\x7f"
+    name = "evil\x1b[31mred\x1b]0;t\x07\x9b2J\x7f\u202e"
     shown = "evil\N{REPLACEMENT CHARACTER}[31mred"
     with server.client() as client:
         body = {"name": name, "description": name, "tasks": [{"id": "a", "type": "log", "config": {"message": name}}]}
@@ -213,14 +188,15 @@ def test_no_text_gives_orders_to_the_terminal(server: MillraceProcess, tmp_path:
         wait_finished(client, run_id)
     for arguments in (
         ["workflows"], ["runs"], ["show", run_id], ["logs", run_id], ["run", created.json()["id"], "--follow"],
-        ["run", name, "-i", "unknown"], ["versions", name], ["workflows", "--json"],
+        ["run", name, "-i", "unknown"], ["versions", name], ["workflows", "--json"], ["export", created.json()["id"]],
     ):  # fmt: skip
         _, drawn = on_a_terminal(server, *arguments)
-        for order in ("\x1b[31mred", "\x1b]0", "\x07", "\x9b", "\x7f"):
+        for order in ("\x1b[31mred", "\x1b]0", "\x07", "\x9b", "\x7f", "\u202e"):
             assert order not in drawn, (arguments, order, drawn)
     assert shown in server.millrace("workflows").stdout
     assert shown in server.millrace("show", run_id).stdout
     assert shown in server.millrace("logs", run_id).stdout
+    assert "\u202e" in server.millrace("export", created.json()["id"]).stdout, "a file gets what it is"
     listed = json.loads(server.millrace("workflows", "--json").stdout)
     assert name in {workflow["name"] for workflow in listed}, "programs get what it is"
     _, drawn = on_a_terminal(server, "show", run_id)
@@ -318,3 +294,41 @@ def test_a_wrong_key_is_refused_without_showing_it(server: MillraceProcess) -> N
     )
     assert done.returncode == 2
     assert "mr_wrong" not in done.stdout + done.stderr
+
+
+EMPTY = {
+    ("explain",): "error: '' is no id of a run; `millrace runs` lists them\n",
+    ("show",): "error: '' is no id of a run; `millrace runs` lists them\n",
+    ("triggers", "show"): "error: '' is no id of a trigger; `millrace triggers` lists them\n",
+    ("artifacts", "download"): "error: '' is no id of an artifact; `millrace artifacts list` lists them\n",
+    ("event", "show"): "error: '' is no id of an event; `millrace event list` lists them\n",
+    ("secrets", "delete", "--yes"): "error: '' is no name of a secret; `millrace secrets` lists them\n",
+    ("connections", "show"): "error: '' is no name of a connection; `millrace connections` lists them\n",
+    ("tasks", "show", "greet"): "error: '' is no name of a task; `millrace tasks list` lists them\n",
+    ("rollback", "greet"): "error: '' is no name of a version; `millrace versions` lists them\n",
+    ("run",): "error: there is no workflow named ''\n",
+    ("validate",): "error: the name of the file or folder is empty; write . for the current folder\n",
+    ("apply", "-f"): "error: the name of the file or folder is empty; write . for the current folder\n",
+}
+
+
+@pytest.mark.parametrize("command", EMPTY, ids=" ".join)
+def test_an_empty_argument_is_told_in_the_words_of_the_command(
+    server: MillraceProcess, command: tuple[str, ...]
+) -> None:
+    done = server.millrace(*command, "", check=False)
+    assert (done.returncode, done.stderr) == (2, EMPTY[command])
+
+
+def test_an_id_leads_nowhere_else(server: MillraceProcess) -> None:
+    for wrong in ("../workflows", "a/b", "a?b", "a b"):
+        done = server.millrace("show", wrong, check=False)
+        assert (done.returncode, f"{wrong!r} is no id of a run" in done.stderr) == (2, True)
+
+
+def test_that_it_failed_is_said_once(server: MillraceProcess) -> None:
+    done = server.millrace("run", "failing", "--follow", check=False)
+    assert "error     task `no` failed: the command ended with exit code 7" in done.stdout.splitlines()
+    run_id = done.stdout.split()[1]
+    told = [server.millrace(command, run_id).stdout for command in ("show", "explain", "events")]
+    assert "error: " not in "".join([done.stdout, *told])

@@ -2,9 +2,11 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,12 @@ GATE = {
                     "env": {"GATE": "{{ input.gate }}"}}},
     ],
 }  # fmt: skip
+
+
+MANY_NOTES = """
+insert into records (run_id, seq, type, path, at)
+with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 50000)
+select id, last_seq + n, 'task.noted', 'bad', finished_at from runs join numbers where id = :run"""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +92,23 @@ def test_explain_tells_why(server: MillraceProcess, talked: str) -> None:
     for expected in ("exit code 7", "attempt 1 failed", "attempt 2 failed", "waited to be tried again for"):
         assert expected in told, told
     assert json.loads(server.millrace("explain", talked, "--json").stdout)["status"] == "failed"
+
+
+def test_explain_says_that_there_is_more_and_how_to_see_it(server: MillraceProcess, talked: str) -> None:
+    server.stop()
+    with closing(sqlite3.connect(server.home / "millrace.db")) as connection, connection:
+        connection.execute(MANY_NOTES, {"run": talked})
+        connection.execute("update runs set last_seq = 50000 + last_seq where id = ?", (talked,))
+    server.start()
+    first = server.millrace("explain", talked).stdout
+    assert "attempt 1 failed" in first
+    assert first.splitlines()[-2].endswith("more records than are told here, 1 to 50000; go on with")
+    assert first.splitlines()[-1] == f"  millrace explain {talked} --after 50000"
+    rest = server.millrace(*first.splitlines()[-1].split()[1:]).stdout
+    assert rest.splitlines()[0] == first.splitlines()[0], "the run is the same"
+    assert "attempt 1 failed" not in rest
+    assert "noted" in rest
+    assert "more records" not in rest
 
 
 def test_a_follower_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:

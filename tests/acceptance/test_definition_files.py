@@ -1,10 +1,7 @@
 """W3, W4, W6 on the command line: definitions as files, and the versions that come of them."""
 
 import json
-import os
-import pty
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.server import MillraceProcess
+from tests.support.terminal import on_a_terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 STRANGE = ["a/b", "..", "on", "  two  spaces ", "Ümläut 📚", "'quoted\" # : - {x}", "line\nbreak", "😀", "1e5", "null"]
@@ -114,17 +112,20 @@ def test_prune_deletes_what_an_earlier_apply_of_the_source_made_and_nothing_else
     write(theirs, "p-theirs")
     write(hand, "p-by-hand", "p-other")
     server.millrace("apply", "-f", str(hand))
-    server.millrace("apply", "-f", str(mine), "--source", "mine")
+    made = {"p-stays": "created", "p-goes": "created", "p-by-hand": "adopted"}
+    assert outcomes(as_json(server, "apply", "-f", str(mine), "--source", "mine", "--dry-run")) == made
+    shown = server.millrace("apply", "-f", str(mine), "--source", "mine").stdout
+    assert "p-by-hand version 1 (belongs to mine now, before to no source)" in shown
     server.millrace("apply", "-f", str(theirs), "--source", "theirs")
-    for name in ("p-goes", "p-by-hand"):
-        (mine / f"{name}.json").unlink()
+    (mine / "p-goes.json").unlink()
     prune = ("apply", "-f", str(mine), "--source", "mine", "--prune")
+    kept = {"p-stays": "unchanged", "p-by-hand": "unchanged"}
 
     everything = ["p-by-hand", "p-goes", "p-other", "p-stays", "p-theirs"]
     assert existing(server, "--name", "p-") == everything
     without = server.millrace("apply", "-f", str(mine), "--prune", check=False)
     assert (without.returncode, "--source" in without.stderr) == (2, True)
-    assert outcomes(as_json(server, *prune, "--dry-run")) == {"p-stays": "unchanged", "p-goes": "deleted"}
+    assert outcomes(as_json(server, *prune, "--dry-run")) == {**kept, "p-goes": "deleted"}
     write(mine, "p-new")
     refused = server.millrace(*prune, check=False, stdin=subprocess.DEVNULL)
     assert (refused.returncode, "p-goes" in refused.stderr, "--yes" in refused.stderr) == (2, True, True)
@@ -133,15 +134,17 @@ def test_prune_deletes_what_an_earlier_apply_of_the_source_made_and_nothing_else
     (mine / "broken.yaml").write_text("name: p-goes\ntasks: []\n")
     assert "deleted" not in outcomes(as_json(server, *prune, "--dry-run", status=1)).values()
     results = as_json(server, *prune, "--yes", status=1)
-    assert outcomes(results) == {"p-stays": "unchanged", "p-new": "created", str(mine / "broken.yaml"): "faulty"}
+    assert outcomes(results) == {**kept, "p-new": "created", str(mine / "broken.yaml"): "faulty"}
     assert "p-goes" in existing(server), "its file may be the faulty one"
     (mine / "broken.yaml").unlink()
 
     done = server.millrace(*prune, "--yes")
     assert "deleted   p-goes" in done.stdout
     assert existing(server, "--name", "p-") == ["p-by-hand", "p-new", "p-other", "p-stays", "p-theirs"]
-    assert existing(server, "--source", "mine") == ["p-new", "p-stays"]
+    assert existing(server, "--source", "mine") == ["p-by-hand", "p-new", "p-stays"]
     assert "deleted" not in server.millrace(*prune, "--yes").stdout
+    (mine / "p-by-hand.json").unlink()
+    assert "deleted   p-by-hand" in server.millrace(*prune, "--yes").stdout
 
 
 def test_prune_asks_on_a_terminal(server: MillraceProcess, tmp_path: Path) -> None:
@@ -149,23 +152,10 @@ def test_prune_asks_on_a_terminal(server: MillraceProcess, tmp_path: Path) -> No
     server.millrace("apply", "-f", str(tmp_path), "--source", "asked")
     (tmp_path / "asked-goes.json").unlink()
     for answer, left in (("n\n", ["asked-goes", "asked-stays"]), ("y\n", ["asked-stays"])):
-        leader, follower = pty.openpty()
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "millrace.cli.main", "apply", "-f", str(tmp_path)),
-                *("--source", "asked", "--prune"),
-            ],
-            env=server.environment,
-            stdin=follower,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        os.write(leader, answer.encode())
-        output = process.communicate(timeout=60)[0].decode()
-        os.close(leader)
-        os.close(follower)
-        assert "Delete 'asked-goes'?" in output
-        assert (process.returncode == 0) is (answer == "y\n")
+        prune = ("apply", "-f", str(tmp_path), "--source", "asked", "--prune")
+        status, drawn = on_a_terminal(server, *prune, typed=answer)
+        assert "Delete the workflow 'asked-goes'?" in drawn
+        assert (status == 0) is (answer == "y\n")
         assert existing(server, "--name", "asked") == left
 
 

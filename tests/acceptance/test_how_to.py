@@ -22,7 +22,7 @@ PAGES = [
     DOCS / "quickstart.md",
     *(page for page in sorted((DOCS / "how-to").glob("*.md")) if page.name not in ELSEWHERE),
 ]
-NEEDS_POSTGRES = {"secrets.md", "http-to-sql.md"}
+NEEDS_POSTGRES = {"backup-postgresql.md", "secrets.md", "http-to-sql.md", "postgresql.md"}
 OF_THE_SERVER = re.compile(r"<http://127\.0\.0\.1:8000(/[^>]*)>")
 
 SHELL_WORDS = {(), ("server",), ("background",), ("stopped",)}

@@ -71,7 +71,7 @@ def test_workflows_are_archived_and_deleted(tmp_path: Path) -> None:
             create_workflow(client, FLOW)
         assert server.millrace("archive", "flow").stdout.startswith("flow: archived")
         assert server.millrace("run", "flow", check=False).returncode == 2
-        deleted = server.millrace("delete", "flow", "nobody", check=False)
+        deleted = server.millrace("delete", "flow", "nobody", "--yes", check=False)
         assert (deleted.returncode, deleted.stdout) == (2, "flow is deleted\n")
         assert "nobody" in deleted.stderr
         assert "flow" not in server.millrace("workflows").stdout.split()

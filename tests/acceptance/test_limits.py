@@ -197,6 +197,12 @@ def test_a_task_type_is_limited_by_the_installation(api: httpx2.Client) -> None:
     run = start(api, "typed")
     assert wait_finished(api, run["id"])["status"] == "completed"
     assert most_at_once(api, run) == 3
+    records = api.get(f"/runs/{run['id']}/events?limit=200").json()["items"]
+    queued = [record["data"] for record in records if record["type"] == "task.scheduled"]
+    assert {data.get("type_key") for data in queued} == {"shell"}, "the history says under which limit they waited"
+    timeline = api.get(f"/runs/{run['id']}/timeline").json()
+    waits = [wait for task in timeline["tasks"] for wait in task["waits"]]
+    assert {(wait["reason"], *wait["keys"]) for wait in waits} == {("task_limit", "shell")}
 
 
 def test_a_task_that_waits_for_its_limit_says_so_and_fails_when_it_waits_too_long(api: httpx2.Client) -> None:

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.browser import Browser, Tab, browser
-from tests.support.server import MillraceProcess, create_workflow
+from tests.support.server import MillraceProcess, create_workflow, until
 
 pytestmark = pytest.mark.service("chromium")
 
@@ -31,6 +33,12 @@ GATE = {
                     "env": {"GATE": "{{ input.gate }}"}}},
     ],
 }  # fmt: skip
+ONE_BY_ONE = {**GATE, "name": "one by one", "concurrency": {"limit": 1}}
+OFTEN = {
+    "name": "often",
+    "triggers": [{"id": "each_second", "type": "cron", "config": {"expression": "* * * * * *"}}],
+    "tasks": [{"id": "a", "type": "noop"}],
+}
 SIGN_IN = "document.querySelector('#key')"
 
 
@@ -38,7 +46,7 @@ SIGN_IN = "document.querySelector('#key')"
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MillraceProcess]:
     with MillraceProcess(tmp_path_factory.mktemp("look") / "home") as process:
         with process.client() as client:
-            for body in (PLAIN, RUDE, GATE):
+            for body in (PLAIN, RUDE, GATE, ONE_BY_ONE):
                 create_workflow(client, body)
         yield process
 
@@ -126,6 +134,42 @@ async def test_what_users_wrote_is_shown_as_text(chromium: Browser, server: Mill
     assert tab.complaints == []
 
 
+async def test_it_says_who_started_a_run_what_it_waits_for_and_why_it_was_cancelled(
+    chromium: Browser, server: MillraceProcess, tmp_path: Path
+) -> None:
+    gate = {"gate": str(tmp_path / "gate")}
+    first, second, third = [await asyncio.to_thread(run_of, server, "one%20by%20one", input=gate) for _ in range(3)]
+    tab = await signed_in(chromium, server)
+    await tab.sees("Administrator (manual)")
+    await tab.evaluate(f"location.hash = '/runs/{third}'")
+    await tab.sees("Waits: 1 of at most 1 runs are under way, and 1 wait before it")
+    await tab.sees("Administrator (manual)")
+    with server.client() as client:
+        client.post(f"/runs/{second}/cancel", json={"reason": "not needed"})
+        await tab.sees("Waits: 1 of at most 1 runs are under way, and 0 wait before it")
+        client.post(f"/runs/{third}/cancel", json={"reason": HOSTILE})
+        await tab.sees(f"Cancelled by Administrator: {HOSTILE}")
+        client.post(f"/runs/{first}/cancel", json={})
+    await tab.evaluate(f"location.hash = '/runs/{first}'")
+    await tab.until(
+        "[...document.querySelectorAll('.notice')].some((p) => p.innerText === 'Cancelled by Administrator')"
+    )
+    assert tab.complaints == []
+
+
+async def test_it_names_the_trigger_that_started_a_run(chromium: Browser, server: MillraceProcess) -> None:
+    with server.client() as client:
+        workflow = create_workflow(client, OFTEN)
+        await asyncio.to_thread(until, lambda: client.get("/runs", params={"workflow": "often"}).json()["items"])
+        client.post(f"/workflows/{workflow['id']}/disable")
+        run = client.get("/runs", params={"workflow": "often"}).json()["items"][0]
+    tab = await signed_in(chromium, server)
+    await tab.sees("often")
+    await tab.evaluate(f"location.hash = '/runs/{run['id']}'")
+    await tab.sees("each_second (cron)")
+    assert tab.complaints == []
+
+
 async def test_lists_are_narrowed_and_errors_are_words(chromium: Browser, server: MillraceProcess) -> None:
     await asyncio.to_thread(run_of, server, "plain", wait=True)
     tab = await signed_in(chromium, server)
@@ -138,6 +182,39 @@ async def test_lists_are_narrowed_and_errors_are_words(chromium: Browser, server
     await tab.until(f"{shown}.length > 0 && {shown}.every((one) => one === 'completed')")
     await tab.evaluate("location.hash = '/runs/nobody'")
     await tab.sees("there is no run with the id")
+
+
+MANY_FAILED = """
+insert into runs (id, workflow_id, version_id, status, phase, outcome, revision, last_seq, trigger_type, root_run_id,
+                  created_at, finished_at)
+with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < 30000)
+select printf('01800000-0000-7000-8000-%012x', n), v.workflow_id, v.id, 'failed', 'main', 'failed', 1, 0, 'manual',
+       printf('01800000-0000-7000-8000-%012x', n), 1, 2
+from numbers join workflow_versions v join workflows w on w.id = v.workflow_id where w.name = 'crowded'"""
+"""More than one search looks at: a page is 2,000 runs here, and a search ten pages behind the first."""
+
+
+async def test_a_search_that_finds_nothing_stops_and_offers_to_go_on(
+    chromium: Browser, server: MillraceProcess
+) -> None:
+    with server.client() as client:
+        workflow = create_workflow(client, {**PLAIN, "name": "crowded"})
+    await asyncio.to_thread(server.stop)
+    with closing(sqlite3.connect(server.home / "millrace.db")) as connection, connection:
+        assert connection.execute(MANY_FAILED).rowcount == 30_000
+    await asyncio.to_thread(server.start)
+    tab = await signed_in(chromium, server)
+    await tab.sees("Runs")
+    pages = "performance.getEntriesByType('resource').filter((one) => one.name.includes('cursor=')).length"
+    await tab.evaluate(f"location.hash = '/runs?status=completed&workflow={workflow['id']}'")
+    await tab.sees("None among the runs that were looked at so far.")
+    further = "[...document.querySelectorAll('button.more')].find((one) => one.textContent === 'Search further')"
+    await tab.until(further)
+    assert await tab.evaluate(pages) == 10
+    await tab.evaluate(f"{further}.click()")
+    await tab.sees("No runs here yet.")
+    assert await tab.evaluate(pages) < 20
+    assert await tab.evaluate("document.querySelector('button.more').hidden")
 
 
 async def test_it_fits_a_phone(chromium: Browser, server: MillraceProcess) -> None:

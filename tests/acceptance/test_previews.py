@@ -19,7 +19,7 @@ SPRING = ("--from", "2026-03-28T12:00:00Z", "-n", "2")
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MillraceProcess]:
     folder: Path = tmp_path_factory.mktemp("previews")
-    with MillraceProcess(folder / "home", MILLRACE_APPLY_EXAMPLES="false") as running:
+    with MillraceProcess(folder / "home", MILLRACE_APPLY_EXAMPLES="false", TZ="UTC") as running:
         place = folder / "nightly.json"
         place.write_text(json.dumps(NIGHTLY))
         running.millrace("apply", "-f", str(place))
@@ -31,11 +31,11 @@ def test_of_an_expression_as_a_table(server: MillraceProcess) -> None:
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert lines == [
         "30 2 * * * in Europe/Berlin",
-        "UTC LOCAL OFFSET STARTS NOTE",
-        "2026-03-29 01:00:00 - +02:00 - clocks are set from 02:00:00 to 03:00:00",
-        "2026-03-29 01:00:00 2026-03-29 03:00:00 +02:00 01:00:00 "
+        "DUE IN EUROPE/BERLIN STARTS NOTE",
+        "2026-03-29 01:00:00+00:00 - - clocks are set from 2026-03-29 02:00:00+01:00 to 2026-03-29 03:00:00+02:00",
+        "2026-03-29 01:00:00+00:00 2026-03-29 03:00:00+02:00 2026-03-29 01:00:00+00:00 "
         "gap: clocks skip the time that is named; this is the first moment after the gap",
-        "2026-03-30 00:30:00 2026-03-30 02:30:00 +02:00 00:30:00",
+        "2026-03-30 00:30:00+00:00 2026-03-30 02:30:00+02:00 2026-03-30 00:30:00+00:00",
     ]
 
 

@@ -117,7 +117,7 @@ def test_the_command_line_shows_triggers_and_switches_them(tmp_path: Path) -> No
         assert trigger["id"] in listed
         assert "ticking" in listed
         shown = server.millrace("triggers", "show", trigger["id"]).stdout
-        assert "T02:00:00+09:00 (Asia/Tokyo)" in shown
+        assert " 02:00:00+09:00 in Asia/Tokyo" in shown
         assert "silent: disabled" in server.millrace("triggers", "disable", trigger["id"]).stdout
         assert "(silent: disabled)" in server.millrace("triggers", "-w", "nightly").stdout
         assert "active" in server.millrace("triggers", "enable", trigger["id"]).stdout

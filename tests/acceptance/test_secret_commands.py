@@ -44,8 +44,8 @@ def test_secrets_are_set_without_standing_in_the_list_of_processes(tmp_path: Pat
             (task,) = client.get(f"/runs/{run_id}/tasks").json()["items"]
             assert task["output"]["stdout"].strip() == str(len("taken from a pipe"))
         assert "it is read by looks" in server.millrace("secrets", "set", "piped", input="something else").stdout
-        assert "these will fail without it: looks" in server.millrace("secrets", "delete", "piped").stdout
-        assert server.millrace("secrets", "delete", "piped", check=False).returncode == 2
+        assert "these will fail without it: looks" in server.millrace("secrets", "delete", "piped", "--yes").stdout
+        assert server.millrace("secrets", "delete", "piped", "--yes", check=False).returncode == 2
 
 
 def test_connections_are_set_shown_tried_out_and_deleted(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_connections_are_set_shown_tried_out_and_deleted(tmp_path: Path) -> None
         assert failed.returncode == 1
         assert failed.stdout.startswith("failed after")
         assert secret not in failed.stdout + failed.stderr
-        assert server.millrace("connections", "delete", "shop").stdout.startswith("shop is deleted")
+        assert server.millrace("connections", "delete", "shop", "--yes").stdout.startswith("shop is deleted")
 
 
 def test_a_server_whose_key_is_lost_does_not_start_and_says_which_it_wants(tmp_path: Path) -> None:

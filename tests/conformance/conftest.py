@@ -8,10 +8,10 @@ import pytest
 from tests.conformance import kits
 from tests.conformance.kits import Kit
 
-KITS = {"sqlite": kits.sqlite}
+KITS = {"sqlite": kits.sqlite, "postgres": kits.postgres}
 
 
-@pytest.fixture(params=sorted(KITS))
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.service("postgres"))])
 async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
     async with KITS[request.param](tmp_path) as opened:
         yield opened

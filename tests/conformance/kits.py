@@ -16,8 +16,11 @@ from millrace.ports.database import Database
 from millrace.ports.store import Store
 from millrace.storage import tables
 from millrace.storage.database import SqliteDatabase
+from millrace.storage.postgres.database import PostgresDatabase
+from millrace.storage.postgres.store import PostgresStore
 from millrace.storage.sqlite import SqliteStore
 from tests.support.clock import FakeClock
+from tests.support.postgres import DatabaseClock, fresh_database
 
 WORKFLOW, VERSION = "workflow-1", "version-1"
 VERSION_NUMBER = 3
@@ -71,3 +74,18 @@ async def sqlite(folder: Path) -> AsyncIterator[Kit]:
     finally:
         await kit.store.close()
         await database.close()
+
+
+@asynccontextmanager
+async def postgres(folder: Path) -> AsyncIterator[Kit]:
+    async with fresh_database() as url:
+        clock = DatabaseClock(url)
+        database = await PostgresDatabase.open(url)
+        kit = Kit(PostgresStore(database), database, clock)
+        try:
+            await kit.add_workflow()
+            yield kit
+        finally:
+            await kit.store.close()
+            await database.close()
+            clock.close()

@@ -208,3 +208,34 @@ async def test_a_value_comes_back_as_it_went_in(kit: Kit, name: str) -> None:
     assert exactly(found.new.input) == exactly(found.new.trigger) == exactly({"v": value})
     failure = {one.path: one.failure for one in found.tasks}["b"]
     assert failure == details
+
+
+async def test_who_knows_a_revision_reads_what_came_after_it_alone(kit: Kit) -> None:
+    """Two engines on one run of ten thousand tasks: what one did costs the other what it changed."""
+    run = await Owner(kit.store, kit.clock, plan_of(task("a"), task("b"), task("c"))).start()
+    await run.fold(run.completes("a", output=1))
+    known = run.revision
+    change = run.folds(run.fails("b"), run.completes("c", output=3))
+    await run.commit(change)
+
+    news = await kit.store.load(run.run_id, newer_than=known)
+
+    assert news is not None
+    assert {one.path: one for one in news.tasks} == {one.path: one for one in change.tasks}
+    assert {one.path for one in news.tasks} == {"b", "c"}
+    assert (news.revision, news.tokens) == (known + 1, {})
+    assert await kit.store.load_outputs(run.run_id, newer_than=known) == {"c": 3}
+
+
+async def test_the_tokens_of_what_came_after_a_revision_are_read_with_it(kit: Kit) -> None:
+    run = await Owner(kit.store, kit.clock, plan_of(task("a"), task("b"), task("c", "a"))).start()
+    known = run.revision
+    await run.fold(run.completes("a"))
+
+    news = await kit.store.load(run.run_id, newer_than=known)
+
+    assert news is not None
+    assert news.tokens == {("c", 1): run.token("c")}
+    everything = await kit.store.load(run.run_id)
+    assert everything is not None
+    assert set(everything.tokens) == {("b", 1), ("c", 1)}

@@ -109,14 +109,14 @@ async def test_a_task_that_was_allowed_to_fail_is_adopted_as_failed(kit: Kit) ->
 # --- what it repeats --------------------------------------------------------------------------------------------------
 
 
-async def refused(kit: Kit, run: Owner) -> Refusal | None:
-    """Why the run is not started."""
+async def refused(kit: Kit, run: Owner) -> tuple[Refusal, str | None] | None:
+    """Why the run is not started, and the run to blame."""
     (reply,) = (await kit.store.commit([run.starts()])).changes
     if not isinstance(reply, NotStarted):
         return None
     assert await kit.rows(tables.runs, id=run.run_id) == []
     assert await kit.rows(tables.task_runs, run_id=run.run_id) == []
-    return reply.reason
+    return reply.reason, reply.origin
 
 
 async def test_a_run_whose_origin_was_deleted_is_not_started(kit: Kit) -> None:
@@ -124,7 +124,7 @@ async def test_a_run_whose_origin_was_deleted_is_not_started(kit: Kit) -> None:
     late = Owner(kit.store, kit.clock, CHAIN, retry_of=old.run_id, root_run_id=old.run_id)
     await kit.write(delete(tables.runs).where(tables.runs.c.id == old.run_id))
 
-    assert await refused(kit, late) is Refusal.ORIGIN_DELETED
+    assert await refused(kit, late) == (Refusal.ORIGIN_DELETED, old.run_id)
 
 
 async def test_a_run_that_takes_tasks_over_needs_all_of_them_kept(kit: Kit) -> None:
@@ -132,10 +132,12 @@ async def test_a_run_that_takes_tasks_over_needs_all_of_them_kept(kit: Kit) -> N
     fields = {"retry_of": second.run_id, "adopted": {"a": first.run_id, "b": second.run_id}}
     without = update(tables.runs).where(tables.runs.c.id == first.run_id).values(payloads_deleted_at=1)
     await kit.write(without)
-    assert await refused(kit, Owner(kit.store, kit.clock, CHAIN, **fields)) is Refusal.PAYLOADS_DELETED
+    late = Owner(kit.store, kit.clock, CHAIN, **fields)
+    assert await refused(kit, late) == (Refusal.PAYLOADS_DELETED, first.run_id)
 
     await kit.write(delete(tables.runs).where(tables.runs.c.id == first.run_id))
-    assert await refused(kit, Owner(kit.store, kit.clock, CHAIN, **fields)) is Refusal.ORIGIN_DELETED
+    late = Owner(kit.store, kit.clock, CHAIN, **fields)
+    assert await refused(kit, late) == (Refusal.ORIGIN_DELETED, first.run_id)
 
 
 async def test_a_run_that_takes_nothing_over_needs_no_payloads(kit: Kit) -> None:

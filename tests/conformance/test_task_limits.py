@@ -134,6 +134,18 @@ async def test_an_attempt_is_held_to_the_size_it_was_made_with(kit: Kit) -> None
     assert runs_of(await claim(kit.store, worker)) == [second.run_id]
 
 
+@pytest.mark.parametrize("by", ["key", "type"])
+async def test_attempts_of_a_queue_that_nobody_serves_do_not_stand_in_the_way(kit: Kit, by: str) -> None:
+    worker = await registered(kit.store)
+    limits = {"noop": 50} if by == "type" else {}
+    fields = {"limit": TaskLimit("db", 50)} if by == "key" else {}
+    away, here = [plan_of(task("a", queue=queue, **fields)) for queue in ("gpu", "default")]
+    runs = [Owner(kit.store, kit.clock, one, type_limits=limits) for one in (away, away, away, here)]
+    await started(kit, *runs)
+
+    assert runs_of(await claim(kit.store, worker, limit=2, type_limits=limits)) == [runs[-1].run_id]
+
+
 # --- beside others in the queue -----------------------------------------------------------------------------------
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 from millrace.core.events import CancelRequested, TimerFired, TimerKind
 from millrace.core.plan import RetryPlan
 from millrace.core.values import SECOND
-from millrace.ports.store import Conflict, InboxItem, RunChange
+from millrace.engine.cell import Mail
+from millrace.ports.store import Committed, Conflict, InboxItem, RunChange
 from millrace.storage import tables
 from tests.conformance.builders import EVERYTHING, IDS, ONE, TWO, Owner, claim, inbox_item, plan_of, registered, task
 from tests.conformance.kits import Kit
@@ -70,9 +71,20 @@ async def test_a_fact_goes_with_the_commit_that_folds_it_and_not_before(kit: Kit
     assert await kit.store.read_inbox(10) == [left, others]
 
 
-async def test_a_fact_that_is_gone_already_hinders_no_commit(kit: Kit) -> None:
-    run = await Owner(kit.store, kit.clock).start()
-    await run.commit(replace(run.folds(run.completes("a")), inbox_done=[IDS.new()]))
+async def test_a_fact_that_another_commit_has_folded_is_not_folded_again(kit: Kit) -> None:
+    """Two engines read it; one folds it, and only then the other loads the run: by the revision alone it may fold it
+    again, and a cancel would count twice."""
+    run, other = [await Owner(kit.store, kit.clock, TWO).start() for _ in range(2)]
+    cancel = inbox_item(run.run_id)
+    await kit.store.post([cancel])
+    await run.fold(Mail(CancelRequested(None, None), inbox_id=cancel.id))
+    before = await kit.row(tables.runs, id=run.run_id)
+
+    again = run.folds(Mail(CancelRequested(None, None), inbox_id=cancel.id))
+    reply = await kit.store.commit([again, other.folds(other.completes("a"))])
+
+    assert [type(one) for one in reply.changes] == [Conflict, Committed]
+    assert await kit.row(tables.runs, id=run.run_id) == before
 
 
 # --- timers -----------------------------------------------------------------------------------------------------------

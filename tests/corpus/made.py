@@ -279,6 +279,11 @@ def deep_run_input() -> bytes:
     return _body({"input": {"a": _nested(80)}})
 
 
+def very_deep_run_input() -> bytes:
+    """Deeper than what makes fingerprints and answers can write."""
+    return _body({"input": {"a": _nested(260)}})
+
+
 def deep_variables() -> bytes:
     return _body({"variables": {"a": _nested(80)}})
 

@@ -227,7 +227,9 @@ def test_the_way_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
     assert home.millrace("db", "current").stdout.startswith("0003 ")
     wrong = home.millrace("db", "downgrade", "0007", "--yes", check=False)
     assert (wrong.returncode, "there are 0001, 0002" in wrong.stderr) == (2, True)
-    assert "the schema is 0001; it was 0003" in home.millrace("db", "downgrade", "0001", "--yes").stdout
+    done = home.millrace("db", "downgrade", "0001", "--yes").stdout
+    assert "the schema is 0001; it was 0003" in done
+    assert re.search(r"^deleted: .*the table deployments with 1 rows", done, re.MULTILINE), done
     assert home.millrace("db", "current").stdout.startswith("0001 ")
     found = home.millrace("db", "check", check=False)
     assert (found.returncode, "schema_differs" in found.stdout) == (1, True)

@@ -15,7 +15,7 @@ from threading import Event, Thread
 import httpx2
 import pytest
 
-from millrace.cli import connection
+from millrace.cli import server as server_commands
 from millrace.cli.connection import CommandError
 from millrace.cli.server import doctor
 from millrace.storage.database import SqliteDatabase
@@ -96,6 +96,7 @@ PLANTED = {
         "insert into limits (key, next_free_at) values ('k', 9000000000000000)"
     ),
     "start_key_of_other_workflow": START_KEY.format(namespace="caller", scope="workflow_id", run=":run"),
+    "start_key_of_other_repeat": START_KEY.format(namespace="repeat", scope="'another run'", run=":run"),
     "trigger_of_other_version": "update triggers set version_id = 'other' where name = 'yearly'",
     "trigger_wrongly_active": "update triggers set active = 0, next_due_at = null where name = 'yearly'",
     "due_time_of_silent_trigger": "update triggers set type = 'webhook' where name = 'yearly'",
@@ -199,16 +200,51 @@ async def test_doctor_finds(code: str, copy: Path, finished_run: tuple[Path, str
     assert code in await found_by_doctor(copy)
 
 
+def take_out_of_index(database: Path, run_id: str) -> None:
+    """Make the run a live one whose row is not in `ix_runs_status_id`: its condition is another one meanwhile."""
+    with closing(sqlite3.connect(database)) as connection:
+        (index,) = connection.execute("select sql from sqlite_master where name = 'ix_runs_status_id'").fetchone()
+    closed = index.lower().replace(" where ", " where status = 'nothing' and ")
+    assert closed.count("'nothing'") == 1
+    for written, statement in ((closed, PLANTED["run_without_mover"]), (index, "select :run")):
+        # Each on a connection of its own, since one reads what is written there when it is opened.
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("pragma writable_schema = on")
+            connection.execute("update sqlite_master set sql = ? where name = 'ix_runs_status_id'", (written,))
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute(statement, {"run": run_id})
+
+
+async def test_doctor_finds_a_live_run_that_its_index_does_not_hold(copy: Path, finished_run: tuple[Path, str]) -> None:
+    take_out_of_index(copy, finished_run[1])
+    with closing(sqlite3.connect(copy)) as connection:
+        by_index = "select id from runs indexed by ix_runs_status_id where status <> 'completed' and status = 'running'"
+        assert connection.execute(by_index).fetchall() == []
+    assert "run_without_mover" in await found_by_doctor(copy)
+
+
+async def test_the_key_of_a_repeat_is_that_of_the_run_repeated(copy: Path) -> None:
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        wrong = """insert into start_keys (namespace, scope, key, request_hash, run_id, expires_at)
+            select 'repeat', {scope}, '{scope}', '', id, 9000000000000000 from runs where retry_of is not null"""
+        connection.execute(wrong.format(scope="retry_of"))
+    assert await found_by_doctor(copy) == set()
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute(wrong.format(scope="id"))
+    assert await found_by_doctor(copy) == {"start_key_of_other_repeat"}
+
+
 @pytest.mark.parametrize("difference", DIFFERENCES)
 async def test_doctor_finds_a_trigger_that_is_not_as_its_definition_says(difference: str, copy: Path) -> None:
     plant(copy, DIFFERENCES[difference], "")
     assert "trigger_differs_from_definition" in await found_by_doctor(copy)
 
 
-async def test_what_retention_has_deleted_is_not_missed(copy: Path, finished_run: tuple[Path, str]) -> None:
+async def test_no_round_of_retention_excuses_a_firing_without_run(copy: Path, finished_run: tuple[Path, str]) -> None:
+    """Retention deletes both in one transaction (see tests/integration/retention/test_rounds.py)."""
     plant(copy, PLANTED["firing_without_run"], finished_run[1])
     plant(copy, ROUND, "")
-    assert await found_by_doctor(copy) == set()
+    assert await found_by_doctor(copy) == {"firing_without_run"}
 
 
 def damage(place: Path) -> None:
@@ -269,12 +305,16 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_deep_round_ends_when_its_client_goes(huge: tuple[MillraceProcess, Path]) -> None:
+@pytest.mark.parametrize("wanted", ["application/json", "application/x-ndjson"])
+def test_a_deep_round_ends_when_its_client_goes(huge: tuple[MillraceProcess, Path], wanted: str) -> None:
     server, place = huge
     key = (server.home / "api-key").read_text().strip()
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(f"GET /api/v1/doctor?deep=1 HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n\r\n".encode())
+        headers = f"Host: x\r\nX-API-Key: {key}\r\nAccept: {wanted}\r\n\r\n"
+        client.sendall(f"GET /api/v1/doctor?deep=1 HTTP/1.1\r\n{headers}".encode())
         wait_until(lambda: is_reading(server, place))
+        with server.client() as other:
+            assert other.get("/doctor", params={"deep": 1}, headers={"Accept": wanted}).status_code == 409
         refused = server.millrace("doctor", "--deep", check=False)
         assert (refused.returncode, "under way already" in refused.stderr) == (2, True)
         assert "no problems" in server.millrace("doctor").stdout
@@ -308,7 +348,7 @@ class LateAnswer(BaseHTTPRequestHandler):
 def test_the_command_waits_for_a_deep_round_longer_than_for_other_answers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(server_commands, "SILENCE_SECONDS", 0.3)
     monkeypatch.setenv("MILLRACE_API_KEY", "any")
     with LateServer() as server, ThreadPoolExecutor(1) as threads:
         monkeypatch.setenv("MILLRACE_URL", f"http://127.0.0.1:{server.server_port}")

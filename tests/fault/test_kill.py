@@ -143,16 +143,27 @@ def assert_ledger_agrees(ledger: Path, histories: list[tuple[str, list[dict[str,
             assert 1 <= executions[run_id, task] <= started, (run_id, task, executions[run_id, task], kinds)
 
 
-def test_the_folders_of_attempts_go_with_the_worker_that_made_them(tmp_path: Path) -> None:
+SENT = {"sent": "{{ input.sent }}"}
+OWN_FOLDERS = {
+    "outputs": ("", {"outputs": {"f": "f"}}),
+    "inputs": ('test -s "$MILLRACE_INPUTS/sent"; cd "$MILLRACE_INPUTS/.."; ', {"working_dir": "/", "inputs": SENT}),
+}
+
+
+@pytest.mark.parametrize(("first", "config"), OWN_FOLDERS.values(), ids=OWN_FOLDERS)
+def test_the_folders_of_attempts_go_with_the_worker_that_made_them(
+    tmp_path: Path, first: str, config: dict[str, Any]
+) -> None:
     """At the end of the attempt, or after a kill with the next start; those of others stay."""
     temporary = tmp_path / "temporary"
     (temporary / "millrace-of.another.installation").mkdir(parents=True)
-    once = "mkdir -p $(printf 'd/%.0s' $(seq 1500)); touch f; test -e {done} || sleep 60"
+    once = first + "mkdir -p $(printf 'd/%.0s' $(seq 1500)); touch f; test -e {done} || sleep 60"
     done = tmp_path / "done"
-    task = {"id": "leaves", "type": "shell", "config": {"command": once.format(done=done), "outputs": {"f": "f"}}}
+    task = {"id": "leaves", "type": "shell", "config": {"command": once.format(done=done), **config}}
     with MillraceProcess(tmp_path / "home", TMPDIR=str(temporary)) as server, server.client() as client:
         create_workflow(client, {"name": "leaving", "tasks": [task]})
-        run_id = client.post("/workflows/leaving/execute", json={}).json()["id"]
+        sent = client.post("/artifacts", params={"name": "x"}, content=b"x").json()["reference"]
+        run_id = client.post("/workflows/leaving/execute", json={"input": {"sent": sent}}).json()["id"]
         until(lambda: any(temporary.glob("millrace-*/f")))
         (left,) = {folder.parent for folder in temporary.glob("millrace-*/f")}
         server.kill()

@@ -1,13 +1,17 @@
 """docs/definitions.md: every example is run on a real Millrace and ends as the page says; every field has an example.
 
 Behind an example stand its runs: `# run INPUT -> STATUS WHAT; TASK STATUS, …`. WHAT is the output of a completed run,
-a part of the error of a failed one, and the code of the problem where the start is refused.
+a part of the error of a failed one, and the code of the problem where the start is refused. Of limits the examples say
+what becomes of runs that are under way together: `# at once INPUT, … -> STATUS, …`, in the order in which they are
+started, before the service that their tasks ask answers. A status may be `refused CODE`, or tell what a run has waited
+for: `completed after REASON`.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
@@ -19,7 +23,7 @@ from pydantic import BaseModel
 from millrace.definition import model, read_yaml
 from tests.support.documents import REPOSITORY, blocks_of
 from tests.support.outside import TOKEN, Outside, outside_world
-from tests.support.server import MillraceProcess
+from tests.support.server import MillraceProcess, until, wait_finished
 
 PAGE = REPOSITORY / "docs" / "definitions.md"
 TASKS = r"\w+ (?:completed|failed|skipped|cancelled)"
@@ -28,6 +32,8 @@ RUN = re.compile(
     rf"(?:; (?P<tasks>{TASKS}(?:, {TASKS})*))?(?: -->)?$",
     re.MULTILINE,
 )
+FATE = r"(?:completed|cancelled)(?: after \w+)?|refused \w+"
+TOGETHER = re.compile(rf"^# at once (?P<inputs>\{{.*\}}) -> (?P<fates>(?:{FATE})(?:, (?:{FATE}))*)$", re.MULTILINE)
 PARTS: dict[str, type[BaseModel]] = {
     "workflow": model.Canonical,
     "concurrency": model.Concurrency,
@@ -54,6 +60,8 @@ class Example:
     place: str
     text: str
     runs: list[Expected]
+    together: list[tuple[list[dict[str, Any]], list[str]]]
+    """Inputs of runs that are started at once, and what becomes of each."""
 
     @property
     def definition(self) -> Any:
@@ -69,7 +77,11 @@ def examples() -> list[Example]:
         if block.language in ("yaml", "json"):
             until = following.line if following else len(lines)
             said = "\n".join(lines[block.line - 1 : until])
-            found.append(Example(block.place, block.text, [expected(match) for match in RUN.finditer(said)]))
+            together = [
+                (json.loads(f"[{match['inputs']}]"), match["fates"].split(", ")) for match in TOGETHER.finditer(said)
+            ]
+            runs = [expected(match) for match in RUN.finditer(said)]
+            found.append(Example(block.place, block.text, runs, together))
     return found
 
 
@@ -105,7 +117,7 @@ def server(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.mark.parametrize("example", examples(), ids=lambda example: example.place.partition(":")[2])
 def test_an_example_does_what_the_page_says(example: Example, server: MillraceProcess, outside: Outside) -> None:
-    assert example.runs, f"{example.place}: say what comes of it: # run INPUT -> STATUS …"
+    assert example.runs or example.together, f"{example.place}: say what comes of it: # run INPUT -> STATUS …"
     text = example.text
     for documented, local in outside.names.items():
         text = text.replace(documented, local)
@@ -115,6 +127,36 @@ def test_an_example_does_what_the_page_says(example: Example, server: MillracePr
         assert created.status_code == 201, f"{example.place}: {created.text}"
         for run in example.runs:
             check(run, client, created.json()["id"], example.place)
+        for inputs, fates in example.together:
+            assert fates_of(inputs, fates, client, created.json()["id"], outside) == fates, example.place
+
+
+def fates_of(
+    inputs: list[dict[str, Any]], fates: list[str], client: httpx2.Client, workflow: str, outside: Outside
+) -> list[str]:
+    """Start the runs while the outside world gives no answer; each is where it belongs before the next is started."""
+    outside.open.clear()
+    try:
+        starts = []
+        for given, fate in zip(inputs, fates, strict=True):
+            started = client.post(f"/workflows/{workflow}/execute", json={"input": given}).json()
+            starts.append(started)
+            if "id" in started:
+                until(partial(has_begun, client, started["id"], fate.partition(" after ")[2]))
+    finally:
+        outside.open.set()
+    return [
+        f"{wait_finished(client, started['id'])['status']}{''.join(fate.partition(' after ')[1:])}"
+        if "id" in started
+        else f"refused {started['code']}"
+        for started, fate in zip(starts, fates, strict=True)
+    ]
+
+
+def has_begun(client: httpx2.Client, run: str, reason: str) -> bool:
+    """Whether the run is under way; or, with a reason to wait, whether it waits for that."""
+    shown = client.get(f"/runs/{run}").json()
+    return reason in {entry["reason"] for entry in shown["waiting_for"]} if reason else shown["status"] == "running"
 
 
 def check(run: Expected, client: httpx2.Client, workflow: str, place: str) -> None:

@@ -1,4 +1,4 @@
-"""A whole Millrace in this process: SQLite file, engine, worker and API, with task types of its own, and no socket.
+"""A whole Millrace in this process: database, engine, worker and API, with task types of its own, and no socket.
 
 `hold` runs until it is cancelled, `echo` answers and logs what it is given, `fail` fails, `write` writes files and
 `read` answers what is in one.
@@ -34,10 +34,15 @@ from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.engine import Engine
 from millrace.engine.wakeups import Wakeups
+from millrace.ports.database import DatabaseCopies, DatabaseFile
 from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext
 from millrace.ports.store import Incarnation
+from millrace.storage.backup import FileCopies
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import Doctor
+from millrace.storage.postgres.database import PostgresDatabase
+from millrace.storage.postgres.dump import PostgresCopies
+from millrace.storage.postgres.store import PostgresStore
 from millrace.storage.sqlite import SqliteStore
 from millrace.system import SystemClock, Uuid7Ids
 from millrace.worker.attempt import Surroundings
@@ -135,18 +140,32 @@ class CountingDatabase(SqliteDatabase):
         return await super().read(work)
 
 
+class CountingPostgres(PostgresDatabase):
+    """The same on a server."""
+
+    reads = 0
+
+    async def read(self, work: Any) -> Any:
+        self.reads += 1
+        return await super().read(work)
+
+
 @dataclass
 class Installation:
     app: FastAPI
     container: Container
-    database: CountingDatabase
-    store: SqliteStore
+    database: CountingDatabase | CountingPostgres
+    store: SqliteStore | PostgresStore
     key: str
     objects: LocalObjects
     vault: Vault
     masker: SecretMasker
     secrets: SecretChain
     connections: StoredConnections
+
+    @property
+    def file(self) -> DatabaseFile | None:
+        return _file(self.database)
 
     def client(self, key: str | None = None) -> httpx2.AsyncClient:
         """A client with the given key; `""` sends none, and by default it is the administrator's."""
@@ -156,13 +175,14 @@ class Installation:
 
 
 @asynccontextmanager
-async def installation(home: Path) -> AsyncIterator[Installation]:
+async def installation(home: Path, url: str | None = None) -> AsyncIterator[Installation]:
+    """`url`: the address of a PostgreSQL database, where there may be several; otherwise `home` has a SQLite file."""
     settings = Settings(home=home)
     clock, ids, bus, runners = SystemClock(), Uuid7Ids(), LocalBus(), Runners()
-    database = await CountingDatabase.open(settings.database_path, clock=clock)
+    database = await _opened(home, url, clock)
     objects = LocalObjects(settings.artifacts_dir)
     payloads = StoredPayloads(objects, settings.max_row_bytes)
-    store = SqliteStore(database, payloads)
+    store = _store(database, payloads)
     plans = StoredPlans(database)
     engine = Engine(store, plans, CelEvaluator(), clock, ids, bus, Wakeups(), payloads=payloads)
     masker = SecretMasker()
@@ -176,7 +196,7 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
     worker = Worker(
         around, slots=16, queues=("default",), new_id=ids.new, installation_id=await store.installation_id()
     )
-    await store.register(Incarnation(worker.incarnation_id, "test", 1, ("default",), 16), 60 * SECOND, sole=True)
+    await store.register(Incarnation(worker.incarnation_id, "test", 1, ("default",), 16), 60 * SECOND, sole=url is None)
     container = build_container(
         Adapters(
             settings=settings,
@@ -184,7 +204,8 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
             ids=ids,
             bus=bus,
             database=database,
-            file=database,
+            file=_file(database),
+            copies=_copies(database, url, home),
             objects=objects,
             payloads=payloads,
             store=store,
@@ -214,3 +235,23 @@ async def installation(home: Path) -> AsyncIterator[Installation]:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+
+
+async def _opened(home: Path, url: str | None, clock: SystemClock) -> CountingDatabase | CountingPostgres:
+    if url is None:
+        return await CountingDatabase.open(home / "millrace.db", clock=clock)
+    return await CountingPostgres.open(url)
+
+
+def _store(database: CountingDatabase | CountingPostgres, payloads: StoredPayloads) -> SqliteStore | PostgresStore:
+    if isinstance(database, CountingPostgres):
+        return PostgresStore(database, payloads)
+    return SqliteStore(database, payloads)
+
+
+def _copies(database: CountingDatabase | CountingPostgres, url: str | None, home: Path) -> DatabaseCopies:
+    return FileCopies(database) if isinstance(database, CountingDatabase) else PostgresCopies(str(url), home)
+
+
+def _file(database: CountingDatabase | CountingPostgres) -> DatabaseFile | None:
+    return database if isinstance(database, CountingDatabase) else None

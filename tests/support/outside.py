@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from threading import Event
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 from venv import EnvBuilder
 
@@ -26,6 +27,9 @@ ORDERS = [
 PAGE = 3
 """Orders in an answer."""
 TOKEN = "orders-token-1"
+PATIENCE = 60.0
+"""Seconds after which `/slow` answers all the same."""
+PLACES = ("/var/backups", "/var/lib/shop", "/var/lib/millrace", "/srv", "/usr/local/bin")
 PROGRAMS = {
     "backup.sh": 'echo "saved to $BACKUP_DIR"; [ "$1" = --all ]',
     "import.sh": "echo imported",
@@ -40,6 +44,8 @@ class Outside:
     folder: Path
     """Where absolute folders of the documents are."""
     received: list[Request] = field(default_factory=list)
+    open: Event = field(default_factory=Event)
+    """While this is not set, `/slow` gives no answer."""
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -47,7 +53,7 @@ class Outside:
         hosts = ("api", "files", "chat", "id")
         return {
             **{f"https://{host}.example.com": self.http.url_for("").rstrip("/") for host in hosts},
-            **{place: f"{self.folder}{place}" for place in ("/var/backups", "/var/lib/shop", "/srv", "/usr/local/bin")},
+            **{place: f"{self.folder}{place}" for place in PLACES},
         }
 
     @property
@@ -85,6 +91,8 @@ class Outside:
                 return Response("", 302, {"Location": "/echo"})
             case "/missing":
                 return _json({"error": "no such page"}, 404)
+            case "/slow":
+                return _json({"opened": self.open.wait(PATIENCE)})
             case "/busy":
                 return _json({"error": "busy"}, 503)
             case "/orders.csv":
@@ -106,7 +114,7 @@ def _json(value: object, status: int = 200) -> Response:
 
 @contextmanager
 def outside_world(folder: Path) -> Iterator[Outside]:
-    for place in ("/var/backups", "/var/lib/shop", "/srv", "/usr/local/bin"):
+    for place in PLACES:
         Path(f"{folder}{place}").mkdir(parents=True)
     for name, text in PROGRAMS.items():
         program = Path(f"{folder}/usr/local/bin/{name}")
@@ -115,8 +123,12 @@ def outside_world(folder: Path) -> Iterator[Outside]:
     EnvBuilder(symlinks=True).create(f"{folder}/srv/script-env")
     with HTTPServer(host="127.0.0.1", threaded=True) as http, mailhouse() as mail:
         outside = Outside(http, mail, folder)
+        outside.open.set()
         http.expect_request(re.compile(".*")).respond_with_handler(outside.answer)
-        yield outside
+        try:
+            yield outside
+        finally:
+            outside.open.set()
 
 
 @contextmanager
@@ -129,11 +141,22 @@ def warehouse(url: str) -> Iterator[Mapping[str, str]]:
         yield {
             "host=db.internal": f"host={address.hostname} -f port={address.port or 5432}",
             "database=sales": f"database={name}",
+            "postgresql://millrace@db.internal:5432/millrace": urlunsplit(address._replace(path=f"/{name}")),
             "user=reader": f"user={address.username}",
             "tls=verify-full": "tls=disable",
         }
     finally:
-        asyncio.run(_execute(url, f"drop database {name} with (force)"))
+        asyncio.run(_drop_all(url, name))
+
+
+async def _drop_all(url: str, name: str) -> None:
+    """The database, and those that a restore has kept of it, under names that begin alike."""
+    connection = await asyncpg.connect(url)
+    try:
+        for (kept,) in await connection.fetch("select datname from pg_database where datname like $1", f"{name[:30]}%"):
+            await connection.execute(f'drop database "{kept}" with (force)')
+    finally:
+        await connection.close()
 
 
 async def _execute(url: str, statement: str) -> None:

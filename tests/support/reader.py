@@ -42,6 +42,7 @@ class Reader:
         self._state = home.parent / f"{home.name}.state"
         self._settings = settings
         self._server: subprocess.Popen[bytes] | None = None
+        self._started = 0
         self._ends = ExitStack()
         home.mkdir()
         self._state.write_text(f"cd '{home}'\n")
@@ -82,8 +83,9 @@ class Reader:
             case ("server",):
                 return printed + self.start_server(last.text)
             case ("background",):
-                process, _ = self._spawn(last.text)
+                process, log = self._spawn(last.text)
                 self._ends.callback(end, process)
+                wait_until_it_says("Millrace is ready", process, log)
                 return printed
         return printed + self._type(last, block.typed)
 
@@ -122,7 +124,8 @@ class Reader:
             self._server = None
 
     def _spawn(self, command: str) -> "tuple[subprocess.Popen[bytes], Path]":
-        log = self.home.parent / f"{self.home.name}.log"
+        self._started += 1
+        log = self.home.parent / f"{self.home.name}-{self._started}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["bash", "-c", f". '{self._state}'; {self._local(command)}"],
@@ -176,4 +179,11 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) ->
         except httpx2.HTTPError:
             assert process.poll() is None, log.read_text()
         assert time.monotonic() < until, log.read_text()
+        time.sleep(0.02)
+
+
+def wait_until_it_says(words: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while words not in log.read_text():
+        assert process.poll() is None and time.monotonic() < until, log.read_text()
         time.sleep(0.02)

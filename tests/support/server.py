@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,10 +25,12 @@ def free_port() -> int:
 
 
 class MillraceProcess:
-    """`millrace up` with a home of its own. `start` and `kill` may alternate; the port stays the same."""
+    """`millrace up`, or another role. `start` and `kill` may alternate; the port stays the same."""
 
-    def __init__(self, home: Path, **settings: str) -> None:
+    def __init__(self, home: Path, *, command: Sequence[str] = ("up",), name: str = "", **settings: str) -> None:
+        """`name` tells processes with one home apart."""
         self.home = home
+        self.command = tuple(command)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {
@@ -38,7 +40,8 @@ class MillraceProcess:
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self.log = home.parent / f"{home.name}.log"
+        self.log = home.parent / f"{name or home.name}.log"
+        self._log_from = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -60,7 +63,13 @@ class MillraceProcess:
     def start(self) -> float:
         """Start and wait until it is ready; answers the seconds that took."""
         began = time.monotonic()
-        process = self._spawn()
+        self.spawn()
+        self.wait_until_ready()
+        return time.monotonic() - began
+
+    def wait_until_ready(self) -> None:
+        began, process = time.monotonic(), self._process
+        assert process is not None
         while not self._ready():
             if process.poll() is not None:
                 raise AssertionError(f"millrace ended with {process.returncode}:\n{self.log.read_text()}")
@@ -68,11 +77,10 @@ class MillraceProcess:
                 self.kill()
                 raise AssertionError(f"millrace was not ready in {READY_WITHIN} s:\n{self.log.read_text()}")
             time.sleep(0.01)
-        return time.monotonic() - began
 
     def start_and_kill(self, *, after: float) -> None:
         """Start, and kill it after so many seconds, wherever it is by then."""
-        process = self._spawn()
+        process = self.spawn()
         try:
             process.wait(timeout=after)
         except subprocess.TimeoutExpired:
@@ -80,10 +88,12 @@ class MillraceProcess:
         else:
             raise AssertionError(f"millrace ended with {process.returncode}:\n{self.log.read_text()}")
 
-    def _spawn(self) -> "subprocess.Popen[bytes]":
+    def spawn(self) -> "subprocess.Popen[bytes]":
+        """Start and do not wait."""
         with self.log.open("ab") as log:
+            self._log_from = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "millrace.cli.main", "up"],
+                [sys.executable, "-m", "millrace.cli.main", *self.command],
                 env=self._environment,
                 stdout=log,
                 stderr=log,
@@ -97,6 +107,15 @@ class MillraceProcess:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
         return self._process.wait(timeout=30)
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def wait(self, within: float = 30) -> int:
+        """Wait for its end; answers the exit status."""
+        assert self._process is not None
+        return self._process.wait(timeout=within)
 
     def kill(self) -> None:
         assert self._process is not None
@@ -128,6 +147,8 @@ class MillraceProcess:
         return result
 
     def _ready(self) -> bool:
+        if self.command[0] not in ("up", "api"):
+            return "Millrace is ready" in self.log.read_text()[self._log_from :]
         try:
             return httpx2.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
         except httpx2.HTTPError:

@@ -6,7 +6,7 @@ scheduler; several may work on the same database at once, and any may crash. Run
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from sqlalchemy import Connection, text
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.plans import StoredPlans
+from millrace.app.runs.keys import CallerKeys
 from millrace.app.runs.making import RunMaker
 from millrace.app.runs.starting import RunStarter
 from millrace.app.triggers.commands import TriggerCommands
+from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.triggers.queries import TriggerQueries
 from millrace.app.triggers.registrar import Registrar
 from millrace.app.triggers.repository import FiringFilter, TriggerFilter
@@ -27,8 +29,11 @@ from millrace.app.triggers.schedules import Schedules
 from millrace.app.workflows.catalog import Catalog
 from millrace.app.workflows.commands import WorkflowCommands
 from millrace.app.workflows.drafts import Drafts
+from millrace.app.workflows.surroundings import Surroundings
 from millrace.app.workflows.writing import WorkflowWriter
 from millrace.artifacts.local import LocalObjects
+from millrace.auth.masking import SecretMasker
+from millrace.auth.secrets import SecretChain
 from millrace.core.values import EPOCH, SECOND, Instant, JsonObject
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
@@ -38,8 +43,11 @@ from millrace.ports.evaluator import Evaluator
 from millrace.ports.payloads import Payloads
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange, Store
 from millrace.storage.database import SqliteDatabase
+from millrace.storage.postgres.database import PostgresDatabase
+from millrace.storage.postgres.store import PostgresStore
 from millrace.storage.sqlite import SqliteStore
 from millrace.triggers.registry import TRIGGER_TYPES
+from tests.support import virtual_postgres
 from tests.support.engine_kit import CountedIds, WatchedDatabase
 from tests.support.scripted_work import Work
 from tests.support.virtual_time import VirtualClock, virtual_loop
@@ -73,9 +81,15 @@ class Process:
         plans, catalog = StoredPlans(kit.database), Catalog(kit.database)
         self.engine = Engine(store, plans, evaluator, kit.clock, kit.ids, LocalBus(), Wakeups())
         maker = RunMaker(evaluator, kit.clock, kit.ids)
-        starter = RunStarter(kit.database, self.engine, plans, catalog, kit.clock, maker, kit.payloads)
+        keys = CallerKeys(kit.database, kit.clock)
+        starter = RunStarter(
+            self.engine, plans, catalog, kit.clock, maker, kit.payloads, keys, ManualTriggers(kit.database, evaluator)
+        )
         writer = WorkflowWriter(kit.database, kit.clock, kit.ids, catalog, Registrar(kit.schedules, kit.ids))
-        self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, Drafts(Work(), TRIGGER_TYPES), writer)
+        masker = SecretMasker()
+        around = Surroundings(kit.database, SecretChain([], masker), masker)
+        drafts = Drafts(Work(), TRIGGER_TYPES, around)
+        self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, drafts, writer)
         self.triggers = TriggerCommands(kit.database, kit.schedules)
         self.scheduler = Scheduler(kit.database, plans, kit.schedules, evaluator, starter, kit.clock, kit.ids)
         self.triggers.after_change = writer.after_change = self.scheduler.wake
@@ -110,8 +124,28 @@ class Process:
         return str(shown["id"])
 
 
+@asynccontextmanager
+async def _sqlite(folder: Path) -> AsyncIterator[SqliteDatabase]:
+    clock = virtual_loop().clock
+    database = await WatchedDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _postgres(_folder: Path) -> AbstractAsyncContextManager[PostgresDatabase]:
+    return virtual_postgres.opened()
+
+
+KINDS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[SqliteDatabase | PostgresDatabase]]] = {
+    "sqlite": _sqlite,
+    "postgres": _postgres,
+}
+
+
 class TriggerKit:
-    def __init__(self, database: SqliteDatabase, payloads: Payloads, clock: VirtualClock) -> None:
+    def __init__(self, database: SqliteDatabase | PostgresDatabase, payloads: Payloads, clock: VirtualClock) -> None:
         self.database = database
         self.payloads = payloads
         self.clock = clock
@@ -122,20 +156,25 @@ class TriggerKit:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, folder: Path, now: str) -> AsyncIterator["TriggerKit"]:
+    async def opened(cls, folder: Path, now: str, kind: str = "sqlite") -> AsyncIterator["TriggerKit"]:
         clock = virtual_loop().clock
         clock.jump(at(now) - clock.now())
-        database = await WatchedDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
-        kit = cls(database, StoredPayloads(LocalObjects(folder / "objects"), 65_536), clock)
-        try:
-            yield kit
-        finally:
-            for process in kit.processes:
-                await process.crash()
-            await database.close()
+        async with KINDS[kind](folder) as database:
+            kit = cls(database, StoredPayloads(LocalObjects(folder / "objects"), 65_536), clock)
+            try:
+                yield kit
+            finally:
+                for process in kit.processes:
+                    await process.crash()
+
+    def store(self) -> Store:
+        """The store of another process."""
+        if isinstance(self.database, PostgresDatabase):
+            return PostgresStore(self.database)
+        return SqliteStore(self.database)
 
     async def process(self, store: Store | None = None, evaluator: Evaluator | None = None) -> Process:
-        process = Process(self, store or SqliteStore(self.database), evaluator or CelEvaluator())
+        process = Process(self, store or self.store(), evaluator or CelEvaluator())
         self.processes.append(process)
         await asyncio.sleep(0)
         return process
@@ -187,11 +226,21 @@ class TriggerKit:
         return due
 
 
-class GatedStore(SqliteStore):
-    """The real store; commits wait at the gate while it is closed."""
+class OverStore:
+    """The real store of a process of its own, which a test gets in the way of."""
 
     def __init__(self, kit: TriggerKit) -> None:
-        super().__init__(kit.database)
+        self.real = kit.store()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+class GatedStore(OverStore):
+    """Commits wait at the gate while it is closed."""
+
+    def __init__(self, kit: TriggerKit) -> None:
+        super().__init__(kit)
         self.gate = asyncio.Event()
         self.gate.set()
         self.waiting = asyncio.Event()
@@ -200,7 +249,7 @@ class GatedStore(SqliteStore):
         if not self.gate.is_set():
             self.waiting.set()
             await self.gate.wait()
-        return await super().commit(changes, claim)
+        return await self.real.commit(changes, claim)
 
 
 def plain(view: Mapping[str, object]) -> dict[str, Any]:

@@ -67,8 +67,10 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(home: Path, **settings: Any) -> AsyncIterator[Whole]:
-    async with running(Settings(home=home, **settings)) as runtime:
+async def whole(home: Path, url: str | None = None, **settings: Any) -> AsyncIterator[Whole]:
+    """`url`: the address of a PostgreSQL database; without it there is a SQLite file in `home`."""
+    where = {} if url is None else {"database_url": url}
+    async with running(Settings(home=home, **where, **settings)) as runtime:
         if await is_first_start(runtime.database):
             await ensure_first_admin(runtime.database, SystemClock(), Uuid7Ids(), home)
         transport = httpx2.ASGITransport(app=create_app(runtime.container), raise_app_exceptions=False)

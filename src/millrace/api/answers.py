@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from millrace.api.bodies import answer
+from millrace.api.naming import named
 from millrace.api.schemas.runs import Waiting
 from millrace.app.container import Container
 from millrace.app.runs.starting import Started
@@ -13,4 +14,4 @@ async def started_answer(container: Container, started: Started, asked: Waiting)
     finished = asked.waits and await container.run_starter.wait(started.run_id, asked.wait_seconds)
     status = 200 if finished or (started.existed and not asked.waits) else 202
     run = await container.run_queries.get(started.run_id)
-    return answer(run, status, {"Location": f"/api/v1/runs/{started.run_id}"})
+    return answer(await named(container, run), status, {"Location": f"/api/v1/runs/{started.run_id}"})

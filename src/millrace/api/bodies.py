@@ -14,11 +14,12 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from millrace.api.masking import Answer
 from millrace.app.cursors import Page
+from millrace.app.request_faults import of_body
 from millrace.core.errors import Fault, InvalidRequest, Unreadable
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import read_yaml
-from millrace.definition.private_faults import of_body
 
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 JSON_TYPE = "application/json"
@@ -53,7 +54,7 @@ async def checked(request: Request, model: type[ModelT]) -> ModelT:
     try:
         return model.model_validate(given)
     except ValidationError as error:
-        faults = of_body(given, error.errors(include_url=False, include_input=False))
+        faults = of_body(given, error.errors(include_url=False, include_input=False), model=model)
         raise InvalidRequest("invalid_request", "the request is not valid", faults=faults) from None
 
 
@@ -70,7 +71,7 @@ async def checked_in_private(request: Request, model: type[ModelT]) -> ModelT:
 
 
 def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, JSON_TYPE)
+    return Answer(orjson.dumps(content), status, headers, JSON_TYPE)
 
 
 def page_answer(page: Page[Any]) -> Response:

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from millrace.api import openapi, problems
+from millrace.api import openapi, problems, query_names
 from millrace.api.middleware import BodyLimit, SecurityHeaders
 from millrace.api.routes import (
     artifacts,
@@ -62,9 +62,11 @@ def create_app(container: Container) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.container = container
+    app.state.masker = container.masker
     app.state.streams = Streams()
     for part in PARTS:
         app.router.routes.extend(part.router.routes)
+    app.state.query_names = query_names.declared(app.router.routes)
     problems.install(app)
     openapi.describe(app, container.runners, container.trigger_types)
     # The last one added is the outermost: also a refused body gets the headers.

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.params import Depends as DependsParam
 from fastapi.security import APIKeyHeader
 
+from millrace.api.query_names import known_query
 from millrace.app.container import Container
 from millrace.auth.permissions import Permission, require
 from millrace.auth.principal import Principal
@@ -37,12 +38,12 @@ async def authenticated(request: Request, key: Annotated[str | None, Depends(API
 
 
 def api_router(tag: str) -> APIRouter:
-    """A router of the API, whose routes all ask for credentials before anything else.
+    """A router of the API, whose routes all ask for credentials before anything else, and take no unknown query.
 
     The application takes its routes as they are: a router that is included in another costs every request a second
     search for its route, and the first one the time to make all of them anew.
     """
-    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(authenticated)])
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(authenticated), Depends(known_query)])
 
 
 class Requires:

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 
 from millrace.api.schemas.system import Problem
 from millrace.api.schemas.versions import TASK_OPTIONS
-from millrace.api.schemas.workflows import WORKFLOW_OPTIONS
+from millrace.api.schemas.workflows import SHORT_WORDS, WORKFLOW_OPTIONS
 from millrace.core.values import JsonObject
 from millrace.definition import definition_json_schema
 from millrace.ports.runner import RunnerRegistry
@@ -64,7 +64,7 @@ def _bodies(definition: dict[str, Any]) -> dict[str, Any]:
     task = _with_options(definition["MainTask"], TASK_OPTIONS)
     return {
         "WorkflowBody": workflow,
-        "WorkflowChange": {**workflow, "required": []},
+        "WorkflowChange": {**_with_options(workflow, SHORT_WORDS), "required": []},
         "TaskBody": task,
         "TaskChange": {**task, "required": []},
     }

@@ -14,7 +14,11 @@ Matcher = Callable[[WorkflowRow], bool] | None
 
 async def if_match(
     if_match: Annotated[
-        str | None, Header(description="An ETag, or the number of the version that this changes.")
+        str | None,
+        Header(
+            description="An ETag: refused if anything about the workflow has changed since. Or the number of the "
+            "version that this changes: refused if there is a newer one."
+        ),
     ] = None,
 ) -> Matcher:
     """Whether a workflow is what the header names: by an ETag, by the bare number of a version, or `*` for any."""

@@ -1,19 +1,19 @@
 """Every error as a problem document (RFC 9457), mapped here once: `{type, title, status, detail, code, faults}`.
 
-`code` is stable and for programs, `detail` for people, `faults` name each field. Nothing that leaves here holds a value
-a caller may have meant to keep secret, nor a stack trace.
+`code` is stable and for programs, `detail` for people, `faults` name each field. Nothing that leaves here holds the
+value of a known secret (`masking`), nor a stack trace.
 """
 
 import logging
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from millrace.api.masking import ProblemAnswer
+from millrace.app.request_faults import of_parameters
 from millrace.core.errors import (
     Conflict,
     Fault,
@@ -26,15 +26,13 @@ from millrace.core.errors import (
     Unavailable,
     Unreadable,
 )
+from millrace.core.values import JsonObject
 from millrace.definition.faults import MOST_FAULTS
-from millrace.definition.private_faults import of_parameters
 from millrace.ports.objects import ObjectStoreError, ObjectStoreUnavailable
 from millrace.ports.payloads import PayloadLost
 from millrace.ports.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
-
-MEDIA_TYPE = "application/problem+json"
 
 STATUS: tuple[tuple[type[MillraceError], int], ...] = (
     (Unreadable, 400),
@@ -50,37 +48,24 @@ STATUS: tuple[tuple[type[MillraceError], int], ...] = (
 
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
-LONGEST_TEXT = 1000
-"""Characters of each text in an answer."""
-
 RETRY_AFTER = {"Retry-After": "1"}
 
 
 def problem(
     status: int, code: str, detail: str, faults: Sequence[Fault] = (), headers: dict[str, str] | None = None
 ) -> Response:
-    document = {
+    document: JsonObject = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
-        "detail": _shortened(detail),
+        "detail": detail,
         "faults": [
-            {
-                "path": _shortened(fault.path),
-                "code": fault.code,
-                "message": _shortened(fault.message),
-                "remedy": _shortened(fault.remedy),
-            }
+            {"path": fault.path, "code": fault.code, "message": fault.message, "remedy": fault.remedy}
             for fault in faults[:MOST_FAULTS]
         ],
     }
-    # A key or a message may hold a lone surrogate that a caller sent; it must not turn the answer into a 500.
-    try:
-        body = orjson.dumps(document)
-    except orjson.JSONEncodeError:
-        body = orjson.dumps(_cleaned(document))
-    return Response(body, status, headers, MEDIA_TYPE)
+    return ProblemAnswer(document, status, headers)
 
 
 def install(app: FastAPI) -> None:
@@ -140,18 +125,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _defect(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return problem(500, "internal_error", "this is a defect of Millrace; its log says more")
-
-
-def _shortened(text: str) -> str:
-    """A name or a path that a caller sent may be as long as a request; the beginning says which it is."""
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _cleaned(item) for key, item in value.items()}
-    return value

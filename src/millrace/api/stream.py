@@ -16,9 +16,11 @@ from fastapi import Header, Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from millrace.api.masking import masked_document, masker_of
 from millrace.api.presence import gone
 from millrace.app.histories.following import Batch
 from millrace.core.errors import MillraceError, Unavailable
+from millrace.ports.secrets import Masker
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class EventStream(Response):
         with self._streams.counted() as closing:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             tasks = [
-                asyncio.create_task(self._pump(send), name="stream"),
+                asyncio.create_task(self._pump(send, masker_of(scope)), name="stream"),
                 asyncio.create_task(gone(receive)),
                 asyncio.create_task(closing.wait()),
             ]
@@ -95,10 +97,10 @@ class EventStream(Response):
             with contextlib.suppress(OSError):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pump(self, send: Send) -> None:
+    async def _pump(self, send: Send, masker: Masker) -> None:
         try:
             await self._write(send, b"retry: %d\n" % RETRY_MILLISECONDS + _position(self._position) + b": open\n\n")
-            await self._write_batches(send)
+            await self._write_batches(send, masker)
         except (OSError, TimeoutError):
             return  # the client has gone, or does not read
         except MillraceError as error:
@@ -107,21 +109,23 @@ class EventStream(Response):
         except Exception:
             logger.exception("a stream failed")
 
-    async def _write_batches(self, send: Send) -> None:
+    async def _write_batches(self, send: Send, masker: Masker) -> None:
         clock = asyncio.get_running_loop().time
         written = clock()
         async for batch in self._batches:
             quiet = clock() - written > HEARTBEAT_SECONDS
             if batch.items or batch.status is not None or quiet:
-                await self._write(send, self._text(batch))
+                await self._write(send, self._text(batch, masker))
                 written = clock()
 
     async def _write(self, send: Send, text: bytes) -> None:
         async with asyncio.timeout(SLOWEST_READ_SECONDS):
             await send({"type": "http.response.body", "body": text, "more_body": True})
 
-    def _text(self, batch: Batch) -> bytes:
-        parts = [_event(self._event, orjson.dumps(view), number) for number, view in batch.items]
+    def _text(self, batch: Batch, masker: Masker) -> bytes:
+        parts = [
+            _event(self._event, masked_document(orjson.dumps(view), masker), number) for number, view in batch.items
+        ]
         if not batch.items or batch.position != batch.items[-1][0]:
             parts.append(_position(batch.position) + b": here\n\n")
         if batch.status is not None:

@@ -1,5 +1,6 @@
 """What the use cases stand on, in one frozen object: made by the composition root, and by tests."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from millrace.app.artifacts.payloads import StoredPayloads
@@ -13,7 +14,7 @@ from millrace.engine.engine import Engine
 from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
 from millrace.ports.connections import Connections
-from millrace.ports.database import Database, DatabaseFile
+from millrace.ports.database import Database, DatabaseCopies, DatabaseFile
 from millrace.ports.evaluator import Evaluator
 from millrace.ports.ids import Ids
 from millrace.ports.mail import Mailer
@@ -29,7 +30,9 @@ class Adapters:
     ids: Ids
     bus: Bus
     database: Database
-    file: DatabaseFile
+    file: DatabaseFile | None
+    """`None` where the database is a server's."""
+    copies: DatabaseCopies
     objects: ObjectStore
     payloads: StoredPayloads
     store: Store
@@ -44,3 +47,5 @@ class Adapters:
     connections: Connections
     mailer: Mailer | None
     check_database: CheckDatabase
+    keep_partitions: Callable[[], Awaitable[bool]] | None = None
+    """`None` where the database has none."""

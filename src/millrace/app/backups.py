@@ -1,4 +1,4 @@
-"""Backups that are asked for over the API: a checked copy beside the database, which is gone once it was sent."""
+"""Backups that are asked for over the API: a checked copy on this machine, which is gone once it was sent."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from typing import BinaryIO
 from millrace.core.errors import Conflict, Unavailable
 from millrace.core.values import SECOND
 from millrace.ports.clock import Clock
-from millrace.ports.database import CopyFailed, DatabaseFile
+from millrace.ports.database import CopyFailed, DatabaseCopies
 
 PART = 256 * 1024
 
@@ -40,8 +40,8 @@ class Backup:
 
 
 class Backups:
-    def __init__(self, file: DatabaseFile, clock: Clock) -> None:
-        self._file, self._clock = file, clock
+    def __init__(self, copies: DatabaseCopies, clock: Clock) -> None:
+        self._copies, self._clock = copies, clock
         self._making = asyncio.Lock()
 
     async def make(self) -> Backup:
@@ -49,27 +49,27 @@ class Backups:
         if self._making.locked():
             raise Conflict("backup_running", "a backup is being made; wait for its end")
         async with self._making:
-            self._require_room()
-            place = self._file.path.with_name(f".{self._file.path.name}.backup")
+            place = self._copies.place
             try:
+                _require_room(place, await self._copies.size())
                 # One of a server that was killed may be there still.
                 place.unlink(missing_ok=True)
-                await self._file.copy_to(place)
-                size, sha256, file = await asyncio.to_thread(_opened_and_unlinked, place)
+                await self._copies.copy_to(place)
+                size, sha256, copy = await asyncio.to_thread(_opened_and_unlinked, place)
             except (CopyFailed, OSError) as error:
                 raise Unavailable("backup_failed", f"there is no backup: {error}") from None
         made_at = datetime.fromtimestamp(self._clock.now() / SECOND, UTC)
-        return Backup(f"millrace-{made_at:%Y%m%dT%H%M%SZ}.db", size, sha256, file)
+        return Backup(f"millrace-{made_at:%Y%m%dT%H%M%SZ}.{self._copies.suffix}", size, sha256, copy)
 
-    def _require_room(self) -> None:
-        needed = self._file.path.stat().st_size
-        free = shutil.disk_usage(self._file.path.parent).free
-        if free < needed + needed // 10:
-            raise Unavailable(
-                "no_room",
-                f"a backup is first made beside the database and needs {needed // 2**20 + 1} MiB there; "
-                f"{free // 2**20} MiB are free",
-            )
+
+def _require_room(place: Path, needed: int) -> None:
+    free = shutil.disk_usage(place.parent).free
+    if free < needed + needed // 10:
+        raise Unavailable(
+            "no_room",
+            f"a backup is first made in {place.parent} and needs {needed // 2**20 + 1} MiB there; "
+            f"{free // 2**20} MiB are free",
+        )
 
 
 def _opened_and_unlinked(place: Path) -> tuple[int, str, BinaryIO]:

@@ -19,6 +19,7 @@ from millrace.app.retention.cleaning import Retention
 from millrace.app.retention.policy import policy_of
 from millrace.app.retention.queries import RetentionQueries
 from millrace.app.runs.control import RunControl
+from millrace.app.runs.keys import CallerKeys
 from millrace.app.runs.making import RunMaker
 from millrace.app.runs.queries import RunQueries
 from millrace.app.runs.repeating import RunRepeater
@@ -26,6 +27,7 @@ from millrace.app.runs.starting import RunStarter
 from millrace.app.secrets.commands import SecretCommands
 from millrace.app.secrets.queries import SecretQueries
 from millrace.app.triggers.commands import TriggerCommands
+from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.triggers.preview import Previews
 from millrace.app.triggers.queries import TriggerQueries
 from millrace.app.triggers.registrar import Registrar
@@ -36,12 +38,15 @@ from millrace.app.workflows.commands import WorkflowCommands
 from millrace.app.workflows.drafts import Drafts
 from millrace.app.workflows.lifecycle import WorkflowLifecycle
 from millrace.app.workflows.queries import WorkflowQueries
+from millrace.app.workflows.surroundings import Surroundings
 from millrace.app.workflows.tasks import WorkflowTasks
 from millrace.app.workflows.writing import WorkflowWriter
 from millrace.auth.authentication import Authenticator
+from millrace.auth.names import UserNames
 from millrace.config import Settings
-from millrace.ports.database import Database, DatabaseFile
+from millrace.ports.database import Database
 from millrace.ports.runner import RunnerRegistry
+from millrace.ports.secrets import Masker
 from millrace.ports.trigger import TriggerTypes
 from millrace.triggers.registry import TRIGGER_TYPES
 
@@ -50,9 +55,10 @@ from millrace.triggers.registry import TRIGGER_TYPES
 class Container:
     settings: Settings
     database: Database
-    file: DatabaseFile
+    masker: Masker
     runners: RunnerRegistry
     authenticator: Authenticator
+    user_names: UserNames
     workflow_writer: WorkflowWriter
     workflow_commands: WorkflowCommands
     workflow_lifecycle: WorkflowLifecycle
@@ -90,22 +96,27 @@ def build_container(a: Adapters) -> Container:
     settings, database, clock, ids = a.settings, a.database, a.clock, a.ids
     catalog, schedules = Catalog(database), Schedules(settings.scheduler_timezone)
     maker = RunMaker(a.evaluator, clock, ids)
-    run_starter = RunStarter(database, a.engine, a.plans, catalog, clock, maker, a.payloads)
+    keys = CallerKeys(database, clock)
+    manual = ManualTriggers(database, a.evaluator)
+    run_starter = RunStarter(a.engine, a.plans, catalog, clock, maker, a.payloads, keys, manual)
     run_queries = RunQueries(database, a.plans, clock, settings.task_limits, a.payloads)
-    run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads)
+    run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads, keys)
     run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries)
-    drafts = Drafts(a.runners, TRIGGER_TYPES)
+    drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker))
     writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
+    writer.hand_over = a.engine.receive
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
     policy = policy_of(settings)
     retention = Retention(database, a.file, clock, ids, policy)
     connection_queries = ConnectionQueries(database)
+    user_names = UserNames(database, clock)
     return Container(
         settings=settings,
         database=database,
-        file=a.file,
+        masker=a.masker,
         runners=a.runners,
         authenticator=Authenticator(database, clock, ids),
+        user_names=user_names,
         workflow_writer=writer,
         workflow_commands=workflow_commands,
         workflow_lifecycle=WorkflowLifecycle(database, drafts, writer, workflow_commands),
@@ -115,10 +126,10 @@ def build_container(a: Adapters) -> Container:
         run_starter=run_starter,
         run_repeater=run_repeater,
         run_control=run_control,
-        operations=Operations(database, run_control, run_repeater, clock, ids),
+        operations=Operations(database, run_control, run_repeater, clock, ids, catalog, keys),
         run_queries=run_queries,
-        histories=HistoryQueries(database, a.bus, clock),
-        followers=Followers(database, a.bus),
+        histories=HistoryQueries(database, a.bus, clock, user_names),
+        followers=Followers(database, a.bus, user_names),
         schedules=schedules,
         trigger_commands=TriggerCommands(database, schedules),
         trigger_queries=TriggerQueries(database, schedules),
@@ -127,7 +138,7 @@ def build_container(a: Adapters) -> Container:
         event_queries=EventQueries(database),
         worker_queries=WorkerQueries(database),
         artifacts=ArtifactCommands(database, a.objects, clock, ids, largest=settings.max_artifact_bytes),
-        backups=Backups(a.file, clock),
+        backups=Backups(a.copies, clock),
         retention=retention,
         retention_queries=RetentionQueries(database, clock, policy, retention),
         secret_commands=SecretCommands(database, clock, a.vault, a.masker, a.secrets),

@@ -5,9 +5,12 @@ from collections.abc import Awaitable, Callable
 from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject, JsonValue
+from millrace.ports.doctor import Step, Tell, unheard
 
-CheckDatabase = Callable[[], Awaitable[JsonObject]]
-"""Checks the database: `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]}`."""
+CheckDatabase = Callable[[Tell], Awaitable[JsonObject]]
+"""Checks the database, and tells each check when it begins.
+
+Answers `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}], "warnings": [like problems]}`."""
 
 
 class Doctor:
@@ -16,14 +19,15 @@ class Doctor:
         self._artifacts = artifacts
         self._deep_under_way = False
 
-    async def examine(self, *, deep: bool = False) -> JsonObject:
+    async def examine(self, *, deep: bool = False, tell: Tell = unheard) -> JsonObject:
         """What was found, with `warnings`: what is not as it should be, but does no harm.
 
-        `deep` reads all artifacts to the end; else only a sample of them is looked at. Raises `Conflict` for a second
-        deep round at the same time: any number of them would leave the disk to nobody else.
+        `tell` hears of each check when it begins. `deep` reads all artifacts to the end; else only a sample of them is
+        looked at. Raises `Conflict` for a second deep round at the same time: any number of them would leave the disk
+        to nobody else.
         """
         if not deep:
-            return await self._examine(deep=False)
+            return await self._examine(tell, deep=False)
         if self._deep_under_way:
             raise Conflict(
                 "doctor_busy",
@@ -32,22 +36,29 @@ class Doctor:
             )
         self._deep_under_way = True
         try:
-            return await self._examine(deep=True)
+            return await self._examine(tell, deep=True)
         finally:
             self._deep_under_way = False
 
-    async def _examine(self, *, deep: bool) -> JsonObject:
-        report = await self._check_database()
-        listed = report["problems"]
+    async def _examine(self, tell: Tell, *, deep: bool) -> JsonObject:
+        report = await self._check_database(
+            lambda step: tell(Step(step.check, step.number, step.of + ArtifactChecks.count))
+        )
+        checks = int(str(report["checks"]))
+        listed, warned = report["problems"], report.get("warnings", [])
         assert isinstance(listed, list), "as `CheckDatabase` says"  # noqa: S101
-        found = await self._artifacts.examine(deep=deep)
+        assert isinstance(warned, list), "as `CheckDatabase` says"  # noqa: S101
+        count = checks + ArtifactChecks.count
+        found = await self._artifacts.examine(
+            deep=deep, tell=lambda step: tell(Step(step.check, step.number + checks, count))
+        )
         problems: list[JsonValue] = [*listed, *found.problems.listed()]
         if found.store_away is not None:
             problems.append(_unavailable(found.store_away))
         return {
-            "checks": int(str(report["checks"])) + ArtifactChecks.count,
+            "checks": count,
             "problems": problems,
-            "warnings": [*found.warnings.listed()],
+            "warnings": [*warned, *found.warnings.listed()],
         }
 
 

@@ -1,6 +1,8 @@
 """Small work that is done in batches, away from requests."""
 
-from millrace.app.histories.repository import delete_old_changes
+from collections.abc import Awaitable, Callable
+
+from millrace.app.histories.repository import delete_old_changes, last_old_change
 from millrace.app.runs.repository import delete_expired_keys
 from millrace.auth.authentication import Authenticator
 from millrace.engine.service import Service
@@ -54,7 +56,22 @@ class OldChanges(Service):
         self._database = database
 
     async def run_once(self) -> float | None:
-        deleted = await self._database.write(
-            lambda connection: delete_old_changes(connection, CHANGES_KEPT, CHANGES_AT_ONCE)
-        )
+        until = await self._database.read(lambda connection: last_old_change(connection, CHANGES_KEPT))
+        if until is None:
+            return None
+        deleted = await self._database.write(lambda connection: delete_old_changes(connection, until, CHANGES_AT_ONCE))
         return 0.1 if deleted == CHANGES_AT_ONCE else None
+
+
+class Partitions(Service):
+    """Has the partitions of the coming months made, long before they are needed, and empty old ones dropped."""
+
+    interval = 3600.0
+
+    def __init__(self, keep: Callable[[], Awaitable[bool]]) -> None:
+        """`keep` answers `False` when it has to be asked again soon."""
+        super().__init__()
+        self._keep = keep
+
+    async def run_once(self) -> float | None:
+        return None if await self._keep() else 60.0

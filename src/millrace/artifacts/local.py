@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
@@ -117,11 +117,14 @@ class LocalObjects:
     async def delete(self, key: str) -> bool:
         return await self._call(_removed, self._place(key), self._objects)
 
-    async def list(self, folder: str) -> AsyncIterator[ListedObject]:
+    async def list(self, folder: str) -> AsyncGenerator[ListedObject]:
         found = _found(self._place(folder), folder)
-        while batch := await self._call(lambda: list(islice(found, LISTED_AT_ONCE))):
-            for one in batch:
-                yield one
+        try:
+            while batch := await self._call(lambda: list(islice(found, LISTED_AT_ONCE))):
+                for one in batch:
+                    yield one
+        finally:
+            found.close()
 
     async def forget_unfinished(self, before: Instant) -> int:
         return await self._call(_forget_before, self._incoming, before)
@@ -258,20 +261,21 @@ def _removed(place: Path, root: Path) -> bool:
     return True
 
 
-def _found(folder: Path, key: str) -> Iterator[ListedObject]:
-    """The files below a folder. What vanishes meanwhile is passed over."""
+def _found(folder: Path, key: str) -> Generator[ListedObject]:
+    """The files below a folder, as the disk has them. What vanishes meanwhile is passed over."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        entries = os.scandir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return
-    for entry in entries:
-        below = f"{key}/{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            yield from _found(folder / entry.name, below)
-            continue
-        with suppress(FileNotFoundError):
-            status = entry.stat(follow_symlinks=False)
-            yield ListedObject(below, status.st_size, status.st_mtime_ns // 1_000)
+    with entries:
+        for entry in entries:
+            below = f"{key}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _found(folder / entry.name, below)
+                continue
+            with suppress(FileNotFoundError):
+                status = entry.stat(follow_symlinks=False)
+                yield ListedObject(below, status.st_size, status.st_mtime_ns // 1_000)
 
 
 def _forget_before(incoming: Path, before: Instant) -> int:

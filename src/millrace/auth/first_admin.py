@@ -27,15 +27,26 @@ async def is_first_start(database: Database) -> bool:
 async def ensure_first_admin(database: Database, clock: Clock, ids: Ids, home: Path) -> str | None:
     """Make the first administrator unless there is a user. Answers the key, to be shown once, or `None`.
 
-    The file is written first: if the process dies in between, the next start finds no user and replaces it.
+    The file is written before the commit: if the process dies in between, the next start finds no user and replaces it.
+    Of several processes that start at once one makes the administrator, and it alone writes the file.
     """
     if not await is_first_start(database):
         return None
     key = new_key()
-    await asyncio.to_thread(write_key_file, home, key.text)
     user_id, key_id, now = ids.new(), ids.new(), clock.now()
-    await database.write(lambda connection: _add_admin(connection, user_id, key_id, key, now))
-    return key.text
+
+    def add(connection: "Connection") -> bool:
+        if repository.has_users(connection):
+            return False
+        _add_admin(connection, user_id, key_id, key, now)
+        # Whoever else wants to be first waits at this user's row for the end of this transaction.
+        write_key_file(home, key.text)
+        return True
+
+    if await database.write(add):
+        return key.text
+    await asyncio.to_thread(_remove_key_file, home, key.text)
+    return None
 
 
 def write_key_file(home: Path, key: str) -> Path:
@@ -50,6 +61,13 @@ def write_key_file(home: Path, key: str) -> Path:
         os.fsync(file.fileno())
     fresh.replace(place)
     return place
+
+
+def _remove_key_file(home: Path, key: str) -> None:
+    """If this key is in it: its transaction came too late in the end."""
+    place = home / KEY_FILE
+    if place.exists() and place.read_text() == key:
+        place.unlink()
 
 
 def _add_admin(connection: "Connection", user_id: str, key_id: str, key: NewKey, now: Instant) -> None:

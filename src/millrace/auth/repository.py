@@ -1,6 +1,6 @@
 """The rows of users and API keys. SQL only; what it means is decided by the callers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, insert, select, update
@@ -30,6 +30,12 @@ def has_users(connection: Connection) -> bool:
 
 def add_user(connection: Connection, *, user_id: str, email: str, name: str, role: Role, now: Instant) -> None:
     connection.execute(insert(users).values(id=user_id, email=email, name=name, role=role.value, created_at=now))
+
+
+def names_of(connection: Connection, user_ids: Collection[str]) -> Mapping[str, str]:
+    """By id; without those that there are not."""
+    rows = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
 
 
 def add_key(connection: Connection, *, key_id: str, user_id: str, name: str, key: NewKey, now: Instant) -> None:

@@ -50,15 +50,26 @@ class SecretChain:
             self._masker.learn(value for value in await source.everything() if len(value) >= SHORTEST)
 
     async def resolve(self, names: frozenset[str]) -> Mapping[str, str]:
-        found: dict[str, str] = {}
-        for source in self._sources:
-            missing = names - found.keys()
-            if not missing:
-                break
-            found.update(await source.find(missing))
+        found = await self._found(names)
         values = {name: self._usable(name, found.get(name)) for name in sorted(names)}
         self._masker.learn(values.values())
         return values
+
+    async def unusable(self, names: frozenset[str]) -> Mapping[str, str]:
+        """Why a task that reads one of these would fail now, and what to do, by name. None, mostly: each source is
+        asked once for all."""
+        try:
+            found = await self._found(names)
+        except SecretUnavailable:
+            return {name: reason for name in sorted(names) if (reason := await self._reason(name)) is not None}
+        reasons = {name: self._fault(name, found.get(name)) for name in sorted(names)}
+        return {name: reason for name, reason in reasons.items() if reason is not None}
+
+    async def _reason(self, name: str) -> str | None:
+        try:
+            return self._fault(name, (await self._found(frozenset({name}))).get(name))
+        except SecretUnavailable as error:
+            return str(error)
 
     async def overriding(self, names: frozenset[str]) -> Mapping[str, str]:
         """For each name that has a value before the last source, which people write to: the label of the winner."""
@@ -68,16 +79,31 @@ class SecretChain:
             labels.update(dict.fromkeys(found, source.label))
         return labels
 
+    async def _found(self, names: frozenset[str]) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        for source in self._sources:
+            missing = names - found.keys()
+            if not missing:
+                break
+            found.update(await source.find(missing))
+        return found
+
     def _usable(self, name: str, value: str | None) -> str:
+        fault = self._fault(name, value)
+        if value is None or fault is not None:
+            raise SecretUnavailable(fault)
+        return value
+
+    def _fault(self, name: str, value: str | None) -> str | None:
         if value is None:
             remedies = " or ".join(source.remedy(name) for source in self._sources)
-            raise SecretUnavailable(f"there is no secret {name!r}; {remedies}")
+            return f"there is no secret {name!r}; {remedies}"
         if len(value) < SHORTEST:
-            raise SecretUnavailable(
+            return (
                 f"the secret {name!r} is shorter than {SHORTEST} characters and could not be kept out of logs; "
                 "use a longer value"
             )
-        return value
+        return None
 
 
 class EnvironmentSecrets:

@@ -1,5 +1,7 @@
 """The commands of `millrace`, and what they are called."""
 
+from collections.abc import Callable
+
 import typer
 
 from millrace.cli import (
@@ -25,6 +27,67 @@ from millrace.cli import (
     workflows,
 )
 
+PARTS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Workflows": (
+        definitions.validate,
+        applying.apply,
+        exporting.export,
+        workflows.workflows,
+        workflows.enable,
+        workflows.disable,
+        workflows.deploy,
+        workflows.undeploy,
+        workflows.deployments,
+        workflows.archive,
+        workflows.delete,
+        versions.versions,
+        versions.diff,
+        versions.tag,
+        versions.rollback,
+    ),
+    "Runs": (
+        starts.run,
+        starts.retry,
+        starts.rerun,
+        runs.runs,
+        runs.show,
+        histories.logs,
+        histories.events,
+        histories.explain,
+        control.cancel,
+        control.pause,
+        control.resume,
+        control.stop,
+        control.bulk,
+    ),
+    "Files and secrets": (),
+    "Installation": (
+        server.up,
+        server.api,
+        server.scheduler,
+        server.worker,
+        server.doctor,
+        server.version,
+        installation.task_types,
+        installation.schema,
+        installation.workers,
+        installation.settings,
+    ),
+}
+"""The commands, as the help shows them together; each is called as its function is."""
+
+GROUPS: dict[str, dict[str, typer.Typer]] = {
+    "Workflows": {"tasks": tasks.tasks, "triggers": triggers.triggers},
+    "Runs": {"event": published.event},
+    "Files and secrets": {
+        "artifacts": artifacts.artifacts,
+        "secrets": secrets.secrets,
+        "connections": connections.connections,
+    },
+    "Installation": {"retention": retention.retention, "db": database.db},
+}
+"""Commands that have commands of their own."""
+
 app = typer.Typer(
     name="millrace",
     help="Millrace: durable workflows on your own machine. Start with `millrace up`.",
@@ -33,47 +96,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(server.up)
-app.command()(definitions.validate)
-app.command()(applying.apply)
-app.command()(exporting.export)
-app.command(name="workflows")(workflows.workflows)
-app.command()(workflows.enable)
-app.command()(workflows.disable)
-app.command()(workflows.deploy)
-app.command()(workflows.undeploy)
-app.command()(workflows.deployments)
-app.command()(workflows.archive)
-app.command()(workflows.delete)
-app.command(name="versions")(versions.versions)
-app.command()(versions.diff)
-app.command()(versions.tag)
-app.command()(versions.rollback)
-app.command()(starts.run)
-app.command()(starts.retry)
-app.command()(starts.rerun)
-app.command(name="runs")(runs.runs)
-app.command()(runs.show)
-app.command()(histories.logs)
-app.command()(histories.events)
-app.command()(histories.explain)
-app.command()(control.cancel)
-app.command()(control.pause)
-app.command()(control.resume)
-app.command()(control.stop)
-app.command()(control.bulk)
-app.command()(server.doctor)
-app.command()(server.version)
-app.command(name="task-types")(installation.task_types)
-app.command()(installation.schema)
-app.command()(installation.workers)
-app.command()(installation.settings)
-app.add_typer(tasks.tasks, name="tasks")
-app.add_typer(artifacts.artifacts, name="artifacts")
+app.callback()(server.main)
 triggers.triggers.command()(previews.preview)
-app.add_typer(triggers.triggers, name="triggers")
-app.add_typer(secrets.secrets, name="secrets")
-app.add_typer(connections.connections, name="connections")
-app.add_typer(published.event, name="event")
-app.add_typer(retention.retention, name="retention")
-app.add_typer(database.db, name="db")
+for part, commands in PARTS.items():
+    for command in commands:
+        app.command(rich_help_panel=part)(command)
+    for name, group in GROUPS[part].items():
+        app.add_typer(group, name=name, rich_help_panel=part)

@@ -2,11 +2,10 @@
 
     files → dry run (names, faults, differences) → what is gone → consent → apply → delete
 
-Only what an earlier apply of the same source made is ever deleted, and nothing while any file is faulty: the workflow
-of a faulty file looks as if it were gone.
+Only what an earlier apply of the same source made or adopted is ever deleted, and nothing while any file is faulty: the
+workflow of a faulty file looks as if it were gone.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,13 @@ from urllib.parse import urlencode
 
 import typer
 
+from millrace.cli.arguments import a_place
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection, ProblemError
+from millrace.cli.consent import Yes, consent
 from millrace.cli.definitions import definition_files, print_warnings, send_file
 from millrace.cli.differences import print_differences
 from millrace.cli.output import print_json, say
+from millrace.cli.references import workflows_told
 from millrace.cli.runs import AsJson, Server
 
 Result = dict[str, Any]
@@ -37,22 +39,27 @@ class Plan:
 
 
 def apply(
-    paths: Annotated[list[Path], typer.Option("--file", "-f", help="File or folder; may be repeated.", exists=True)],
+    paths: Annotated[
+        list[Path],
+        typer.Option(
+            "--file", "-f", help="File or folder, - for stdin; may be repeated.", parser=a_place, metavar="PATH"
+        ),
+    ],
     source: Annotated[
         str | None, typer.Option(help="Where the files come from, for example the name of a repository.")
     ] = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Delete workflows that were made from this source and have no file now.")
+        bool, typer.Option("--prune", help="Delete workflows that belong to this source and have no file now.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Create or update workflows from files. Applying the same files twice changes nothing. Exit status 1 if a file is
     faulty; the others are applied all the same."""
     if prune and source is None:
-        raise CommandError("--prune needs --source NAME: only workflows that were made from that source are deleted")
+        raise CommandError("--prune needs --source NAME: only workflows that belong to that source are deleted")
     with Connection(server) as connection:
         plan = _planned(connection, list(definition_files(paths)), source, prune=prune)
         if not dry_run:
@@ -119,13 +126,9 @@ def _delete(connection: Connection, result: Result, source: str | None) -> None:
 
 
 def _consent(gone: list[Result], *, yes: bool) -> None:
-    """Ask before anything is done; without a terminal only `--yes` is consent."""
-    if not gone or yes:
-        return
-    names = ", ".join(repr(result["name"]) for result in gone)
-    if not sys.stdin.isatty():
-        raise CommandError(f"--prune would delete {names}; say --yes to do it, or --dry-run to see more")
-    typer.confirm(f"Delete {names}?", abort=True, err=True)
+    """Ask before anything is done."""
+    if gone:
+        consent(workflows_told(gone), yes=yes, instead=", or --dry-run to see more")
 
 
 def _all(plan: Plan) -> list[Result]:
@@ -157,4 +160,6 @@ def _state(result: Result) -> str:
     if "deployed_version" in now and now["deployed_version"] != now["version"]:
         deployed = now["deployed_version"]
         notes.append("not deployed" if deployed is None else f"version {deployed} is deployed")
+    if before and before["source"] != now["source"]:
+        notes.append(f"belongs to {now['source']} now, before to {before['source'] or 'no source'}")
     return f" ({', '.join(notes)})" if notes else ""

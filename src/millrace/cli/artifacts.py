@@ -12,12 +12,22 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import an_id
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
+from millrace.cli.consent import Yes, consent
 from millrace.cli.output import moment, print_json, print_table, say
 
 Server = Annotated[str | None, typer.Option("--server", help="URL of the server; found by itself if it runs here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-ArtifactId = Annotated[str, typer.Argument(help="Id of the artifact.")]
+ArtifactId = Annotated[
+    str,
+    typer.Argument(
+        help="Id of the artifact.",
+        autocompletion=completion.artifacts,
+        callback=an_id("an artifact", "millrace artifacts list"),
+    ),
+]
 
 READ_AT_ONCE = 256 * 1024
 STANDARD = "-"
@@ -27,7 +37,10 @@ artifacts = typer.Typer(help="Files that tasks wrote or you sent.", no_args_is_h
 
 @artifacts.command(name="list")
 def list_artifacts(
-    run: Annotated[str | None, typer.Option("--run", help="Only files that tasks of this run wrote.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option("--run", help="Only files that tasks of this run wrote.", autocompletion=completion.runs),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Part of the name.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=200)] = 20,
     as_json: AsJson = False,
@@ -99,10 +112,13 @@ def download(
 
 
 @artifacts.command()
-def delete(artifact: ArtifactId, server: Server = None) -> None:
+def delete(artifact: ArtifactId, yes: Yes = False, server: Server = None) -> None:
     """Delete a file. A task that is given it later fails."""
     with Connection(server) as connection:
+        about = connection.get(f"/artifacts/{artifact}")
+        consent(f"the file {about['name']!r} of {_size(about['size'])}", yes=yes)
         connection.delete(f"/artifacts/{artifact}")
+    say(f"{about['name']} is deleted")
 
 
 def _fetch(connection: Connection, about: dict[str, Any], target: BinaryIO) -> None:

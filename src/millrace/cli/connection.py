@@ -72,17 +72,24 @@ def api_key(given: str | None = None) -> str:
     """The key for the server that is `given`, or else found; the one in the file leaves this machine for no other."""
     key = os.environ.get("MILLRACE_API_KEY")
     if key:
-        return key
+        return _checked(key, "MILLRACE_API_KEY")
     named = given or os.environ.get("MILLRACE_URL")
     if named and not _is_here(named):
         raise CommandError("no API key: for a server elsewhere set MILLRACE_API_KEY")
     place = home() / "api-key"
     try:
-        return place.read_text().strip()
+        return _checked(place.read_text(errors="replace").strip(), str(place))
     except OSError:
         raise CommandError(
             f"no API key: set MILLRACE_API_KEY, or start the server once; it writes the first key to {place}"
         ) from None
+
+
+def _checked(key: str, place: str) -> str:
+    """What cannot be a header is refused without being repeated."""
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise CommandError(f"{place} holds no API key: one is visible ASCII characters without spaces")
+    return key
 
 
 def _is_here(url: str) -> bool:
@@ -97,13 +104,19 @@ def _is_here(url: str) -> bool:
 class Connection:
     """A signed-in HTTP connection to one server. Paths are relative to `/api/v1`."""
 
-    def __init__(self, url: str | None = None) -> None:
+    def __init__(self, url: str | None = None, *, silence: float = SILENCE_SECONDS) -> None:
         import httpx2
 
         self.url = server_url(url)
-        self._client: httpx2.Client = httpx2.Client(
-            base_url=f"{self.url}/api/v1", headers={"X-API-Key": api_key(url)}, timeout=SILENCE_SECONDS, trust_env=False
-        )
+        key = api_key(url)
+        try:
+            self._client: httpx2.Client = httpx2.Client(
+                base_url=f"{self.url}/api/v1", headers={"X-API-Key": key}, timeout=silence, trust_env=False
+            )
+            if self._client.base_url.scheme not in ("http", "https") or not self._client.base_url.host.encode("idna"):
+                raise ValueError(self.url)
+        except (httpx2.InvalidURL, ValueError):
+            raise CommandError(f"{self.url!r} is no URL of a server; one looks like http://127.0.0.1:8000") from None
 
     def __enter__(self) -> Self:
         return self
@@ -145,13 +158,13 @@ class Connection:
                 return {"items": items, "next_cursor": cursor}
 
     def post(self, path: str, body: JsonValue = None, *, headers: dict[str, str] | None = None) -> Any:
-        return self._send("POST", path, json={} if body is None else body, headers=headers)
+        return self._send_json("POST", path, {} if body is None else body, headers)
 
     def put(self, path: str, body: JsonValue) -> Any:
-        return self._send("PUT", path, json=body)
+        return self._send_json("PUT", path, body)
 
     def patch(self, path: str, body: JsonValue) -> Any:
-        return self._send("PATCH", path, json=body)
+        return self._send_json("PATCH", path, body)
 
     def send_text(self, method: str, path: str, text: bytes, media_type: str) -> Any:
         return self._send(method, path, content=text, headers={"Content-Type": media_type})
@@ -208,6 +221,10 @@ class Connection:
         message = f"no Millrace server answers at {self.url} ({error}); start one with `millrace up`"
         return CommandError(message, EXIT_UNREACHABLE)
 
+    def _send_json(self, method: str, path: str, body: JsonValue, headers: dict[str, str] | None = None) -> Any:
+        headers = {"Content-Type": "application/json", **(headers or {})}
+        return self._send(method, path, content=_json(body), headers=headers)
+
     def _send(self, method: str, path: str, **request: Any) -> Any:
         import httpx2
 
@@ -218,8 +235,29 @@ class Connection:
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from None
         if response.is_success:
-            return response.json() if response.content else None
+            try:
+                return response.json() if response.content else None
+            except ValueError:
+                raise CommandError(f"{self.url} answered without JSON; is it a Millrace server?") from None
         raise ProblemError(response.status_code, _problem(response))
+
+
+def _json(body: JsonValue) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        return _place_of_fault(body)
+
+
+def _place_of_fault(body: JsonValue) -> bytes:
+    """Says where in the body there is something that cannot be sent."""
+    from millrace.client.errors import InvalidArgument
+    from millrace.client.values import json_bytes
+
+    try:
+        return json_bytes(body)
+    except InvalidArgument as error:
+        raise CommandError(str(error)) from None
 
 
 def _problem(response: "httpx2.Response") -> dict[str, Any]:

@@ -8,12 +8,22 @@ from urllib.parse import quote
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import a_name
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
+from millrace.cli.consent import Yes, consent
 from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
-from millrace.cli.secrets import print_users
+from millrace.cli.secrets import missed, print_users
 
-Name = Annotated[str, typer.Argument(help="Name of the connection.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the connection.",
+        autocompletion=completion.connections,
+        callback=a_name("a connection", "millrace connections"),
+    ),
+]
 SECRET_FIELDS = ("password", "connection_string", "webhook_url", "token", "key", "client_secret")
 
 connections = typer.Typer(help="Connections: what tasks need to reach databases, mail servers and others, by name.")
@@ -88,10 +98,13 @@ def show(name: Name, server: Server = None) -> None:
 
 
 @connections.command()
-def delete(name: Name, as_json: AsJson = False, server: Server = None) -> None:
+def delete(name: Name, yes: Yes = False, as_json: AsJson = False, server: Server = None) -> None:
     """Delete a connection; says which workflows will miss it."""
     with Connection(server) as connection:
-        gone = connection.delete(f"/connections/{quote(name, safe='')}")
+        path = f"/connections/{quote(name, safe='')}"
+        if not yes:
+            consent(f"the connection {name!r}{missed(connection.get(path)['used_by'])}", yes=yes)
+        gone = connection.delete(path)
     if as_json:
         print_json(gone)
         return

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from millrace.cli.connection import Connection
-from millrace.cli.output import print_json, say
+from millrace.cli import completion
+from millrace.cli.connection import CommandError, Connection
+from millrace.cli.output import counted, print_json, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, RunId, Server
 from millrace.core.values import JsonObject
@@ -45,46 +46,87 @@ def stop(
     """Cancel every run of a workflow that has not finished."""
     with Connection(server) as connection:
         answer = connection.post(f"{workflow_path(connection, workflow)}/stop", _because(reason))
-    print_json(answer) if as_json else say(f"{answer['stopped']} runs are being ended")
+    print_json(answer) if as_json else say(f"{_runs_are(answer['stopped'])} being ended")
 
 
 def bulk(
     action: Annotated[str, typer.Argument(help="cancel, pause, resume or retry.")],
-    workflow: Annotated[str | None, typer.Option("--workflow", "-w", help="Only runs of this workflow.")] = None,
+    workflow: Annotated[
+        str | None,
+        typer.Option("--workflow", "-w", help="Only runs of this workflow.", autocompletion=completion.workflows),
+    ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="Only runs with this status.")] = None,
+    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
+    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron or manual.")] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
-    version: Annotated[str | None, typer.Option(help="For retry: same or newest.")] = None,
+    since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,
+    version: Annotated[str | None, typer.Option(help="For retry: the number of a version, same or newest.")] = None,
     reason: Reason = None,
     everything: Annotated[bool, typer.Option("--all", help="Really every run, when no other option narrows.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count the runs that are meant.")] = False,
     confirm: Annotated[
         bool, typer.Option("--confirm", help="For retry: also runs of workflows that ask for a confirmation.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="For retry: also runs that were retried or rerun before.")
+    ] = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Cancel, pause, resume or retry many runs, and show how far it has come."""
-    conditions: JsonObject = {"workflow": workflow, "status": [*(status or ())], "correlation_id": correlation_id}
+    conditions: JsonObject = {
+        "workflow": workflow,
+        "status": [*(status or ())],
+        "labels": _labels(label or []),
+        "trigger_type": trigger,
+        "correlation_id": correlation_id,
+        "created_after": since,
+        "created_before": until,
+    }
     narrow: JsonObject = {name: value for name, value in conditions.items() if value}
     if not narrow and not everything:
-        raise typer.BadParameter("say which runs are meant, with --workflow, --status or --correlation-id, or --all")
+        raise CommandError("say which runs are meant, with --workflow, --status or another filter, or --all")
     body: JsonObject = {"action": action, "filter": narrow, "dry_run": dry_run, **_because(reason)}
     if version is not None:
-        body["version"] = version
+        body["version"] = int(version) if version.isdigit() else version
     if everything:
         body["all"] = True
     if confirm:
         body["confirmation"] = True
+    if again:
+        body["again"] = True
     with Connection(server) as connection:
         operation = _ended(connection, connection.post("/runs/bulk", body))
     if as_json:
         print_json(operation)
     elif dry_run:
-        say(f"{operation['total']} runs are meant")
+        say(f"{_runs_are(operation['total'])} meant")
     else:
-        say(f"{action}: {operation['done']} of {operation['total']} runs, {operation['failed']} did not take it")
-        if operation["error"]:
-            say(f"the last that did not: {operation['error']}")
+        said = f"{operation['done']} of {counted(operation['total'], 'run')}"
+        say(f"{action}: {said}, {operation['failed']} did not take it")
+        _say_refused(operation)
+    if operation["already_retried"] and not as_json:
+        left_out = operation["already_retried"]
+        say(f"{_runs_are(left_out)} left out: retried or rerun before (--again takes them too)")
+
+
+def _labels(pairs: list[str]) -> JsonObject:
+    labels: JsonObject = {}
+    for pair in pairs:
+        key, found, value = pair.partition(":")
+        if not found or not key:
+            raise CommandError(f"--label {pair}: write key:value")
+        labels[key] = value
+    return labels
+
+
+def _say_refused(operation: dict[str, Any]) -> None:
+    """Which runs did not take it and why; of very many the first."""
+    for refused in operation["refused"]:
+        say(f"  {refused['run']}: {refused['message']}")
+    if further := operation["failed"] - len(operation["refused"]):
+        say(f"  and {further} more")
 
 
 def _ended(connection: Connection, operation: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +134,10 @@ def _ended(connection: Connection, operation: dict[str, Any]) -> dict[str, Any]:
         time.sleep(LOOK_AGAIN)
         operation = connection.get(f"/operations/{operation['id']}")
     return operation
+
+
+def _runs_are(number: int) -> str:
+    return f"{counted(number, 'run')} {'is' if number == 1 else 'are'}"
 
 
 def _because(reason: str | None) -> JsonObject:

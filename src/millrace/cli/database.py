@@ -1,7 +1,7 @@
-"""Commands about the database as a file: backup, restore, schema, check.
+"""Commands about the database as a whole: backup, restore, schema, check.
 
-A backup is made by the running server, if there is one, else here. All the others want the server stopped: they hold
-the lock beside the database, so that none can start meanwhile.
+On SQLite a backup is made by the running server, if there is one, else here. All the others want the server stopped:
+they hold the lock beside the database, so that none can start meanwhile. On PostgreSQL only a restore wants that.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
-from millrace.cli.output import say
+from millrace.cli.output import counted, progress, say
 from millrace.cli.runs import AsJson, Server
 
 MAKING = 3600.0
@@ -39,15 +39,16 @@ def backup(
     part = file.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
     with _told():
         try:
-            if server or os.environ.get("MILLRACE_URL") or not _made_here(part):
+            found = None if server or os.environ.get("MILLRACE_URL") else _made_here(part)
+            if found is None:
                 _fetch(part, server)
+                found = _contents(part)
             checksum = _checksum(part)
-            found = _contents(part)
             part.replace(file)
             _beside(file).write_text(f"{checksum}  {file.name}\n")
         finally:
             part.unlink(missing_ok=True)
-    say(f"{file}: {_about(found)}")
+    say(f"{file}: {'a dump of PostgreSQL' if found is None else _about(found)}")
     _tell_what_else(found)
 
 
@@ -59,11 +60,9 @@ def restore(
     ] = False,
 ) -> None:
     """Put a backup in the place of the database, which is kept beside it. No server may run."""
-    from millrace.storage.backup import restore as put_back
-
     with _told():
         _require_checksum(file)
-        found, aside = put_back(file.absolute(), _place(), stamp=_stamp(), as_copy=as_copy)
+        found, aside = _offline().restore(file.absolute(), stamp=_stamp(), as_copy=as_copy)
     say(f"restored {_about(found)}")
     if aside is not None:
         say(f"the database that was there is kept as {aside}")
@@ -74,11 +73,9 @@ def restore(
 
 @db.command()
 def upgrade() -> None:
-    """Bring the schema up to this release. `millrace up` does the same by itself. No server may run."""
-    from millrace.storage import offline
-
+    """Bring the schema up to this release. `millrace up` does the same by itself. On SQLite no server may run."""
     with _told():
-        before, after = offline.upgrade(_place())
+        before, after = _offline().upgrade()
     say(f"the schema is {after}" + ("" if before == after else f"; it was {before or 'none'}"))
 
 
@@ -88,22 +85,20 @@ def downgrade(
     yes: Annotated[bool, typer.Option("--yes", help="Delete what only the newer schema has a place for.")] = False,
 ) -> None:
     """Go back to an older schema, for an older release. A copy of the database is made first. No server may run."""
-    from millrace.storage import offline
-
     with _told():
-        before, after, aside = offline.downgrade(_place(), revision, stamp=_stamp(), confirmed=yes)
+        before, after, aside, lost = _offline().downgrade(revision, stamp=_stamp(), confirmed=yes)
     say(f"the schema is {after}; it was {before}. Start the release that {after} belongs to: this one upgrades again")
+    say(f"deleted: {', '.join(lost) or 'nothing'}")
     say(f"the database as it was is kept as {aside}")
 
 
 @db.command()
 def current() -> None:
     """Show the schema of the database and the newest that this release knows."""
-    from millrace.storage import offline
     from millrace.storage.schema import HEAD
 
     with _told():
-        found = offline.revision(_place())
+        found = _offline().revision()
     say(f"{found or 'none'} (this release: {HEAD})")
 
 
@@ -117,26 +112,27 @@ def check(as_json: AsJson = False) -> None:
 
 def checked() -> dict[str, Any]:
     """What the doctor finds in the database of a server that does not run, and what is wrong with the file."""
-    from millrace.storage import offline
+    from millrace.cli.server import told
     from millrace.system import SystemClock
 
-    with _told():
-        return offline.check(_place(), SystemClock())
+    with _told(), progress() as show:
+        found: dict[str, Any] = _offline().check(
+            SystemClock(), lambda step: show(told(step.check, step.number, step.of))
+        )
+        return found
 
 
 # --- backups ----------------------------------------------------------------------------------------------------------
 
 
-def _made_here(part: Path) -> bool:
-    """Copy the database directly, unless a server is using it."""
-    from millrace.storage import offline
+def _made_here(part: Path) -> Any:
+    """Copy the database directly, unless it is a file that a server is using. Answers what it holds."""
     from millrace.storage.lock import DatabaseInUse
 
     try:
-        offline.backup(_place(), part)
+        return _offline().backup(part)
     except DatabaseInUse:
-        return False
-    return True
+        return None
 
 
 def _fetch(part: Path, server: str | None) -> None:
@@ -154,9 +150,13 @@ def _fetch(part: Path, server: str | None) -> None:
 
 
 def _contents(file: Path) -> Any:
+    """What a file from a server holds; `None` for a dump, which only PostgreSQL can read."""
     from millrace.storage.backup import contents
+    from millrace.storage.postgres.dump import MAGIC
 
-    return contents(file)
+    with file.open("rb") as opened:
+        is_dump = opened.read(len(MAGIC)) == MAGIC
+    return None if is_dump else contents(file)
 
 
 def _require_checksum(file: Path) -> None:
@@ -176,19 +176,16 @@ def _checksum(file: Path) -> str:
 
 
 def _about(found: Any) -> str:
-    runs = f"{_counted(found.runs, 'run')} ({found.unfinished} unfinished)"
-    return f"{_counted(found.workflows, 'workflow')}, {runs}, schema {found.revision}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    runs = f"{counted(found.runs, 'run')} ({found.unfinished} unfinished)"
+    return f"{counted(found.workflows, 'workflow')}, {runs}, schema {found.revision}"
 
 
 def _tell_what_else(found: Any) -> None:
     settings = _settings()
-    if found.encrypted:
+    if found is None or found.encrypted:
+        count = "the" if found is None else found.encrypted
         say(
-            f"{found.encrypted} secrets and connections in it can be read only with the encryption key "
+            f"{count} secrets and connections in it can be read only with the encryption key "
             f"({settings.encryption_key_file or settings.home / 'encryption-key'}), which is not in the backup"
         )
     say(f"artifacts and large inputs and outputs are not in the backup: {settings.artifacts_dir}")
@@ -206,9 +203,16 @@ def _settings() -> Any:
         raise CommandError(str(error)) from None
 
 
-def _place() -> Path:
-    place: Path = _settings().database_path
-    return place
+def _offline() -> Any:
+    """The database that the settings name, for what is done without a server."""
+    settings = _settings()
+    if settings.database_path is None:
+        from millrace.storage.postgres.offline import OfflineServer
+
+        return OfflineServer(settings.database_url)
+    from millrace.storage.offline import OfflineFile
+
+    return OfflineFile(settings.database_path)
 
 
 def _stamp() -> str:
@@ -217,11 +221,12 @@ def _stamp() -> str:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """What went wrong with a file, said in one line."""
+    """What went wrong with the database or a copy of it, said in one line."""
     import sqlite3
 
     from millrace.ports.database import CopyFailed
     from millrace.storage.backup import BackupUnsound
+    from millrace.storage.database import DatabaseUnusable
     from millrace.storage.lock import DatabaseInUse
     from millrace.storage.offline import NoDatabase, WouldDestroy
     from millrace.storage.schema import UnknownSchema
@@ -230,5 +235,5 @@ def _told() -> Iterator[None]:
         yield
     except (BackupUnsound, DatabaseInUse, NoDatabase, UnknownSchema, WouldDestroy) as error:
         raise CommandError(str(error)) from None
-    except (CopyFailed, OSError, sqlite3.Error) as error:
+    except (CopyFailed, DatabaseUnusable, OSError, sqlite3.Error) as error:
         raise CommandError(str(error), EXIT_FAILED) from None

@@ -1,18 +1,26 @@
 """Definitions as files: which they are, and whether they are valid. The server alone knows the rules."""
 
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from millrace.cli.arguments import STDIN, a_place
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection, ProblemError
 from millrace.cli.output import print_json, say
 from millrace.cli.runs import AsJson, Server
 
 SUFFIXES = {".yaml": "application/yaml", ".yml": "application/yaml", ".json": "application/json"}
 
-Paths = Annotated[list[Path], typer.Argument(help="Files, or folders of .yaml, .yml and .json files.", exists=True)]
+Paths = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Files, or folders of .yaml, .yml and .json files; - for stdin.", parser=a_place, metavar="PATH"
+    ),
+]
 
 
 def validate(paths: Paths, as_json: AsJson = False, server: Server = None) -> None:
@@ -48,8 +56,16 @@ def definition_files(paths: list[Path]) -> Iterator[Path]:
 
 
 def send_file(connection: Connection, path: str, file: Path) -> Any:
-    """Post a file as it is."""
+    """Post a file as it is. What comes from stdin is read as YAML, of which JSON is a part."""
+    if file == STDIN:
+        return connection.send_text("POST", path, _piped(), SUFFIXES[".yaml"])
     return connection.send_text("POST", path, file.read_bytes(), SUFFIXES[file.suffix])
+
+
+@cache
+def _piped() -> bytes:
+    """What is piped in, which can be read once only."""
+    return sys.stdin.buffer.read()
 
 
 def print_warnings(warnings: list[Any]) -> None:
@@ -58,6 +74,8 @@ def print_warnings(warnings: list[Any]) -> None:
 
 
 def _files_of(path: Path) -> list[Path]:
+    if path == STDIN:
+        return [path]
     if not path.is_dir():
         if path.suffix not in SUFFIXES:
             raise CommandError(f"{path}: a definition is a .yaml, .yml or .json file")

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import print_json, say
+from millrace.cli.output import cleaned, on_terminal, print_json, say
 from millrace.cli.references import workflow_path
 from millrace.cli.runs import AsJson, Server
 from millrace.core.values import JsonObject
@@ -16,7 +17,9 @@ SAFE_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 
 
 def export(
-    workflows: Annotated[list[str] | None, typer.Argument(help="Names, slugs or ids of workflows.")] = None,
+    workflows: Annotated[
+        list[str] | None, typer.Argument(help="Names, slugs or ids of workflows.", autocompletion=completion.workflows)
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every workflow.")] = False,
     folder: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write to, a file for each workflow.")
@@ -34,7 +37,8 @@ def export(
     elif folder is not None:
         _write(found, folder)
     elif len(found) == 1:
-        typer.echo(_yaml(found[0]), nl=False)
+        text = _yaml(found[0])
+        typer.echo(cleaned(text) if on_terminal() else text, nl=False)
     else:
         raise CommandError(f"{len(found)} workflows do not fit into one text; say -o FOLDER")
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import MARKS, cleaned, clock_time, duration, on_terminal, say
+from millrace.cli.output import MARKS, cleaned, clock_time, duration, failure_told, name_of, on_terminal, say, skip_told
 from millrace.cli.streams import Event
 from millrace.cli.streams import follow as events_of
 
@@ -33,10 +33,14 @@ def record_line(record: dict[str, Any]) -> str:
     details = []
     if subject == "task" and data.get("attempt", 1) > 1:
         details.append(f"attempt {data['attempt']}")
+    if "phase" in data:
+        details.append(str(data["phase"]))
     if "reason" in data:
-        details.append(str(data["reason"]))
+        details.append(skip_told(data["reason"]) if record["type"] == "task.skipped" else str(data["reason"]))
+    if "by" in data and record["type"] != "run.created":
+        details.append(f"by {name_of(data['by'])}")
     if "error" in data:
-        details.append(f"{data['error']['kind']}: {data['error']['message']}")
+        details.append(failure_told(data["error"]))
     name = record.get("path") or "run"
     suffix = f" ({'; '.join(details)})" if details else ""
     return f"{clock_time(record['at'])} {name} {what.replace('_', ' ')}{suffix}"

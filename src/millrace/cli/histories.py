@@ -1,16 +1,28 @@
 """Commands about what runs leave behind: logs, events, explain."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
 from millrace.cli.connection import Connection
 from millrace.cli.follow import record_line
-from millrace.cli.output import cancel_told, clock_time, duration, json_text, marked, moment, print_json, say
-from millrace.cli.runs import AT_ONCE, WITH_ITS_RUN, AsJson, RunId, Server, went_with_its_run
+from millrace.cli.output import (
+    cancel_told,
+    clock_time,
+    duration,
+    failure_told,
+    json_text,
+    marked,
+    moment,
+    print_json,
+    say,
+    skip_told,
+)
+from millrace.cli.parts import parts_of
+from millrace.cli.runs import ADOPTED, AT_ONCE, WITH_ITS_RUN, AsJson, RunId, Server, done_again, went_with_its_run
 from millrace.cli.streams import Event, follow
 
 LEVEL_COLOURS = {"debug": "bright_black", "warning": "yellow", "error": "red"}
@@ -24,9 +36,12 @@ Tail = Annotated[int | None, typer.Option("--tail", "-n", help="Only the last so
 
 WAITS = {
     "queued": "waited for a free worker",
+    "task_limit": "waited for a free worker and a place under its limit",
+    "concurrency": "waited for a place under its limit",
+    "rate_limit": "waited for its turn under the rate limit",
     "retry_delay": "waited to be tried again",
     "run_paused": "stood still, the run was paused",
-    "not_admitted": "waited for a place under its limit",
+    "not_admitted": "waited for a place under its limits",
     "start_delayed": "waited for its time to start",
 }
 
@@ -35,7 +50,9 @@ def logs(
     run_id: RunId,
     follow_logs: Follow = False,
     tail: Tail = None,
-    task: Annotated[str | None, typer.Option("--task", "-t", help="Only lines of this task.")] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", "-t", help="Only lines of this task.", autocompletion=completion.tasks)
+    ] = None,
     attempt: Annotated[int | None, typer.Option(help="Only lines of this attempt.", min=1)] = None,
     level: Annotated[
         str | None, typer.Option("--level", "-l", help="debug, info, warning or error: it and what is more severe.")
@@ -59,25 +76,44 @@ def events(
     _print(run_id, "events", record_line, as_json=as_json, following=follow_events, tail=tail, server=server, narrow={})
 
 
-def explain(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
+def explain(
+    run_id: RunId,
+    after: Annotated[
+        int | None, typer.Option(help="Only what the records above this number say, for runs with very many.", min=0)
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
     """Tell what became of each task and why: attempts, waits, retries, reasons."""
     with Connection(server) as connection:
-        timeline = connection.get(f"/runs/{run_id}/timeline")
-    if as_json:
-        print_json(timeline)
-        return
+        timeline = connection.get(f"/runs/{run_id}/timeline", after=after)
+        if as_json:
+            print_json(timeline)
+            return
+        run = connection.get(f"/runs/{run_id}")
+        parts = parts_of(connection, run)
+        adopted = _adopted(connection, run) if run["retry_of"] and not after else {}
     took = duration(timeline["started_at"], timeline["finished_at"])
     cancels = [note["data"] for note in timeline["notes"] if note["type"] == "run.cancel_requested"]
     why = "".join(f"  cancel: {cancel_told(data)}" for data in cancels)
     say(f"run {run_id}  {marked(timeline['status'])}  created {moment(timeline['created_at'])}  took {took}{why}")
+    if run["retry_of"]:
+        say(f"  retry of {run['retry_of']}")
     for wait in timeline["waits"]:
         say(f"  {_wait_line(wait)}")
+    for path, (status, origin) in adopted.items():
+        say(f"{path}  {marked(status)}  {ADOPTED} {origin}")
+    again = done_again(run)
     for task in timeline["tasks"]:
-        say(f"{task['path']}  {marked(task['outcome'] or 'running')}{_because(task, timeline['status'])}")
+        part = f"  ({parts[task['path']]})" if task["path"] in parts else ""
+        say(f"{task['path']}  {marked(task['outcome'] or 'running')}{part}{_because(task, timeline['status'])}")
+        if task["path"] in again:
+            say(f"  {again[task['path']]}")
         for _, line in sorted(_lines_of(task)):
             say(f"  {line}")
     if not timeline["complete"]:
-        say(f"the run has more records than are told here; the last one told is {timeline['last_seq']}")
+        say(f"the run has more records than are told here, {(after or 0) + 1} to {timeline['last_seq']}; go on with")
+        say(f"  millrace explain {run_id} --after {timeline['next_after']}")
 
 
 def _print(
@@ -128,13 +164,19 @@ def _log_line(line: dict[str, Any]) -> str:
     return f"{clock_time(line['at'])} {line['path'] or 'run'} | {level}{line['text']}"
 
 
+def _adopted(connection: Connection, run: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Status and origin of the tasks that the run took over; its records only count them."""
+    tasks = connection.pages(f"/runs/{run['id']}/tasks")
+    return {task["path"]: (task["status"], task["adopted_from"]) for task in tasks if task["adopted_from"]}
+
+
 def _because(task: dict[str, Any], status_of_run: str) -> str:
     error, reason = task["error"], task["reason"]
     if went_with_its_run(task["outcome"], error, status_of_run):
         return f"  {WITH_ITS_RUN}"
     if error:
-        return f"  {error['kind']}: {error['message']}"
-    return f"  because: {str(reason).replace('_', ' ')}" if reason else ""
+        return f"  {failure_told(error)}"
+    return f"  because {skip_told(reason)}" if reason else ""
 
 
 def _lines_of(task: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -145,13 +187,26 @@ def _lines_of(task: dict[str, Any]) -> Iterator[tuple[str, str]]:
         began = attempt["started_at"] or attempt["scheduled_at"] or ""
         took = f" after {duration(began, attempt['finished_at'])}" if attempt["finished_at"] else ""
         error = attempt["error"]
-        why = f"  {error['kind']}: {error['message']}" if error else ""
+        why = f"  {failure_told(error)}" if error else ""
         yield began, f"attempt {attempt['number']} {attempt['outcome'] or 'goes on'}{took}{why}"
     for note in task["notes"]:
-        yield note["at"], f"{note['type'].partition('.')[2].replace('_', ' ')} {json.dumps(note['data'])}"
+        yield note["at"], _note_line(note)
+
+
+def _note_line(note: dict[str, Any]) -> str:
+    """A decision in words; of one that is not known here its name, and what it has with it."""
+    if note["type"] == "task.cancelling" and "attempt" in note["data"]:
+        return f"attempt {note['data']['attempt']} was told to end"
+    what = note["type"].partition(".")[2].replace("_", " ")
+    details = [
+        f"{key.replace('_', ' ')} {value if isinstance(value, str) else json_text(value)}"
+        for key, value in note["data"].items()
+    ]
+    return f"{what} ({', '.join(details)})" if details else what
 
 
 def _wait_line(wait: dict[str, Any]) -> str:
     words = WAITS.get(wait["reason"], wait["reason"].replace("_", " "))
     until = wait.get("until") or datetime.now().astimezone().isoformat()
-    return f"{words} for {duration(wait['from'], until)}{'' if wait.get('until') else ' so far'}"
+    under = f" ({', '.join(wait['keys'])})" if wait.get("keys") else ""
+    return f"{words}{under} for {duration(wait['from'], until)}{'' if wait.get('until') else ' so far'}"

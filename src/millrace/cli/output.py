@@ -3,7 +3,9 @@
 import json
 import re
 import sys
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -33,9 +35,22 @@ COLOURS = {
 }
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_CONTROL_OR_BREAK = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_NOT_ESCAPED_BY_JSON = re.compile(r"[\x7f-\x9f]")
+SKIPS = {
+    "condition": "its `if` did not hold",
+    "join": "what it waits for did not end as it wants",
+    "phase": "its part of the run was not needed",
+    "nothing_to_undo": "there was nothing to undo",
+}
+"""Why a task was skipped, in words."""
+
+CLEAR_LINE = "\x1b[K"
+
+_TURNING = r"\u202a-\u202e\u2066-\u2069"
+"""Characters that turn the direction of what follows, so that a line reads otherwise than it is."""
+
+_CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{_TURNING}]")
+_CONTROL_OR_BREAK = re.compile(rf"[\x00-\x1f\x7f-\x9f{_TURNING}]")
+_NOT_ESCAPED_BY_JSON = re.compile(rf"[\x7f-\x9f{_TURNING}]")
 _MARKED = re.compile("|".join(f"{mark} {status}" for status, mark in MARKS.items()))
 
 
@@ -66,14 +81,43 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def shows_progress() -> bool:
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Gives what shows how far a command is: one line of the terminal, written over again and again, and then empty.
+
+    It goes to stderr, and only to a terminal: what is printed to a file or a pipe stays as it is.
+    """
+
+    def show(text: str) -> None:
+        if shows_progress():
+            typer.echo(f"\r{CLEAR_LINE}{cleaned(text)}", nl=False, err=True, color=True)
+
+    try:
+        yield show
+    finally:
+        show("")
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as their widest cell; no frames, so that it can be cut and grepped."""
     rows = [[_CONTROL_OR_BREAK.sub("\N{REPLACEMENT CHARACTER}", cell) for cell in row] for row in rows]
-    widths = [
-        max(len(column), *(len(row[i]) for row in rows)) if rows else len(column) for i, column in enumerate(columns)
-    ]
-    for line in ([name.upper() for name in columns], *rows):
-        say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    lines = [[name.upper() for name in columns], *rows]
+    widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        say("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """The columns that a text takes on a terminal: Chinese characters and most pictures take two, accents none."""
+    if text.isascii():
+        return len(text)
+    shown = [character for character in text if not unicodedata.combining(character)]
+    return len(shown) + sum(unicodedata.east_asian_width(character) in "WF" for character in shown)
 
 
 def marked(status: str) -> str:
@@ -86,13 +130,14 @@ def _coloured(found: re.Match[str]) -> str:
 
 
 def moment(iso: str | None) -> str:
-    """An instant of the API in local time, to the second."""
+    """An instant of the API in local time with its offset, to the second: `2026-03-29 03:00:00+02:00`."""
     if not iso:
         return "-"
-    return datetime.fromisoformat(iso).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromisoformat(iso).astimezone().isoformat(" ", "seconds")
 
 
 def clock_time(iso: str) -> str:
+    """The local time of day, to the millisecond, with which lines begin; their `--json` has the whole instant."""
     return datetime.fromisoformat(iso).astimezone().strftime("%H:%M:%S.%f")[:-3]
 
 
@@ -107,9 +152,29 @@ def duration(start: str | None, end: str | None) -> str:
     return f"{seconds / 60:.0f} min"
 
 
+def name_of(user: dict[str, Any] | None) -> str:
+    """Who did it, as the API tells users."""
+    return str(user["name"]) if user else "-"
+
+
+def skip_told(reason: str) -> str:
+    """Why a task was skipped."""
+    return SKIPS.get(reason, reason.replace("_", " "))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def failure_told(error: dict[str, Any]) -> str:
+    """What a failure is, in one line: its message, and its kind unless that says no more than that it failed."""
+    return str(error["message"]) if error["kind"] == "error" else f"{error['kind']}: {error['message']}"
+
+
 def cancel_told(data: dict[str, Any]) -> str:
     """Why a run was to be cancelled, and by whom, from the data of the record that says so."""
-    who = f"by user {data['by']}" if data.get("by") else ""
+    who = f"by {name_of(data['by'])}" if data.get("by") else ""
     if not data.get("reason"):
         return who or "no reason was given"
     return f"{data['reason']} ({who})" if who else str(data["reason"])

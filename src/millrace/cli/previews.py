@@ -7,13 +7,17 @@ from urllib.parse import quote
 
 import typer
 
+from millrace.cli import completion
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import print_json, print_table, say
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 from millrace.core.values import JsonObject
 
 Expression = Annotated[str | None, typer.Argument(help='A cron expression, in quotes: "0 2 * * *".')]
-OfWorkflow = Annotated[str | None, typer.Option("--workflow", "-w", help="Preview a trigger of this workflow.")]
+OfWorkflow = Annotated[
+    str | None,
+    typer.Option("--workflow", "-w", help="Preview a trigger of this workflow.", autocompletion=completion.workflows),
+]
 OfTrigger = Annotated[str | None, typer.Option("--trigger", "-t", help="Id of that trigger in the definition.")]
 Timezone = Annotated[str | None, typer.Option("--timezone", "-z", help="IANA time zone, such as Europe/Berlin.")]
 Gap = Annotated[str | None, typer.Option(help="A time that clocks skip: shift (the default) or skip.")]
@@ -54,7 +58,7 @@ def preview(
         return
     rows = sorted(chain(map(_change, found["clock_changes"]), map(_firing, found["items"])), key=lambda row: row[0])
     say(f"{found['expression']}  in {found['timezone']}")
-    print_table(["utc", "local", "offset", "starts", "note"], [list(row) for row in rows])
+    print_table(["due", f"in {found['timezone']}", "starts", "note"], [list(row[1:]) for row in rows])
     if not found["items"]:
         say("it is not due any more")
 
@@ -66,9 +70,8 @@ def _given(values: dict[str, Any]) -> JsonObject:
 
 
 def _firing(item: dict[str, Any]) -> tuple[str, ...]:
-    utc, wall = _second(item["due_at"]), item["local"].removesuffix(item["offset"]).replace("T", " ")
-    starts = f"before {_time(item['starts_before'])}" if item["starts_at"] is None else _time(item["starts_at"])
-    return utc, wall, item["offset"], starts, "  ".join(_notes(item))
+    starts = f"before {moment(item['starts_before'])}" if item["starts_at"] is None else moment(item["starts_at"])
+    return item["due_at"], moment(item["due_at"]), _second(item["local"]), starts, "  ".join(_notes(item))
 
 
 def _notes(item: dict[str, Any]) -> Iterator[str]:
@@ -77,15 +80,10 @@ def _notes(item: dict[str, Any]) -> Iterator[str]:
 
 
 def _change(change: dict[str, Any]) -> tuple[str, ...]:
-    before, after = (change[key][:19].replace("T", " ") for key in ("before", "after"))
-    if before[:10] == after[:10]:
-        before, after = before[11:], after[11:]
-    return _second(change["at"]), "-", change["after"][19:], "-", f"clocks are set from {before} to {after}"
+    before, after = _second(change["before"]), _second(change["after"])
+    return change["at"], moment(change["at"]), "-", "-", f"clocks are set from {before} to {after}"
 
 
 def _second(iso: str) -> str:
-    return iso[:19].replace("T", " ")
-
-
-def _time(iso: str) -> str:
-    return iso[11:19]
+    """A wall clock and its offset, to the second."""
+    return f"{iso[:19].replace('T', ' ')}{iso[19:]}"

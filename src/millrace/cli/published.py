@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from millrace.cli.arguments import an_id
 from millrace.cli.connection import Connection
 from millrace.cli.output import moment, print_json, print_table
 from millrace.cli.runs import AsJson, Server
@@ -38,7 +39,12 @@ def list_events(
 
 @event.command()
 def show(
-    event_id: Annotated[str, typer.Argument(help="Id of the event; `millrace event list` shows it.")],
+    event_id: Annotated[
+        str,
+        typer.Argument(
+            help="Id of the event; `millrace event list` shows it.", callback=an_id("an event", "millrace event list")
+        ),
+    ],
     server: Server = None,
 ) -> None:
     """Show an event as JSON."""

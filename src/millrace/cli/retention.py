@@ -6,11 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
-from millrace.cli.output import moment, print_json, print_table, say
+from millrace.cli.consent import Yes, consent
+from millrace.cli.output import counted, moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
 ASK_AGAIN = 0.5
 COUNTED = ("runs", "payloads", "firings", "events", "operations", "incarnations")
+"""What is told of a round: plurals that lose their last letter for one."""
 
 retention = typer.Typer(help="How long runs and their data are kept.", no_args_is_help=True)
 
@@ -35,11 +37,15 @@ def show(as_json: AsJson = False, server: Server = None) -> None:
 def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait for the end.")] = True,
+    yes: Yes = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Delete now what has been kept long enough. Running work goes on meanwhile."""
     with Connection(server) as connection:
+        if not dry_run and not yes:
+            found = connection.post("/retention/run", {"dry_run": True})
+            consent(_going(found), yes=yes, instead=", or --dry-run to see more")
         answer = connection.post("/retention/run", {"dry_run": dry_run})
         if not dry_run and wait:
             answer = _ended(connection, answer["round"])
@@ -72,14 +78,18 @@ def _print_preview(found: dict[str, Any]) -> None:
     ]
     if rows:
         print_table(["workflow", "payloads kept", "runs kept", "payloads to go", "runs to go"], rows)
-    say(f"would delete {found['runs']} runs, and payloads and logs of {found['payloads']} more")
-    left = ", ".join(f"{found[name]} {name}" for name in ("operations", "incarnations") if found[name])
+    say(f"would delete {_going(found)}")
+    left = ", ".join(counted(found[name], name[:-1]) for name in ("operations", "incarnations") if found[name])
     if left:
         say(f"would delete {left}")
 
 
+def _going(found: dict[str, Any]) -> str:
+    return f"{counted(found['runs'], 'run')}, and payloads and logs of {found['payloads']} more"
+
+
 def _told(round_: dict[str, Any]) -> str:
-    counts = ", ".join(f"{round_[name]} {name}" for name in COUNTED if round_[name]) or "nothing"
+    counts = ", ".join(counted(round_[name], name[:-1]) for name in COUNTED if round_[name]) or "nothing"
     ended = f"ended {moment(round_['finished_at'])}" if round_["finished_at"] else "under way"
     trouble = f"; cut short: {round_['error']}" if round_["error"] else ""
     return f"{counts} deleted, {ended}{trouble}"

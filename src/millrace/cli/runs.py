@@ -5,21 +5,42 @@ from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import an_id
 from millrace.cli.connection import Connection
 from millrace.cli.follow import FINISHED
-from millrace.cli.output import cancel_told, duration, marked, moment, print_json, print_table, say
+from millrace.cli.output import (
+    cancel_told,
+    counted,
+    duration,
+    failure_told,
+    marked,
+    moment,
+    name_of,
+    print_json,
+    print_table,
+    say,
+    skip_told,
+)
+from millrace.cli.parts import parts_of, place, when
 
 Server = Annotated[str | None, typer.Option("--server", help="URL of the server; found by itself if it runs here.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-RunId = Annotated[str, typer.Argument(help="Id of the run.")]
+RunId = Annotated[
+    str, typer.Argument(help="Id of the run.", autocompletion=completion.runs, callback=an_id("a run", "millrace runs"))
+]
 
 WITH_ITS_RUN = "cancelled with the run"
+ADOPTED = "taken over from"
 
 AT_ONCE = 1000
 
 
 def runs(
-    workflow: Annotated[str | None, typer.Option("--workflow", "-w", help="Only runs of this workflow.")] = None,
+    workflow: Annotated[
+        str | None,
+        typer.Option("--workflow", "-w", help="Only runs of this workflow.", autocompletion=completion.workflows),
+    ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
     trigger: Annotated[str | None, typer.Option(help="Only those started so: cron or manual.")] = None,
@@ -45,6 +66,7 @@ def runs(
     if as_json:
         print_json(page)
         return
+    columns = ["id", "workflow", "status", "created", "took"]
     rows = [
         [
             item["id"],
@@ -55,7 +77,11 @@ def runs(
         ]
         for item in page["items"]
     ]
-    print_table(["id", "workflow", "status", "created", "took"], rows)
+    if any(item["waiting_for"] for item in page["items"]):
+        columns.append("waits")
+        for row, item in zip(rows, page["items"], strict=True):
+            row.append("; ".join(waiting["message"] for waiting in item["waiting_for"])[:100])
+    print_table(columns, rows)
 
 
 def show(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
@@ -63,13 +89,17 @@ def show(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
     with Connection(server) as connection:
         found = connection.get(f"/runs/{run_id}")
         tasks = list(connection.pages(f"/runs/{run_id}/tasks"))
-        cancels = [] if as_json or not found["cancelled_at"] else _cancels(connection, run_id)
-    if as_json:
-        print_json({**found, "tasks": tasks})
-        return
+        if as_json:
+            print_json({**found, "tasks": tasks})
+            return
+        cancels = _cancels(connection, run_id) if found["cancelled_at"] else []
+        parts = parts_of(connection, found)
     say(f"run       {found['id']}")
     say(f"workflow  {found['workflow']['name']} version {found['workflow']['version']}")
     say(f"status    {marked(found['status'])}")
+    say(f"trigger   {_origin(found)}")
+    if found["retry_of"]:
+        say(f"retry of  {found['retry_of']}{_taken_over(tasks)}")
     say(f"created   {moment(found['created_at'])}   took {duration(found['started_at'], found['finished_at'])}")
     say(f"input     {json.dumps(found['input'], ensure_ascii=False)}")
     print_ending(found)
@@ -80,14 +110,37 @@ def show(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
     for waiting in found["waiting_for"]:
         say(f"waits     {waiting.get('task', 'the run')}: {waiting['message']}")
     say("")
-    print_table(
-        ["task", "type", "status", "attempt", "took", "error"], [_task_row(task, found["status"]) for task in tasks]
-    )
+    _print_tasks(found, tasks, parts)
+
+
+def _print_tasks(run: dict[str, Any], tasks: list[dict[str, Any]], parts: dict[str, str]) -> None:
+    """Part by part; which one stands in a column of its own, if there is more than the main one."""
+    columns = ["task", "type", "status", "attempt", "took", "note"]
+    tasks = sorted(tasks, key=lambda task: place(parts.get(task["path"])))
+    again = done_again(run)
+    rows = [[*_task_row(task), _note(task, again, parts.get(task["path"]), run["status"])] for task in tasks]
+    if parts:
+        columns.insert(1, "part")
+        for row, task in zip(rows, tasks, strict=True):
+            row.insert(1, parts.get(task["path"], "main"))
+    print_table(columns, rows)
+
+
+def _taken_over(tasks: list[dict[str, Any]]) -> str:
+    """How much of the run is that of an earlier one."""
+    adopted = sum(task["adopted_from"] is not None for task in tasks)
+    return f", took over {adopted} of {counted(len(tasks), 'task')}" if adopted else ""
+
+
+def _origin(found: dict[str, Any]) -> str:
+    """What started the run: its kind, the id of the trigger, the name of the user."""
+    which = f" {found['trigger_id']}" if found["trigger_id"] else ""
+    return f"{found['trigger_type']}{which}{', by ' + name_of(found['triggered_by']) if found['triggered_by'] else ''}"
 
 
 def print_ending(found: dict[str, Any]) -> None:
     if found.get("error"):
-        say(f"error     {found['error']['kind']}: {found['error']['message']}")
+        say(f"error     {failure_told(found['error'])}")
     if found.get("output") is not None:
         say(f"output    {json.dumps(found['output'], ensure_ascii=False)}")
     elif found["status"] in FINISHED and not found.get("error"):
@@ -114,14 +167,32 @@ def _cancels(connection: Connection, run_id: str) -> list[dict[str, Any]]:
     return []
 
 
-def _task_row(task: dict[str, Any], status_of_run: str) -> list[str]:
-    error = task.get("error")
-    told = f"{error['kind']}: {error['message']}"[:100] if error else ""
+def done_again(run: dict[str, Any]) -> dict[str, str]:
+    """Tasks that a run did again though an earlier one had completed them, each with why."""
+    return {item["task"]: f"done again: {item['reason']}" for item in run["done_again"]}
+
+
+def _task_row(task: dict[str, Any]) -> list[str]:
     return [
         task["path"],
         task["type"],
         marked(task["status"]),
         str(task["attempt"]) if task["attempt"] else "-",
         duration(task["started_at"], task["finished_at"]),
-        WITH_ITS_RUN if went_with_its_run(task["status"], error, status_of_run) else told,
     ]
+
+
+def _note(task: dict[str, Any], again: dict[str, str], part: str | None, status_of_run: str) -> str:
+    """Why the task is as it is, where its status does not say it."""
+    error = task.get("error")
+    if went_with_its_run(task["status"], error, status_of_run):
+        return WITH_ITS_RUN
+    if task["adopted_from"]:
+        return f"{ADOPTED} {task['adopted_from']}" + (f": {failure_told(error)[:100]}" if error else "")
+    if error:
+        return failure_told(error)[:100]
+    if task["skip_reason"]:
+        return skip_told(task["skip_reason"])
+    if task["path"] in again:
+        return again[task["path"]]
+    return when(part) if part and task["status"] == "pending" else ""

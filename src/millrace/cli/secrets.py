@@ -11,11 +11,21 @@ from urllib.parse import quote
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import a_name
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import moment, print_json, print_table, say
+from millrace.cli.consent import Yes, consent
+from millrace.cli.output import counted, moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
-Name = Annotated[str, typer.Argument(help="Name of the secret, as in {{ secrets.NAME }}.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the secret, as in {{ secrets.NAME }}.",
+        autocompletion=completion.secrets,
+        callback=a_name("a secret", "millrace secrets"),
+    ),
+]
 
 secrets = typer.Typer(help="Secrets in the database. Their values can be set, and never be shown.")
 
@@ -73,10 +83,13 @@ def set_secret(
 
 
 @secrets.command()
-def delete(name: Name, as_json: AsJson = False, server: Server = None) -> None:
+def delete(name: Name, yes: Yes = False, as_json: AsJson = False, server: Server = None) -> None:
     """Delete a secret; says which workflows will miss it."""
     with Connection(server) as connection:
-        gone = connection.delete(f"/secrets/{quote(name, safe='')}")
+        path = f"/secrets/{quote(name, safe='')}"
+        if not yes:
+            consent(f"the secret {name!r}{missed(connection.get(path)['used_by'])}", yes=yes)
+        gone = connection.delete(path)
     if as_json:
         print_json(gone)
         return
@@ -92,7 +105,8 @@ def rotate_key(as_json: AsJson = False, server: Server = None) -> None:
     if as_json:
         print_json(done)
         return
-    say(f"{done['resealed']} values are encrypted with the {'new ' * done['key_is_new']}key {done['key_id']} now")
+    values = f"{counted(done['resealed'], 'value')} {'is' if done['resealed'] == 1 else 'are'}"
+    say(f"{values} encrypted with the {'new ' * done['key_is_new']}key {done['key_id']} now")
     if done["key_is_new"]:
         say("back the key file up again")
     if done["former_key_ids"]:
@@ -117,6 +131,11 @@ def value_of(name: str, from_env: str | None, from_file: Path | None) -> str:
         raise CommandError("the value is not UTF-8 text; a binary one can be set as base64") from None
     except OSError as error:
         raise CommandError(f"{from_file} cannot be read: {error.strerror}") from None
+
+
+def missed(users: list[dict[str, Any]]) -> str:
+    """What will fail, in a question about what it needs."""
+    return f", which {', '.join(repr(user['name']) for user in users)} will miss" if users else ""
 
 
 def print_users(users: list[dict[str, Any]], introduction: str) -> None:

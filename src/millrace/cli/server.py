@@ -1,22 +1,82 @@
 """Commands about the installation: up, doctor, version."""
 
+import json
 from typing import Annotated, Any
 
 import typer
 
-from millrace.cli.connection import EXIT_FAILED, Connection
-from millrace.cli.output import print_json, say
+from millrace.cli.connection import EXIT_FAILED, SILENCE_SECONDS, CommandError, Connection
+from millrace.cli.output import print_json, progress, say, shows_progress
 from millrace.cli.runs import AsJson, Server
 
+PROGRESS = "application/x-ndjson"
 DEEP_SECONDS = 86_400.0
 """How long the server may take to read all artifacts. The round ends when this command does."""
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+def main(
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Millrace: durable workflows on your own machine. Start with `millrace up`."""
+
+
 def up() -> None:
-    """Start Millrace here: API, engine and worker in one process. Stop it with Ctrl-C."""
+    """Start Millrace here: API, engine and worker in one process. Stop it with Ctrl-C.
+
+    Settings are variables, such as MILLRACE_HOME and MILLRACE_PORT; `millrace settings` lists them all.
+    """
     from millrace.cli.main import start_server
 
     raise typer.Exit(start_server())
+
+
+def api() -> None:
+    """Start the part that answers HTTP. Needs PostgreSQL, a scheduler and workers."""
+    from millrace.cli.main import start_server
+
+    raise typer.Exit(start_server("api"))
+
+
+def scheduler() -> None:
+    """Start the part that watches the time: schedules, timers, limits, dead workers, retention. Needs PostgreSQL."""
+    from millrace.cli.main import start_server
+
+    raise typer.Exit(start_server("scheduler"))
+
+
+def worker(
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(help="Run the tasks of this queue only; may be given several times. Without it every queue."),
+    ] = None,
+    slots: Annotated[int | None, typer.Option(min=1, max=10_000, help="Tasks that run at the same time.")] = None,
+) -> None:
+    """Start the part that runs tasks. Needs PostgreSQL.
+
+    The options win over MILLRACE_WORKER_QUEUES and MILLRACE_WORKER_SLOTS.
+    """
+    from millrace.cli.main import start_server
+
+    changed: dict[str, object] = {}
+    if queue:
+        changed["worker_queues"] = tuple(dict.fromkeys(_queue(name) for name in queue))
+    if slots is not None:
+        changed["worker_slots"] = slots
+    raise typer.Exit(start_server("worker", **changed))
+
+
+def _queue(name: str) -> str:
+    if not name.strip():
+        raise typer.BadParameter("a queue has a name, or is * for every queue", param_hint="--queue")
+    return name.strip()
 
 
 def doctor(
@@ -41,8 +101,25 @@ def doctor(
         print_report(checked(), as_json)
         return
     with Connection(server) as connection:
-        report = connection.get_slowly("/doctor", silence=DEEP_SECONDS, deep=1) if deep else connection.get("/doctor")
-        print_report(report, as_json)
+        print_report(_report(connection, deep=deep), as_json)
+
+
+def _report(connection: Connection, *, deep: bool) -> Any:
+    silence, wanted = (DEEP_SECONDS, 1) if deep else (SILENCE_SECONDS, None)
+    if not shows_progress():
+        return connection.get_slowly("/doctor", silence=silence, deep=wanted)
+    headers = {"Accept": PROGRESS}
+    with connection.lines("/doctor", headers=headers, silence=silence, deep=wanted) as lines, progress() as show:
+        for line in map(json.loads, lines):
+            if "answer" in line:
+                return line["answer"]
+            show(told(**line["progress"]))
+    raise CommandError(f"{connection.url} broke off in the middle; its log says why", EXIT_FAILED)
+
+
+def told(check: str, number: int, of: int) -> str:
+    """A check that begins, for those who wait."""
+    return f"check {number} of {of}: {check}"
 
 
 def print_report(report: dict[str, Any], as_json: bool) -> None:

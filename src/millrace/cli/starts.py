@@ -1,109 +1,151 @@
 """Commands that start runs: run, retry, rerun."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
 from millrace.cli.connection import EXIT_CANCELLED, EXIT_FAILED, CommandError, Connection
 from millrace.cli.follow import follow
-from millrace.cli.output import print_json, say
+from millrace.cli.inputs import (
+    Changes,
+    InputFile,
+    Inputs,
+    Variables,
+    input_schema,
+    parse_input,
+    parse_pairs,
+    read_input,
+)
+from millrace.cli.output import json_text, print_json, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, RunId, Server, print_ending
 from millrace.core.values import JsonObject, JsonValue
 
+MASK = "***"
+"""What the API shows in place of a secret."""
+
 EXIT_BY_STATUS = {"completed": 0, "failed": EXIT_FAILED, "cancelled": EXIT_CANCELLED}
 
-Inputs = Annotated[
-    list[str] | None,
-    typer.Option("--input", "-i", help="key=value; the value is read as JSON if it is JSON, else as text."),
-]
-Variables = Annotated[
-    list[str] | None,
-    typer.Option("--variable", "-v", help="key=value, read as with -i; it wins over that of the definition."),
-]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show the run until it has finished.")]
 Priority = Annotated[int | None, typer.Option(help="Higher goes first among runs and tasks that wait.")]
 Confirmed = Annotated[bool, typer.Option("--confirm", help="For workflows that ask for a confirmation of each start.")]
 Version = Annotated[str | None, typer.Option("--version", help="The number of a version, same or newest.")]
+Key = Annotated[str | None, typer.Option("--idempotency-key", help="The same key starts the run only once.")]
 
 
 def run(
     workflow: Workflow,
     inputs: Inputs = None,
+    input_file: InputFile = None,
     variables: Variables = None,
     follow_run: Follow = False,
     at: Annotated[str | None, typer.Option(help="Not before this time: 2026-03-29T01:00:00Z.")] = None,
-    version: Annotated[str | None, typer.Option(help="Number or tag of a version; else the deployed one.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="Number or tag of a version, or newest; else the deployed one.", autocompletion=completion.versions
+        ),
+    ] = None,
     priority: Priority = None,
     confirm: Confirmed = False,
-    idempotency_key: Annotated[str | None, typer.Option(help="The same key starts the run only once.")] = None,
+    idempotency_key: Key = None,
     correlation_id: Annotated[str | None, typer.Option(help="Kept with the run, to find it by.")] = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Start a run. With --follow the exit status is 0 completed, 1 failed, 3 cancelled."""
+    whole = read_input(input_file) or {}
     body: JsonObject = {
-        "input": parse_pairs("-i", inputs or []),
         "variables": parse_pairs("-v", variables or []),
         **_given(run_at=at, version=version, priority=priority, correlation_id=correlation_id),
+        **_given(idempotency_key=idempotency_key),
         **({"confirmation": True} if confirm else {}),
     }
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
     with Connection(server) as connection:
-        started = connection.post(f"{workflow_path(connection, workflow)}/execute", body, headers=headers)
+        path = workflow_path(connection, workflow)
+        changes = parse_input(inputs or [], lambda: input_schema(connection, path, version))
+        started = connection.post(f"{path}/execute", {"input": {**whole, **changes}, **body})
         _show(connection, started, follow_run, as_json)
 
 
 def retry(
     run_id: RunId,
-    inputs: Inputs = None,
+    inputs: Changes = None,
+    input_file: InputFile = None,
     variables: Variables = None,
     version: Version = None,
     priority: Priority = None,
     confirm: Confirmed = False,
+    idempotency_key: Key = None,
     follow_run: Follow = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Do again what did not complete, in a new run that takes over the rest."""
-    body = _changes(inputs, variables, version, priority, confirm)
+    whole = read_input(input_file)
+    body = {**_changes(variables, version, priority, confirm), **_given(idempotency_key=idempotency_key)}
     with Connection(server) as connection:
+        body |= _given(input=_edited(connection, run_id, whole, inputs or [], version))
         started = connection.post(f"/runs/{run_id}/retry", body)
         _show(connection, started, follow_run, as_json)
 
 
 def rerun(
     run_id: RunId,
-    from_task: Annotated[str | None, typer.Option("--from", help="Begin with this task; else from the start.")] = None,
-    inputs: Inputs = None,
+    from_task: Annotated[
+        str | None,
+        typer.Option("--from", help="Begin with this task; else from the start.", autocompletion=completion.tasks),
+    ] = None,
+    inputs: Changes = None,
+    input_file: InputFile = None,
     variables: Variables = None,
     version: Version = None,
     priority: Priority = None,
     confirm: Confirmed = False,
+    idempotency_key: Key = None,
     follow_run: Follow = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
     """Do a run again, from its beginning or from a task, in a new run."""
-    body = {**_changes(inputs, variables, version, priority, confirm), **_given(from_task=from_task)}
+    whole = read_input(input_file)
+    body = {
+        **_changes(variables, version, priority, confirm),
+        **_given(from_task=from_task, idempotency_key=idempotency_key),
+    }
     with Connection(server) as connection:
+        body |= _given(input=_edited(connection, run_id, whole, inputs or [], version))
         started = connection.post(f"/runs/{run_id}/rerun", body)
         _show(connection, started, follow_run, as_json)
 
 
-def _changes(
-    inputs: list[str] | None, variables: list[str] | None, version: str | None, priority: int | None, confirm: bool
-) -> JsonObject:
-    """What a new run is to have other than the old one. Without -i it gets the old input, without -v its variables."""
+def _changes(variables: list[str] | None, version: str | None, priority: int | None, confirm: bool) -> JsonObject:
+    """What else a new run is to have other than the old one. Without -v it gets the old one's variables."""
     number: JsonValue = int(version) if version is not None and version.isdigit() else version
-    given = _given(
-        input=parse_pairs("-i", inputs) if inputs else None,
-        variables=parse_pairs("-v", variables) if variables else None,
-        version=number,
-        priority=priority,
-    )
+    given = _given(variables=parse_pairs("-v", variables) if variables else None, version=number, priority=priority)
     return {**given, **({"confirmation": True} if confirm else {})}
+
+
+def _edited(
+    connection: Connection, run_id: str, whole: JsonObject | None, inputs: list[str], version: str | None
+) -> JsonObject | None:
+    """The input of a run that does `run_id` again: that of the file, else the old one, with the changes of -i.
+
+    `None` leaves it to the server, which knows the old input also where this command may not see all of it.
+    """
+    if not inputs:
+        return whole
+    old = connection.get(f"/runs/{run_id}")
+    path = f"/workflows/{old['workflow']['id']}"
+    wanted = str(old["workflow"]["version"]) if version in (None, "same") else version
+    changes = parse_input(inputs, lambda: input_schema(connection, path, wanted))
+    kept: JsonObject = old["input"] if whole is None else whole
+    masked = [key for key, value in kept.items() if whole is None and key not in changes and MASK in json_text(value)]
+    if masked:
+        keys = ", ".join(masked)
+        raise CommandError(f"the old input has secrets in {keys}, which are not shown; change them with -i, too")
+    return {**kept, **changes}
 
 
 def _given(**values: JsonValue) -> JsonObject:
@@ -123,26 +165,3 @@ def _show(connection: Connection, started: dict[str, Any], follow_run: bool, as_
     else:
         print_ending(finished)
     raise typer.Exit(EXIT_BY_STATUS[finished["status"]])
-
-
-def parse_pairs(option: str, pairs: list[str]) -> JsonObject:
-    """`["day=2026-01-01", "limit=3"]` as `{"day": "2026-01-01", "limit": 3}`."""
-    parsed: JsonObject = {}
-    for pair in pairs:
-        key, found, text = pair.partition("=")
-        if not found or not key:
-            raise CommandError(f"{option} {pair}: write key=value")
-        parsed[key] = _json_or_text(text)
-    return parsed
-
-
-def _json_or_text(text: str) -> JsonValue:
-    try:
-        value: JsonValue = json.loads(text, parse_constant=_no_json)
-    except ValueError:
-        return text
-    return value
-
-
-def _no_json(name: str) -> JsonValue:
-    raise ValueError(f"{name} is not JSON")

@@ -10,14 +10,21 @@ from urllib.parse import quote
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import a_name
 from millrace.cli.connection import CommandError, Connection
 from millrace.cli.definitions import SUFFIXES
+from millrace.cli.inputs import parse_pairs
 from millrace.cli.output import print_json, print_table, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, Server
-from millrace.cli.starts import parse_pairs
 
-Task = Annotated[str, typer.Argument(help="Uid or id of the task.")]
+Task = Annotated[
+    str,
+    typer.Argument(
+        help="Uid or id of the task.", autocompletion=completion.tasks, callback=a_name("a task", "millrace tasks list")
+    ),
+]
 File = Annotated[
     Path, typer.Option("--file", "-f", help="YAML or JSON file with the task's fields.", exists=True, dir_okay=False)
 ]

@@ -5,12 +5,24 @@ from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import an_id
 from millrace.cli.connection import Connection
 from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
-TriggerId = Annotated[str, typer.Argument(help="Id of the trigger; `millrace triggers` shows it.")]
-OfWorkflow = Annotated[str | None, typer.Option("--workflow", "-w", help="Only triggers of this workflow.")]
+TriggerId = Annotated[
+    str,
+    typer.Argument(
+        help="Id of the trigger; `millrace triggers` shows it.",
+        autocompletion=completion.triggers,
+        callback=an_id("a trigger", "millrace triggers"),
+    ),
+]
+OfWorkflow = Annotated[
+    str | None,
+    typer.Option("--workflow", "-w", help="Only triggers of this workflow.", autocompletion=completion.workflows),
+]
 OfType = Annotated[str | None, typer.Option("--type", "-t", help="Only triggers of this type.")]
 Overdue = Annotated[bool, typer.Option("--overdue", help="Only schedules that should have fired and did not.")]
 Most = Annotated[int, typer.Option(help="At most so many.", min=1, max=200)]
@@ -131,8 +143,10 @@ def _state(item: dict[str, Any]) -> str:
 
 
 def _upcoming(upcoming: dict[str, Any]) -> str:
-    late = "" if upcoming["starts_at"] == upcoming["due_at"] else f", starts {moment(upcoming['starts_at'])}"
-    return f"{upcoming['local']} ({upcoming['timezone']}){late}"
+    due, local = moment(upcoming["due_at"]), upcoming["local"].replace("T", " ")
+    there = "" if local == due else f", {local} in {upcoming['timezone']}"
+    late = "" if upcoming["starts_at"] == upcoming["due_at"] else f"; starts {moment(upcoming['starts_at'])}"
+    return f"{due}{there}{late}"
 
 
 def _last(last: dict[str, Any]) -> str:

@@ -4,13 +4,22 @@ from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import a_name
 from millrace.cli.connection import EXIT_FAILED, Connection
 from millrace.cli.differences import print_differences
-from millrace.cli.output import moment, print_json, print_table, say
+from millrace.cli.output import moment, name_of, print_json, print_table, say
 from millrace.cli.references import Workflow, workflow_path
 from millrace.cli.runs import AsJson, Server
 
-Version = Annotated[str, typer.Argument(help="Number or tag of a version.")]
+Version = Annotated[
+    str,
+    typer.Argument(
+        help="Number or tag of a version, or newest.",
+        autocompletion=completion.versions,
+        callback=a_name("a version", "millrace versions"),
+    ),
+]
 
 
 def versions(
@@ -32,7 +41,7 @@ def versions(
             f"{item['number']}{' *' if deployed and item['number'] == deployed['number'] else ''}",
             item["tag"] or "-",
             moment(item["created_at"]),
-            item["author"] or "-",
+            name_of(item["author"]),
             item["comment"] or "",
         ]
         for item in page["items"]
@@ -42,8 +51,16 @@ def versions(
 
 def diff(
     workflow: Workflow,
-    old: Annotated[str | None, typer.Option("--from", help="Number or tag; by default the version before.")] = None,
-    new: Annotated[str | None, typer.Option("--to", help="Number or tag; by default the newest version.")] = None,
+    old: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Number, tag or newest; by default the version before.", autocompletion=completion.versions
+        ),
+    ] = None,
+    new: Annotated[
+        str | None,
+        typer.Option("--to", help="Number or tag; by default the newest version.", autocompletion=completion.versions),
+    ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="End with status 1 if they differ.")] = False,
     as_json: AsJson = False,
     server: Server = None,
@@ -87,6 +104,7 @@ def tag(
     workflow: Workflow,
     version: Version,
     name: Annotated[str | None, typer.Argument(help="The tag; without it the version's tag is taken off.")] = None,
+    move: Annotated[bool, typer.Option("--move", help="Take the tag from the version that has it.")] = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
@@ -95,7 +113,7 @@ def tag(
 
     with Connection(server) as connection:
         path = f"{workflow_path(connection, workflow)}/versions/{quote(version, safe='')}"
-        answer = connection.patch(path, {"tag": name})
+        answer = connection.patch(path, {"tag": name, **({"move": True} if move else {})})
     if as_json:
         print_json(answer)
     else:

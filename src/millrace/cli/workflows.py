@@ -1,13 +1,18 @@
 """Commands about what workflows there are and what of them is in use: workflows, enable, disable, deploy, undeploy."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
 
+from millrace.cli import completion
+from millrace.cli.arguments import a_name
 from millrace.cli.connection import EXIT_USAGE, Connection, ProblemError
-from millrace.cli.output import moment, print_json, print_table, say
-from millrace.cli.references import Workflow, Workflows, workflow_path
+from millrace.cli.consent import Yes, consent
+from millrace.cli.definitions import print_warnings
+from millrace.cli.output import counted, moment, name_of, print_json, print_table, say
+from millrace.cli.references import Workflow, Workflows, workflow_path, workflows_told
 from millrace.cli.runs import AsJson, Server
 
 Comment = Annotated[str | None, typer.Option("--comment", "-m", help="Kept with the record of it.")]
@@ -53,7 +58,14 @@ def disable(names: Workflows, as_json: AsJson = False, server: Server = None) ->
 
 def deploy(
     workflow: Workflow,
-    version: Annotated[str | None, typer.Argument(help="Number or tag of a version; by default the newest.")] = None,
+    version: Annotated[
+        str | None,
+        typer.Argument(
+            help="Number or tag of a version; by default the newest.",
+            autocompletion=completion.versions,
+            callback=a_name("a version", "millrace versions"),
+        ),
+    ] = None,
     comment: Comment = None,
     as_json: AsJson = False,
     server: Server = None,
@@ -78,19 +90,25 @@ def archive(names: Workflows, as_json: AsJson = False, server: Server = None) ->
     _each(names, server, as_json, lambda connection, path: connection.patch(path, {"status": "archived"}))
 
 
-def delete(names: Workflows, server: Server = None) -> None:
+def delete(names: Workflows, yes: Yes = False, as_json: AsJson = False, server: Server = None) -> None:
     """Delete workflows. Runs under way go on, and what they did stays readable for as long as runs are kept."""
 
     def act(connection: Connection, path: str) -> dict[str, Any]:
         workflow: dict[str, Any] = connection.get(path)
-        connection.delete(path)
-        return workflow
+        return {**workflow, "cancelled_runs": (connection.delete(path) or {}).get("cancelled_runs", 0)}
 
-    _each(names, server, False, act, told=lambda workflow: f"{workflow['name']} is deleted")
+    if not yes:
+        with Connection(server) as connection:
+            found = [workflow for name in names if (workflow := _found(connection, name)) is not None]
+        if found:
+            consent(f"{workflows_told(found)} with all versions", yes=yes)
+    _each(names, server, as_json, act, told=_told_of_deleted)
 
 
 def deployments(
-    workflow: Annotated[str | None, typer.Argument(help="Only those of this workflow.")] = None,
+    workflow: Annotated[
+        str | None, typer.Argument(help="Only those of this workflow.", autocompletion=completion.workflows)
+    ] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=200)] = 20,
     as_json: AsJson = False,
     server: Server = None,
@@ -109,11 +127,23 @@ def deployments(
             item["action"],
             str(item["version"] or "-"),
             item["outcome"],
+            name_of(item["deployed_by"]),
             item["message"] or "",
         ]
         for item in page["items"]
     ]
-    print_table(["at", "workflow", "action", "version", "outcome", "message"], rows)
+    print_table(["at", "workflow", "action", "version", "outcome", "by", "message"], rows)
+
+
+def _found(connection: Connection, name: str) -> dict[str, Any] | None:
+    """The workflow to be deleted, if there is one: that there is none is told when it is to go."""
+    try:
+        workflow: dict[str, Any] = connection.get(workflow_path(connection, name))
+    except ProblemError as error:
+        if error.http_status != HTTPStatus.NOT_FOUND:
+            raise
+        return None
+    return workflow
 
 
 def _told(answer: dict[str, Any]) -> str:
@@ -122,6 +152,12 @@ def _told(answer: dict[str, Any]) -> str:
     version = answer["version"]["number"] if answer.get("deployed") else answer.get("deployed_version")
     deployed = "nothing is deployed" if version is None else f"version {version} is deployed"
     return f"{workflow['name']}: {workflow['status']}, {deployed}"
+
+
+def _told_of_deleted(workflow: dict[str, Any]) -> str:
+    cancelled = workflow["cancelled_runs"]
+    also = f", and {counted(cancelled, 'run')} that would have started later cancelled" if cancelled else ""
+    return f"{workflow['name']} is deleted{also}"
 
 
 def _each(
@@ -146,6 +182,7 @@ def _each(
     else:
         for answer in answers:
             say(told(answer))
+            print_warnings(answer.get("warnings", []))
     if failed:
         raise typer.Exit(EXIT_USAGE)
 

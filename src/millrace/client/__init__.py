@@ -13,9 +13,11 @@ from millrace.client import types
 from millrace.client.aio.client import AsyncClient
 from millrace.client.aio.following import AsyncStream
 from millrace.client.errors import (
+    ClientClosed,
     Conflict,
     DownloadFailed,
     Forbidden,
+    InvalidArgument,
     InvalidRequest,
     MillraceError,
     NoApiKey,
@@ -40,9 +42,11 @@ __all__ = [
     "AsyncClient",
     "AsyncStream",
     "Client",
+    "ClientClosed",
     "Conflict",
     "DownloadFailed",
     "Forbidden",
+    "InvalidArgument",
     "InvalidRequest",
     "MillraceError",
     "NoApiKey",

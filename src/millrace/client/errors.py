@@ -1,6 +1,8 @@
 """What can go wrong, as a tree:
 
     MillraceError
+    ├── InvalidArgument     an argument that no request can carry; nothing was sent (also a `ValueError`)
+    ├── ClientClosed        the client was closed before (also a `RuntimeError`)
     ├── NoApiKey            no key was given, and none was found
     ├── Unreachable         no server answered, or its answer did not arrive whole
     ├── UnexpectedAnswer    what answered is not Millrace
@@ -17,13 +19,25 @@ No message and no attribute holds the API key.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from millrace.client.types import FailureView, FaultView, RunView
 
 
 class MillraceError(Exception):
-    """Anything that this client raises on its own account, but for `ValueError` and `TypeError` about arguments."""
+    """Anything that this client raises, but for an `OSError` about a file of yours."""
+
+
+class InvalidArgument(MillraceError, ValueError):
+    """An argument that no request can carry. `place` says which, as `input.days[2]`; nothing was sent."""
+
+    def __init__(self, place: str, message: str) -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.place = place
+
+
+class ClientClosed(MillraceError, RuntimeError):
+    """The client was closed; make another one."""
 
 
 class NoApiKey(MillraceError):
@@ -125,8 +139,8 @@ class RunFailed(MillraceError):
 
     def __init__(self, run: RunView) -> None:
         self.run = run
-        self.failure: FailureView | None = run["error"]
-        why = "" if self.failure is None else f": {self.failure['kind']}: {self.failure['message']}"
+        self.failure: FailureView | None = run.get("error")
+        why = "" if self.failure is None else f": {_failure_text(self.failure)}"
         super().__init__(f"run {run['id']} of {run['workflow']['name']} {_ending(run['status'])}{why}")
 
 
@@ -145,15 +159,18 @@ BY_STATUS: Mapping[int, type[RequestRefused]] = {
 def refusal(status: int, problem: Any, headers: Mapping[str, str]) -> RequestRefused:
     """The error for an answer that is no success. `problem` is its body if that is JSON, else anything."""
     told = problem if isinstance(problem, dict) else {}
-    faults = told.get("faults")
     return BY_STATUS.get(status, RequestRefused)(
         status,
         str(told.get("code") or "http_error"),
         str(told.get("detail") or told.get("title") or f"the server answered {status}"),
-        faults if isinstance(faults, list) else [],
+        _faults(told.get("faults")),
         headers.get("X-Request-ID"),
         _seconds(headers.get("Retry-After")),
     )
+
+
+def _faults(told: Any) -> list[FaultView]:
+    return [cast(FaultView, fault) for fault in told if isinstance(fault, dict)] if isinstance(told, list) else []
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -164,6 +181,11 @@ def _seconds(retry_after: str | None) -> float | None:
 def _fault_text(fault: FaultView) -> str:
     remedy = f": {fault['remedy']}" if fault.get("remedy") else ""
     return f"  {fault.get('path') or '(whole)'}: {fault.get('message')}{remedy}"
+
+
+def _failure_text(failure: FailureView) -> str:
+    """Without a kind that says no more than that it failed."""
+    return failure["message"] if failure["kind"] == "error" else f"{failure['kind']}: {failure['message']}"
 
 
 def _ending(status: str) -> str:

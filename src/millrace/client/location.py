@@ -12,7 +12,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from millrace.client.errors import NoApiKey
+import httpx2
+
+from millrace.client.errors import InvalidArgument, NoApiKey
+
+LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +34,12 @@ class Location:
 
 
 def locate(url: str | None, api_key: str | None) -> Location:
-    """Raises `ValueError` for what can be no URL or no key, and `NoApiKey`."""
+    """Raises `InvalidArgument` for what can be no URL or no key, and `NoApiKey`."""
     named = url or os.environ.get("MILLRACE_URL")
     wanted = named or _noted() or _configured()
     if not wanted.startswith(("http://", "https://")):
-        raise ValueError("the URL of the server begins with http:// or https://")
+        raise InvalidArgument("url", "the URL of the server begins with http:// or https://")
+    _require_url(wanted)
     key = api_key or os.environ.get("MILLRACE_API_KEY")
     if not key:
         if named and not _is_here(named):
@@ -52,8 +57,22 @@ def _is_here(url: str) -> bool:
         return False
 
 
+def _require_url(url: str) -> None:
+    """What no request could go to is refused here. The URL is not repeated: it may hold a password."""
+    try:
+        parsed = httpx2.URL(url)
+        parsed.host.encode("idna")
+    except (httpx2.InvalidURL, ValueError):
+        raise InvalidArgument("url", "this is no URL of a server; it looks like http://127.0.0.1:8000") from None
+    if not parsed.host or (parsed.port or 0) > LAST_PORT:
+        raise InvalidArgument("url", f"the URL of the server needs a host, and a port up to {LAST_PORT} if any")
+
+
 def home() -> Path:
-    return Path(os.environ.get("MILLRACE_HOME", "~/.millrace")).expanduser()
+    try:
+        return Path(os.environ.get("MILLRACE_HOME", "~/.millrace")).expanduser()
+    except RuntimeError as error:
+        raise InvalidArgument("MILLRACE_HOME", f"{error}; name the folder in full") from None
 
 
 def _noted() -> str | None:
@@ -71,7 +90,7 @@ def _configured() -> str:
 def _written() -> str:
     place = home() / "api-key"
     try:
-        return place.read_text().strip()
+        return place.read_text(errors="replace").strip()
     except OSError:
         raise NoApiKey(
             f"no API key: give one, set MILLRACE_API_KEY, or start the server once; it writes the first key to {place}"
@@ -81,5 +100,5 @@ def _written() -> str:
 def _checked(key: str) -> str:
     """What cannot be a header is refused here, since the library below would quote it in its error."""
     if not key or not all("!" <= character <= "~" for character in key):
-        raise ValueError("the API key must be visible ASCII characters without spaces")
+        raise InvalidArgument("api_key", "the API key must be visible ASCII characters without spaces")
     return key

@@ -7,6 +7,9 @@ from enum import Enum
 from typing import Any, Final, Generic, Literal, TypeAlias, TypedDict, TypeVar
 from urllib.parse import quote
 
+from millrace.client.errors import InvalidArgument
+from millrace.client.values import json_bytes, moment, text
+
 T = TypeVar("T")
 
 Moment: TypeAlias = datetime | str
@@ -59,10 +62,14 @@ class Body:
     media_type: str | None = None
     streamed: bool = False
 
+    def encoded(self) -> "Body":
+        """As it is sent. Raises `InvalidArgument` for what is no JSON value."""
+        return Body(json_bytes(self.content), "application/json") if self.media_type is None else self
+
 
 def given(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` without those that were not given; moments as text."""
-    return {name: _plain(value) for name, value in values.items() if value is not None}
+    return {name: _plain(value, name) for name, value in values.items() if value is not None}
 
 
 def json_body(**values: Any) -> Body:
@@ -71,7 +78,7 @@ def json_body(**values: Any) -> Body:
 
 def definition_body(definition: Definition) -> Body:
     if isinstance(definition, str):
-        return Body(definition.encode(), "application/yaml")
+        return Body(text(definition, "definition").encode(), "application/yaml")
     return Body(dict(definition))
 
 
@@ -91,18 +98,19 @@ def if_match_header(if_match: IfMatch) -> dict[str, str]:
 
 
 def path_of(*segments: str | int) -> str:
-    """`/a/b`, each segment quoted. Raises `ValueError` for one that would name another place."""
+    """`/a/b`, each segment quoted. Raises `InvalidArgument` for one that would name another place."""
     for segment in segments:
         if not str(segment).strip("."):
-            raise ValueError(f"{segment!r} cannot be a name or an id here")
-    return "".join(f"/{quote(str(segment), safe='')}" for segment in segments)
+            raise InvalidArgument("", f"{segment!r} cannot be a name or an id here")
+    return "".join(f"/{quote(text(str(segment), 'a name or an id'), safe='')}" for segment in segments)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, place: str) -> Any:
+    """For queries, which hold nothing deeper; a body is looked through to its depth when it is written."""
     if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError(f"{value.isoformat()} has no time zone; give one: datetime(…, tzinfo=UTC)")
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+        return moment(value, place)
+    if isinstance(value, str):
+        return text(value, place)
+    if isinstance(value, list):
+        return [_plain(item, place) for item in value]
     return value

@@ -1,7 +1,7 @@
 """Which requests are sent again, and when.
 
-Only a request that cannot do anything twice: one that reads, a start with its idempotency key, or one of which it is
-certain that the server did nothing about it (it could not be reached at all, or it answered 429).
+Only a request that cannot do anything twice: one that reads, one with an idempotency key (as start and retry send), or
+one of which it is certain that the server did nothing about it (it could not be reached at all, or it answered 429).
 """
 
 import random

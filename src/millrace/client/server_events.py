@@ -35,6 +35,6 @@ class EventParser:
         data = fields.get("data")
         try:
             content = None if data is None else json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UnexpectedAnswer("the data of an event is not JSON; is it a Millrace server?") from None
         return ServerEvent(fields.get("event", "message"), fields.get("id"), content)

@@ -12,7 +12,10 @@ class ApplyAnswer(TypedDict):
     version: int
     status: str
     deployed_version: int | None
-    outcome: Literal["created", "updated", "unchanged"]
+    # What it was applied from last, if it was told.
+    source: str | None
+    # `adopted`: nothing changed but that it belongs to `source` now.
+    outcome: Literal["created", "updated", "adopted", "unchanged"]
     name: str
     before: StateOfWorkflow | None
     # Without it the workflow is new.
@@ -47,7 +50,7 @@ class ArtifactView(TypedDict):
     task: str | None
     attempt: int | None
     # The user who sent it.
-    created_by: str | None
+    created_by: UserRef | None
     created_at: str
     # When it is deleted; null is never.
     expires_at: str | None
@@ -90,8 +93,8 @@ class ConnectionDetail(TypedDict):
     # With *** in place of what is secret.
     config: dict[str, Any]
     version: int
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
     used_by: list[UserOfIt]
@@ -115,8 +118,8 @@ class ConnectionView(TypedDict):
     # With *** in place of what is secret.
     config: dict[str, Any]
     version: int
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
 
@@ -145,6 +148,11 @@ class Deleted(TypedDict):
     used_by: list[UserOfIt]
 
 
+class DeletedWorkflow(TypedDict):
+    # Runs that were to start later.
+    cancelled_runs: int
+
+
 class DeployedAnswer(TypedDict):
     workflow: WorkflowState
     deployed: bool
@@ -165,7 +173,7 @@ class Deployment(TypedDict):
     outcome: Literal["succeeded", "failed"]
     # The comment of who did it, or why it failed.
     message: str | None
-    deployed_by: str | None
+    deployed_by: UserRef | None
     at: str
 
 
@@ -207,6 +215,11 @@ class DoctorReport(TypedDict):
     problems: list[DoctorProblem]
     # What is not as it should be, but does no harm.
     warnings: list[DoctorProblem]
+
+
+class DoneAgain(TypedDict):
+    task: str
+    reason: str
 
 
 class DueOfWorkflow(TypedDict):
@@ -344,13 +357,18 @@ class OperationView(TypedDict):
     id: str
     action: str
     status: Literal["running", "completed", "failed"]
-    # Runs that the filter found when the operation began.
+    # Runs that are meant: found when the operation began, and not left out.
     total: int
+    # For retry: runs that the filter found and that were retried or rerun before; left out.
+    already_retried: int
     done: int
-    # Runs that had finished or did not take it; `error` says why the last one did not.
+    # Runs that had finished or did not take it.
     failed: int
+    # Those that `failed` counts, and why: the first 100 of them.
+    refused: list[RefusedRun]
+    # What the last run said that did not take it.
     error: str | None
-    created_by: str | None
+    created_by: UserRef | None
     created_at: str
     finished_at: str | None
 
@@ -421,11 +439,17 @@ class RecordView(TypedDict):
     type: str
     path: str | None
     at: str
+    # What belongs to its type; `by` is a user, with `id` and `name`.
     data: dict[str, Any] | None
     # Only in streams of more than one run.
     run_id: NotRequired[str | None]
     # Only in streams of more than one run.
     workflow_id: NotRequired[str | None]
+
+
+class RefusedRun(TypedDict):
+    run: str
+    message: str
 
 
 class RetentionPreview(TypedDict):
@@ -489,7 +513,7 @@ class RunView(TypedDict):
     status: str
     trigger_type: str
     trigger_id: str | None
-    triggered_by: str | None
+    triggered_by: UserRef | None
     input: Any
     variables: Any
     output: Any
@@ -500,14 +524,20 @@ class RunView(TypedDict):
     retry_of: str | None
     # The first run of its family: what was retried and rerun belongs together.
     root: str
-    # Why it does not go on at once; empty in lists.
+    # Of a retry or a rerun from a task: what was done in the run it repeats and is done again all the same, and why;
+    # the first 100. Empty in lists.
+    done_again: list[DoneAgain]
+    # Why it does not go on at once; in lists the first reason only.
     waiting_for: list[WaitingFor]
     run_at: str | None
     created_at: str
     started_at: str | None
     finished_at: str | None
     cancelled_at: str | None
-    cancelled_by: str | None
+    # Who asked for the end; null where no person did.
+    cancelled_by: UserRef | None
+    # Why it was to end, as far as somebody said so; null in lists.
+    cancel_reason: str | None
     # When retention deleted the logs of the run, and what its tasks took and answered.
     payloads_deleted_at: str | None
     # In lists: payloads too large for one; the single run has them.
@@ -521,8 +551,8 @@ class SecretDetail(TypedDict):
     version: int
     # Where a value of the same name stands that wins over this one.
     overridden_by: Literal["environment", "folder"] | None
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
     used_by: list[UserOfIt]
@@ -540,8 +570,8 @@ class SecretView(TypedDict):
     version: int
     # Where a value of the same name stands that wins over this one.
     overridden_by: Literal["environment", "folder"] | None
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
 
@@ -569,6 +599,8 @@ class StateOfWorkflow(TypedDict):
     version: int
     status: str
     deployed_version: int | None
+    # What it was applied from last, if it was told.
+    source: str | None
 
 
 class StopAnswer(TypedDict):
@@ -683,9 +715,12 @@ class TimelineView(TypedDict):
     tasks: list[TaskStory]
     # Records of the run itself.
     notes: list[NoteView]
+    # The last record told here.
     last_seq: int
-    # False when the run has more records than a timeline is made of.
+    # False when the run has more records than one timeline is made of (50,000).
     complete: bool
+    # Then: what to send as `after` for the timeline of the records behind.
+    next_after: int | None
 
 
 class TriggerCounts(TypedDict):
@@ -754,6 +789,14 @@ class UserOfIt(TypedDict):
     version: int
 
 
+class UserRef(TypedDict):
+    """A user who did something. Compare by `id`; names can change, and need not be unique."""
+
+    id: str
+    # What the user is called now; the id again where no such user exists.
+    name: str
+
+
 class ValidationAnswer(TypedDict):
     valid: bool
     definition: dict[str, Any]
@@ -764,7 +807,7 @@ class VersionDetail(TypedDict):
     id: str
     number: int
     tag: str | None
-    author: str | None
+    author: UserRef | None
     comment: str | None
     content_hash: str
     created_at: str
@@ -780,7 +823,7 @@ class VersionSummary(TypedDict):
     id: str
     number: int
     tag: str | None
-    author: str | None
+    author: UserRef | None
     comment: str | None
     content_hash: str
     created_at: str
@@ -789,12 +832,15 @@ class VersionSummary(TypedDict):
 WaitView = TypedDict(
     "WaitView",
     {
+        # `task_limit`: for a worker and a place under a limit; `not_admitted`: for either of two limits.
         "reason": "str",
         "from": "str",
         # Null while it lasts.
         "until": "str | None",
         # The earliest time at which it could go on.
         "available_at": "NotRequired[str | None]",
+        # Of the limits under which it waited.
+        "keys": "NotRequired[list[str]]",
     },
 )
 """A time in which nothing ran, and why."""
@@ -849,11 +895,11 @@ class WorkflowDetail(TypedDict):
     # Number of the newest version.
     version: int
     deployed_version: int | None
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
-    # What an `apply` made it from.
+    # What it was applied from last, if it was told.
     source: str | None
     # The canonical form.
     definition: dict[str, Any]
@@ -918,7 +964,7 @@ class WorkflowSummary(TypedDict):
     # Number of the newest version.
     version: int
     deployed_version: int | None
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str

@@ -87,7 +87,7 @@ def _fault(value: object, depth: int) -> Fault | None:
 
 def _fault_of_mapping(value: Mapping[str, object], depth: int) -> Fault | None:
     for key in value:
-        if not isinstance(key, str):
+        if type(key) is not str and not isinstance(key, str):
             return [], f"keys must be text, not {type(key).__name__}"
         if not (key.isascii() and "\0" not in key) and (reason := _text_fault(key)):
             return [], reason
@@ -104,7 +104,7 @@ def _fault_in(items: Iterable[tuple[str | int, object]], depth: int) -> Fault | 
             continue
         if kind is str and item.isascii() and "\0" not in item:  # type: ignore[attr-defined, operator]
             continue
-        fault = _fault(item, depth + 1)
+        fault = _fault_of_mapping(item, depth + 1) if kind is dict else _fault(item, depth + 1)  # type: ignore[arg-type]
         if fault is not None:
             fault[0].append(key)
             return fault

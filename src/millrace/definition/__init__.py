@@ -15,6 +15,7 @@ from millrace.definition.inputs import check_overrides, validate_input
 from millrace.definition.json_schema import definition_json_schema
 from millrace.definition.names import slugify
 from millrace.definition.reading import read_yaml
+from millrace.definition.shapes.accepted import merged
 from millrace.definition.stored import Definition, stored_definition
 from millrace.definition.validation import Validated, validate
 
@@ -26,6 +27,7 @@ __all__ = [
     "compile_plan",
     "content_hash",
     "definition_json_schema",
+    "merged",
     "parse_duration",
     "read_yaml",
     "slugify",

@@ -1,13 +1,16 @@
 """From a checked definition to the plan that the core decides by. Knows no rule of its own: all were checked before."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from millrace.core.durations import parse_duration
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
 from millrace.core.values import Duration, JsonObject, JsonValue
-from millrace.definition.expressions.check import CheckedExpression, check_templates
+from millrace.definition.expressions.check import compile_expression, readable_expressions
+from millrace.definition.expressions.faults import ExpressionFault
+from millrace.definition.expressions.paths import PathRead
 from millrace.definition.expressions.templates import has_expressions, parse_template, templates_in
 from millrace.definition.graph import needs_of
 from millrace.definition.stored import Definition
@@ -58,7 +61,7 @@ def _task_plans(
             dependents[need].append(task_id)
     for task in listed:
         config = task.get("config") or {}
-        templates = _templates(task["type"], config)
+        templates = templates_of(task["type"], config)
         templated = has_expressions(templates)
         yield TaskPlan(
             id=task["id"],
@@ -95,7 +98,7 @@ def condition_source(condition: JsonValue) -> str | None:
     return whole.source
 
 
-def _templates(task_type: str, config: JsonObject) -> JsonObject:
+def templates_of(task_type: str, config: JsonObject) -> JsonObject:
     """The part of a config that may hold expressions."""
     literal = LITERAL_TEXT.get(task_type)
     if literal is None or not isinstance(config.get(literal), str):
@@ -104,16 +107,29 @@ def _templates(task_type: str, config: JsonObject) -> JsonObject:
 
 
 def secrets_in(config: JsonObject) -> frozenset[str]:
-    """Names of the secrets that a config refers to. Only texts that may name one are parsed: most do not."""
+    """Names of the secrets that a config refers to. Only texts that may name one are parsed: most do not.
+
+    Of a stored definition it must miss none: a task gets the secrets that are named here, and no others.
+    """
     return frozenset(
         str(read.keys[0])
         for _, text in templates_in(config)
         if "secrets" in text
-        for _, found in check_templates(text)
-        if isinstance(found, CheckedExpression)
+        for found in readable_expressions(text)
         for read in found.reads
         if read.root == "secrets" and read.keys
     )
+
+
+def reads_of(task: TaskPlan) -> Iterator[PathRead]:
+    """What the `if` and the config of a task read, as far as it is known before the run."""
+    if task.condition is not None:
+        with suppress(ExpressionFault):
+            yield from compile_expression(task.condition)[0].reads
+    if task.templated and isinstance(task.config, dict):
+        for _, text in templates_in(templates_of(task.type, task.config)):
+            for found in readable_expressions(text):
+                yield from found.reads
 
 
 def _retry(given: dict[str, Any]) -> RetryPlan:

@@ -7,29 +7,52 @@ A fault is told only if no value of an expression could mend it; what is not tol
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.expressions.templates import has_expressions
-from millrace.definition.faults import FaultList
-from millrace.definition.structure import EXPECTED, add_fault
-from millrace.ports.runner import ConfigModel
+from millrace.definition.faults import FaultList, at
+from millrace.definition.structure import EXPECTED, add_fault, fields_of
+from millrace.ports.runner import ConfigModel, JudgesConfig
 
 Place: TypeAlias = tuple[int | str, ...]
 
 OF_FIELDS = frozenset({"missing", "extra_forbidden"})
 """Errors about which fields there are: the values of fields change nothing about them."""
 
+KEY = "[key]"
+"""pydantic's word for the name of an entry, in which no expression stands."""
 
-def check_config(config: JsonObject, model: ConfigModel, path: str, faults: FaultList) -> None:
-    """Faults of everything that no expression can mend."""
+
+def check_config(
+    config: JsonObject, model: ConfigModel, path: str, faults: FaultList, *, owner: type[BaseModel], part: JsonObject
+) -> None:
+    """Faults of everything that no expression can mend. `part` is what the config is a field of, as it is written, and
+    `owner` its model.
+
+    A field of the config that stands beside it by mistake is told by who looks at `part`; here it counts as given.
+    """
+    beside = {name: part[name] for name in fields_of(model) if name in part and name not in fields_of(owner)}
+    config = {**beside, **config}
+    told: set[int | str] = set(beside)
     try:
         model.model_validate(config)
     except ValidationError as error:
         for place, found in one_a_place(config, error.errors(include_url=False)).items():
-            if not _may_change(config, place, found):
+            if place and place[0] in beside:
+                continue
+            if found[0]["type"] == "extra_forbidden" and len(place) == 1 and place[0] in fields_of(owner):
+                message = f"there is no field {place[0]!r} here; it belongs beside config"
+                faults.add(at(path, place[0]), "unknown_field", message, f"write {place[0]} one level up")
+            elif not _may_change(config, place, found):
+                told.update(place[:1])
                 add_fault(faults, found[0], model=model, base=path, place=place, others=found[1:])
+
+    if isinstance(model, JudgesConfig):
+        for fault in model.certain_faults(config):
+            if fault.field not in told:
+                faults.add(at(path, fault.field), "value", fault.message, fault.remedy)
 
 
 def one_a_place(config: JsonObject, errors: Iterable[ErrorDetails]) -> Mapping[Place, list[ErrorDetails]]:
@@ -62,6 +85,8 @@ def _place(config: JsonObject, error: ErrorDetails) -> Place:
 
 def _may_change(config: JsonObject, place: Place, errors: list[ErrorDetails]) -> bool:
     """Whether what is wrong at `place` could be right once its expressions have values."""
+    if errors[0]["loc"][-1:] == (KEY,):
+        return False
     kind = errors[0]["type"]
     if kind in OF_FIELDS:
         return _is_guess(config, errors[0]) and has_expressions(_value_at(config, place[:-1]))

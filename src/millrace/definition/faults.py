@@ -2,8 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
-from itertools import islice
 
 from millrace.core.errors import Fault
 from millrace.core.values import MAX_DEPTH, JsonValue
@@ -16,10 +14,6 @@ LONGEST_MESSAGE = 500
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 LONGEST_KEY = 100
 """Characters of a key that a path shows."""
-
-LONGEST_COMPARED = 100
-MOST_COMPARED = 200
-"""Names that a misspelt one is compared with: comparing is slow, and a definition may have 10,000."""
 
 
 class InvalidDefinition(Exception):
@@ -56,20 +50,6 @@ class FaultList:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_MESSAGE else f"{text[:LONGEST_MESSAGE]}…"
-
-
-def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant."""
-    wanted = name[:LONGEST_COMPARED]
-    near = (one for one in known if abs(len(one) - len(wanted)) <= 2 + len(wanted) // 3)
-    close = get_close_matches(wanted, list(islice(near, MOST_COMPARED)), n=1, cutoff=0.6)
-    return close[0] if close else None
-
-
-def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or nothing."""
-    close = closest(name, known)
-    return "" if close is None else f"; did you mean {close!r}?"
 
 
 def at(path: str, key: str | int) -> str:

@@ -1,19 +1,20 @@
 """The order of tasks: who goes before whom within one list, and whether that can be done at all."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
-from millrace.definition.faults import FaultList, at, meant
+from millrace.definition.faults import FaultList, at
 from millrace.definition.model import Task
+from millrace.definition.words import hint
 
 
 @dataclass(frozen=True, slots=True)
 class TaskList:
-    """One list of tasks (`tasks`, `on_failure`, `finally`) with the needs of each, by id."""
+    """One list of tasks (`tasks`, `on_failure`, `finally`): the id of each, or its path if others have the same id."""
 
     name: str
-    tasks: Sequence[Task]
+    tasks: Sequence[str]
     needs: Mapping[str, tuple[str, ...]]
 
 
@@ -27,8 +28,13 @@ def needs_of(tasks: Sequence[tuple[str, Sequence[str] | None]]) -> dict[str, tup
     return needs
 
 
-def check_dependencies(name: str, tasks: Sequence[Task], elsewhere: Mapping[str, str], faults: FaultList) -> None:
-    """Every name in `depends_on` is another task of the same list. `elsewhere`: ids of all tasks and their lists."""
+def check_dependencies(
+    name: str, tasks: Sequence[Task], elsewhere: Mapping[str, str], twice: Set[str], faults: FaultList
+) -> None:
+    """Every name in `depends_on` is another task of the same list.
+
+    `elsewhere`: ids of all tasks and their lists. `twice`: those that several have, which may mean another task.
+    """
     own = [task.id for task in tasks if task.id is not None]
     known = frozenset(own)
     for position, task in enumerate(tasks):
@@ -38,7 +44,7 @@ def check_dependencies(name: str, tasks: Sequence[Task], elsewhere: Mapping[str,
             if faults.full:
                 return
             place = at(path, number)
-            if need == task.id:
+            if need == task.id and need not in twice:
                 faults.add(place, "cycle", f"{need} depends on itself", "take it out")
             elif need in seen:
                 faults.add(place, "duplicate", f"{need} is named twice", "take one of them out")
@@ -46,17 +52,15 @@ def check_dependencies(name: str, tasks: Sequence[Task], elsewhere: Mapping[str,
                 message = f"{need} is a task of `{elsewhere[need]}`, and dependencies stay within one list"
                 faults.add(place, "other_list", message, f"name tasks of `{name}`, or move the task")
             elif need not in known:
-                hint = meant(need, own)
-                faults.add(place, "unknown_task", f"there is no task {need!r}{hint}", "name a task of the same list")
+                guess = hint(need, own)
+                faults.add(place, "unknown_task", f"there is no task {need!r}{guess}", "name a task of the same list")
             seen.add(need)
 
 
-def check_cycles(tasks: TaskList, faults: FaultList) -> bool:
-    """Tell each cycle once, as the way around it; whether there is any."""
-    positions = {task.id: position for position, task in enumerate(tasks.tasks)}
-    found = False
+def check_cycles(tasks: TaskList, faults: FaultList) -> None:
+    """Tell each cycle once, as the way around it."""
+    positions = {task_id: position for position, task_id in enumerate(tasks.tasks)}
     for cycle in _cycles(tasks.needs):
-        found = True
         first = min(cycle, key=lambda task_id: positions[task_id])
         start = cycle.index(first)
         around = [*cycle[start:], *cycle[:start], first]
@@ -68,7 +72,6 @@ def check_cycles(tasks: TaskList, faults: FaultList) -> bool:
         )  # fmt: skip
         if faults.full:
             break
-    return found
 
 
 def _cycles(needs: Mapping[str, Sequence[str]]) -> Iterator[list[str]]:
@@ -102,7 +105,10 @@ class Ancestors:
     """Which tasks have finished before a task starts. Sets as bits of integers: 10,000 tasks take a few megabytes."""
 
     def __init__(self, needs: Mapping[str, Sequence[str]], unsure: Iterable[str]) -> None:
-        """`unsure`: tasks of which it is not known what goes before them; anything may have finished before these."""
+        """`unsure`: tasks of which it is not known what goes before them; anything may have finished before these.
+
+        So it may before tasks that wait for each other, and before those that wait for them.
+        """
         self._needs = needs
         self._bit = {task_id: 1 << number for number, task_id in enumerate(needs)}
         self._unsure = 0
@@ -121,12 +127,15 @@ class Ancestors:
         return before
 
     def has(self, task_id: str, ancestor: str) -> bool:
-        before = self._before[task_id]
-        return bool(before & self._bit.get(ancestor, 0) or (before | self._bit[task_id]) & self._unsure)
+        """Whether `ancestor` has, or may have, finished before a task starts."""
+        before, wanted = self._before.get(task_id), self._bit.get(ancestor)
+        if before is None or wanted is None:
+            return True
+        return bool(before & wanted or (before | self._bit[task_id]) & self._unsure)
 
 
 def _in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
-    """The tasks, each after those it needs. The graph has no cycle."""
+    """The tasks, each after those it needs; without those on a cycle and behind one."""
     left = {task_id: len(before) for task_id, before in needs.items()}
     dependents: dict[str, list[str]] = {task_id: [] for task_id in needs}
     for task_id, before in needs.items():

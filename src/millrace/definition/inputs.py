@@ -1,7 +1,7 @@
 """The input of a run against the definition's JSON Schema, with faults in our own words, and its defaults filled in."""
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import islice
 from typing import Any
 
@@ -10,11 +10,24 @@ import orjson
 
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition.faults import MOST_FAULTS, FaultList, at, meant
+from millrace.definition.faults import MOST_FAULTS, FaultList, at
 from millrace.definition.stored import Definition
+from millrace.definition.words import hint
+
+LONGEST_MESSAGE = 500
+"""Characters of a fault that quotes a value. Longer ones are not cut, since half a secret could not be masked."""
 
 DEEPEST_DEFAULTS = 16
 REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_KEYWORDS = """
+    additionalProperties allOf anyOf const contains contentEncoding contentMediaType contentSchema default definitions
+    dependencies dependentRequired dependentSchemas deprecated description else enum examples exclusiveMaximum
+    exclusiveMinimum format id if items maxContains maxItems maxLength maxProperties maximum minContains minItems
+    minLength minProperties minimum multipleOf not oneOf pattern patternProperties prefixItems properties propertyNames
+    readOnly required then title type unevaluatedItems unevaluatedProperties uniqueItems writeOnly
+"""
+KEYWORDS = frozenset(_KEYWORDS.split())
 DATA = frozenset({"const", "enum", "default", "examples"})
 """Keywords whose values are data: what looks like a reference in them is none."""
 
@@ -30,10 +43,38 @@ def check_schema(schema: JsonObject, path: str, faults: FaultList) -> None:
     try:
         _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
     except (ValueError, jsonschema_rs.ReferencingError) as error:
-        for key in getattr(error, "instance_path", ()):
-            path = at(path, key)
-        reason = str(error).split("\n", 1)[0][:300]
-        faults.add(path, "schema", f"this is not valid JSON Schema: {reason}", "see json-schema.org, draft 2020-12")
+        for keys, message in _schema_errors(schema, error).items():
+            reason = message.split("\n", 1)[0][:300]
+            place = reduce(at, keys, path)
+            faults.add(place, "schema", f"this is not valid JSON Schema: {reason}", _schema_remedy(reason))
+
+
+def schema_warnings(schema: JsonValue, path: str) -> Iterator[str]:
+    """Keys that JSON Schema does not know and therefore passes over: most often the name of an input."""
+    if not isinstance(schema, dict) or "$schema" in schema:
+        return
+    for key, value in schema.items():
+        if key in KEYWORDS or key.startswith(("$", "x-")):
+            continue
+        told = hint(key, KEYWORDS)
+        if not told and isinstance(value, dict):
+            told = f"; inputs are described under `properties`: {{properties: {{{key[:80]}: …}}}}"
+        yield f"{at(path, key)} is no word of JSON Schema and has no effect{told}"
+
+
+def _schema_errors(schema: JsonObject, error: Exception) -> dict[tuple[str | int, ...], str]:
+    """What is wrong by its place: all of it, where the schema is of the draft that is told to authors."""
+    first = {tuple(getattr(error, "instance_path", ())): str(error)}
+    if str(schema.get("$schema", DRAFT)).rstrip("#") != DRAFT:
+        return first
+    found = islice(jsonschema_rs.validator_for({"$ref": DRAFT}).iter_errors(schema), MOST_FAULTS)
+    return {tuple(one.instance_path): one.message for one in found} or first
+
+
+def _schema_remedy(reason: str) -> str:
+    if reason.endswith('is not of types "boolean", "object"'):
+        return "write {type: string}, {type: integer}, {type: object, properties: {…}} or the like"
+    return "see json-schema.org, draft 2020-12"
 
 
 def validate_input(definition: Definition, given: JsonObject) -> JsonObject:
@@ -56,7 +97,7 @@ def check_overrides(definition: Definition, variables: JsonObject) -> None:
     known = sorted(definition.variables)
     remedy = f"the variables are {', '.join(known)[:1000]}" if known else "take it out; the definition has no variables"
     faults = [
-        Fault(at("variables", name), "unknown_field", f"there is no variable {name[:80]!r}{meant(name, known)}", remedy)
+        Fault(at("variables", name), "unknown_field", f"there is no variable {name[:80]!r}{hint(name, known)}", remedy)
         for name in islice((name for name in variables if name not in definition.variables), MOST_FAULTS)
     ]
     if faults:
@@ -119,14 +160,16 @@ def _faults(error: Any, schema: JsonObject) -> Iterator[Fault]:
         for name in kind.unexpected:
             yield _unknown(path, name, schema if not error.instance_path else None)
     else:
-        yield Fault(path, "value", str(error.message)[:500], f"the schema says {kind.name}: {_short(kind.value)}")
+        told = str(error.message)
+        message = told if len(told) <= LONGEST_MESSAGE else "the value, which is too long to be shown, does not fit"
+        yield Fault(path, "value", message, f"the schema says {kind.name}: {_short(kind.value)}")
 
 
 def _unknown(path: str, name: str, schema: JsonObject | None) -> Fault:
     properties = schema.get("properties") if schema is not None else None
     known = sorted(properties) if isinstance(properties, dict) else []
     remedy = f"the inputs are {', '.join(known)}" if known else "take it out"
-    return Fault(at(path, name), "unknown_field", f"there is no input {name!r}{meant(name, known)}", remedy)
+    return Fault(at(path, name), "unknown_field", f"there is no input {name!r}{hint(name, known)}", remedy)
 
 
 def _short(value: object) -> str:

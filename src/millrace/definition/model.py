@@ -51,16 +51,28 @@ def _period(value: object) -> str:
 
 def _task_id(text: str) -> str:
     if not is_task_id(text):
-        raise PydanticCustomError(
-            "task_id",
-            "{id} is not a task id",
-            {
-                "id": repr(text[:60]),
-                "remedy": f"write for example {task_id_from(text)}: letters, digits and underscores, not beginning "
-                f"with a digit, at most {LONGEST_TASK_ID}, and none of {', '.join(sorted(NO_TASK_ID))}",
-            },
-        )
+        raise _no_id("task", text)
     return text
+
+
+def _trigger_id(text: str) -> str:
+    if not is_task_id(text):
+        raise _no_id("trigger", text)
+    return text
+
+
+def _no_id(what: str, text: str) -> PydanticCustomError:
+    """Ids of triggers follow the rule of those of tasks."""
+    return PydanticCustomError(
+        f"{what}_id",
+        "{id} is not a {what} id",
+        {
+            "id": repr(text[:60]),
+            "what": what,
+            "remedy": f"write for example {task_id_from(text, what)}: letters, digits and underscores, not beginning "
+            f"with a digit, at most {LONGEST_TASK_ID}, and none of {', '.join(sorted(NO_TASK_ID))}",
+        },
+    )
 
 
 def _name(text: str) -> str:
@@ -90,18 +102,14 @@ Period: TypeAlias = Annotated[
     BeforeValidator(_period),
     WithJsonSchema({"type": "string", "description": "12h, 30d, 400d, or never.", "examples": ["30d"]}),
 ]
-TaskId: TypeAlias = Annotated[
-    str,
-    AfterValidator(_task_id),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-            "maxLength": LONGEST_TASK_ID,
-            "not": {"enum": sorted(NO_TASK_ID)},
-        }
-    ),
-]
+_ID_SCHEMA = {
+    "type": "string",
+    "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+    "maxLength": LONGEST_TASK_ID,
+    "not": {"enum": sorted(NO_TASK_ID)},
+}
+TaskId: TypeAlias = Annotated[str, AfterValidator(_task_id), WithJsonSchema(_ID_SCHEMA)]
+TriggerId: TypeAlias = Annotated[str, AfterValidator(_trigger_id), WithJsonSchema(_ID_SCHEMA)]
 Condition: TypeAlias = Annotated[
     Any, AfterValidator(_condition), WithJsonSchema({"type": ["string", "boolean"], "examples": ["{{ input.ok }}"]})
 ]
@@ -189,7 +197,7 @@ class MainTask(Task):
 class Trigger(Part):
     """What starts runs. Those of types that are not supported yet are kept, and start nothing."""
 
-    id: TaskId | None = Field(default=None, description="Made from the type if absent.")
+    id: TriggerId | None = Field(default=None, description="Made from the type if absent.")
     type: TriggerType = Field(description="What kind of thing starts runs.")
     enabled: bool = Field(default=True, description="false: starts nothing.")
     if_: Condition = Field(default=None, alias="if", description="Starts no run when this is false.")

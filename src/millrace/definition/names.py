@@ -29,12 +29,12 @@ def hash_of(name: str) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
-def task_id_from(name: str) -> str:
-    """A task id made from any name: `Load orders!` becomes `load_orders`."""
+def task_id_from(name: str, what: str = "task") -> str:
+    """An id made from any name: `Load orders!` becomes `load_orders`, `1 a` becomes `task_1_a`."""
     words = slug_words(name).replace("-", "_")
     if not words:
-        return f"task_{hash_of(name)}"
-    return f"task_{words}" if words[0].isdigit() or words in NO_TASK_ID else words
+        return f"{what}_{hash_of(name)}"
+    return f"{what}_{words}" if words[0].isdigit() or words in NO_TASK_ID else words
 
 
 def numbered(base: str, taken: set[str], counts: dict[str, int]) -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.expressions.check import CheckedExpression, check_expression, check_templates
-from millrace.definition.expressions.faults import ExpressionFault
+from millrace.definition.expressions.faults import ExpressionFault, UnknownName
 from millrace.definition.expressions.paths import PathRead
 from millrace.definition.expressions.templates import parse_template
-from millrace.definition.faults import FaultList, meant
+from millrace.definition.faults import FaultList
 from millrace.definition.graph import Ancestors
+from millrace.definition.words import hint
 
 TASK_FIELDS = ("output", "status", "error")
 RUN_FIELDS = ("id", "status", "workflow", "correlation_id", "created_at", "started_at", "error")
@@ -47,6 +48,8 @@ class Names:
     """Names of the input, if its schema allows no others."""
     tasks: Mapping[str, str]
     """Ids of all tasks and the lists they stand in."""
+    twice: frozenset[str] = frozenset()
+    """Ids that several tasks have, so that it is not known which of them is meant."""
     unread: frozenset[str] = frozenset()
     """Ids of tasks in parts of the definition that are not looked at."""
 
@@ -93,7 +96,9 @@ def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultLis
         if faults.full:
             return
         path = f"{reader.path}.{place}" if place and not place.startswith("[") else f"{reader.path}{place}"
-        if isinstance(found, ExpressionFault):
+        if isinstance(found, UnknownName) and found.name in names.tasks:
+            faults.add(path, "expression", found.placed, f"{found.name} is a task: write tasks.{found.name}.output")
+        elif isinstance(found, ExpressionFault):
             tell(found, path, faults)
         else:
             check_reads(found, path, reader, names, faults)
@@ -107,7 +112,7 @@ def check_syntax(value: JsonValue, path: str, faults: FaultList) -> None:
 
 
 def tell(found: ExpressionFault, path: str, faults: FaultList) -> None:
-    faults.add(path, "expression", f"{found.message} (at character {found.offset + 1})", found.remedy)
+    faults.add(path, "expression", found.placed, found.remedy)
 
 
 def is_one_expression(text: str, path: str, faults: FaultList) -> bool:
@@ -183,7 +188,7 @@ def _fault_of(read: PathRead, reader: Reader, names: Names) -> tuple[str, str] |
 def _declared(read: PathRead, known: frozenset[str], what: str, remedy: str) -> tuple[str, str] | None:
     if read.optional or not read.keys or not isinstance(read.keys[0], str) or read.keys[0] in known:
         return None
-    return f"there is no {what} {read.keys[0]!r}{meant(read.keys[0], sorted(known))}", remedy
+    return f"there is no {what} {read.keys[0]!r}{hint(read.keys[0], sorted(known))}", remedy
 
 
 def _task_fault(read: PathRead, reader: Reader, names: Names) -> tuple[str, str] | None:
@@ -196,12 +201,12 @@ def _task_fault(read: PathRead, reader: Reader, names: Names) -> tuple[str, str]
     if list_name is None and task_id in names.unread:
         return None
     if list_name is None:
-        return f"there is no task {task_id!r}{meant(task_id, names.tasks)}", "name a task of this definition"
+        return f"there is no task {task_id!r}{hint(task_id, names.tasks)}", "name a task of this definition"
     if len(read.keys) > 1 and read.keys[1] not in TASK_FIELDS:
         field = str(read.keys[1])
-        message = f"a task has no {field!r}{meant(field, TASK_FIELDS)}"
+        message = f"a task has no {field!r}{hint(field, TASK_FIELDS)}"
         return message, f"write tasks.{task_id}.output.{field}, or .status or .error"
-    if read.optional:
+    if read.optional or task_id in names.twice:
         return None
     reason = reader.may_read(task_id, list_name)
     if reason is None:

@@ -4,7 +4,8 @@ Nothing here tells a fault. It protects the rule that a fault is told once: what
 malformed is answered by `None` or "unsure", and is not judged again by those who ask.
 """
 
-from collections.abc import Iterator, Sequence, Set
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from millrace.core.values import JsonObject, JsonValue
@@ -83,6 +84,11 @@ def usable(task: Task, known: Set[str]) -> list[str] | None:
     if task.depends_on is None:
         return None
     return [need for need in dict.fromkeys(task.depends_on) if need in known and need != task.id]
+
+
+def twice(ids: Iterable[str | None]) -> frozenset[str]:
+    """Ids that several tasks have."""
+    return frozenset(task_id for task_id, count in Counter(ids).items() if task_id is not None and count > 1)
 
 
 def declared(value: JsonValue) -> frozenset[str] | None:

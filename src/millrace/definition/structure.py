@@ -1,15 +1,21 @@
 """From pydantic's errors to faults: the place in the user's own words, what is wrong, and what would be right."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
+from typing import Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from millrace.core.values import JsonObject
-from millrace.definition.faults import FaultList, at, kind_of, meant
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.faults import FaultList, at, kind_of
 from millrace.definition.model import NOT_YET, Canonical
+from millrace.definition.words import hint
+
+SHORT = re.compile(r"[\w.-]{1,40}")
+"""Text that stands in a remedy as it is."""
 
 EXPECTED = {
     "string_type": "text",
@@ -39,7 +45,11 @@ LIMITS = {
 """Where an error says its limit, and how it is said."""
 
 
-def read_structure(raw: JsonObject, faults: FaultList) -> Canonical | None:
+ConfigFields: TypeAlias = Callable[[JsonObject, bool], Collection[str]]
+"""The fields that the config of a task, or of a trigger (True), takes by its type."""
+
+
+def read_structure(raw: JsonObject, faults: FaultList, config_fields: ConfigFields) -> Canonical | None:
     """The definition as a model, or `None` and a fault for each thing wrong with its shape."""
     try:
         return Canonical.model_validate(raw)
@@ -47,8 +57,25 @@ def read_structure(raw: JsonObject, faults: FaultList) -> Canonical | None:
         for found in error.errors(include_url=False):
             if faults.full:
                 break
-            add_fault(faults, found, model=Canonical)
+            if found["type"] == "extra_forbidden" and _is_of_config(raw, found["loc"], config_fields):
+                path, name = reduce(at, found["loc"], ""), found["loc"][-1]
+                message = f"there is no field {name!r} here; it belongs into config"
+                faults.add(path, "unknown_field", message, f"write config: {{{name}: …}}")
+            else:
+                add_fault(faults, found, model=Canonical)
         return None
+
+
+def _is_of_config(raw: JsonObject, location: Sequence[int | str], config_fields: ConfigFields) -> bool:
+    """Whether an unknown field of a task or trigger is one of its config."""
+    part: JsonValue = raw
+    for key in location[:-1]:
+        if isinstance(part, dict):
+            part = part.get(str(key))
+        elif isinstance(part, list) and isinstance(key, int):
+            part = part[key]
+    in_list = len(location) > 2 and isinstance(location[-2], int)
+    return in_list and isinstance(part, dict) and location[-1] in config_fields(part, location[0] == "triggers")
 
 
 def add_fault(
@@ -88,7 +115,9 @@ def add_fault(
         case _ if kind in EXPECTED:
             kinds = [kind, *(other["type"] for other in others)]
             expected = " or ".join(dict.fromkeys(EXPECTED[one] for one in kinds if one in EXPECTED))
-            faults.add(path, "type", f"{name} must be {expected}, not {kind_of(given)}", f"write {expected}")
+            faults.add(
+                path, "type", f"{name} must be {expected}, not {kind_of(given)}", _way(model, location, expected, given)
+            )
         case _ if "remedy" in context:
             faults.add(path, kind, error["msg"], context["remedy"])
         case _ if kind in LIMITS:
@@ -99,10 +128,29 @@ def add_fault(
             faults.add(path, "value", f"{name}: {message[:1].lower()}{message[1:]}", remedy)
 
 
+def _way(model: type[BaseModel], location: Sequence[int | str], expected: str, given: object) -> str:
+    """How a value of the kind that is expected is written, if it can be with the one that was given."""
+    single = shown(given) if isinstance(given, int | float) and not isinstance(given, bool) else None
+    if isinstance(given, str) and SHORT.fullmatch(given):
+        single = given
+    match expected:
+        case "a list" if single is not None:
+            return f"write a list: [{single}]"
+        case "a list" if isinstance(given, dict):
+            return "write a list, with a dash before each entry"
+        case "a mapping":
+            part = model_at(model, location)
+            names = list(fields_of(part)) if part is not None else []
+            if names and single is not None:
+                return f"write a mapping: {{{names[0]}: {single}}}"
+            return f"write a mapping of {', '.join(names)}" if names else "write a mapping: {name: value}"
+    return f"write {expected}"
+
+
 def _no_choice(faults: FaultList, path: str, name: str, given: object, expected: str) -> None:
     """Tell that a value is none of those there are; pydantic lists them as `'a', 'b' or 'c'`."""
     choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
-    guess = meant(given, choices) if isinstance(given, str) else ""
+    guess = hint(given, choices) if isinstance(given, str) else ""
     faults.add(path, "value", f"{name} cannot be {shown(given)}{guess}", f"write one of {', '.join(choices)}")
 
 
@@ -127,7 +175,7 @@ def _unknown_field(faults: FaultList, path: str, name: str, model: type[BaseMode
         return
     known = fields_of(model) if model is not None else {}
     remedy = f"the fields here are {', '.join(known)}" if known else "take it out"
-    faults.add(path, "unknown_field", f"there is no field {name!r} here{meant(name, known)}", remedy)
+    faults.add(path, "unknown_field", f"there is no field {name!r} here{hint(name, known)}", remedy)
 
 
 def _is_field(model: type[BaseModel], location: Sequence[int | str]) -> bool:

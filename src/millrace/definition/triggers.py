@@ -10,8 +10,9 @@ from millrace.definition import configs, references, rough
 from millrace.definition.expressions.check import check_templates
 from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.expressions.paths import PathRead
-from millrace.definition.faults import FaultList, at, meant
-from millrace.definition.model import Canonical
+from millrace.definition.faults import FaultList, at
+from millrace.definition.model import Canonical, Trigger
+from millrace.definition.words import hint
 from millrace.ports.trigger import TriggerType, TriggerTypes
 
 NO_EXPRESSION = "this is read when the definition is saved; an expression in it is not replaced"
@@ -32,10 +33,10 @@ class Readable:
         match read.root:
             case "trigger" if name is not None and self.fields is not None and name not in self.fields:
                 known = sorted(self.fields)
-                message = f"trigger has no field {name!r} when it is of type {self.type}{meant(name, known)}"
+                message = f"trigger has no field {name!r} when it is of type {self.type}{hint(name, known)}"
                 return message, f"the fields are {', '.join(known)}"
             case "variables" if name is not None and self.variables is not None and name not in self.variables:
-                return f"there is no variable {name!r}{meant(name, self.variables)}", "declare it under `variables`"
+                return f"there is no variable {name!r}{hint(name, self.variables)}", "declare it under `variables`"
             case "trigger" | "variables":
                 return None
             case _:
@@ -84,7 +85,7 @@ def _check_config(trigger: JsonObject, path: str, types: TriggerTypes, faults: F
             references.tell(found, f"{place}.{where}", faults)
         else:
             faults.add(f"{place}.{where}", "expression", NO_EXPRESSION, "write the value itself")
-    configs.check_config(config or {}, kind.config_model, place, faults)
+    configs.check_config(config or {}, kind.config_model, place, faults, owner=Trigger, part=trigger)
 
 
 def _check_expressions(

@@ -5,23 +5,22 @@
 Later steps run on whatever the earlier ones could make sense of, so that one mistake does not hide the others.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from millrace.core.values import PLAIN_VALUES, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import configs, graph, inputs, references, rough
-from millrace.definition.faults import FaultList, InvalidDefinition, at, in_order, kind_of, meant
+from millrace.definition.credentials import credential_warnings
+from millrace.definition.faults import FaultList, InvalidDefinition, at, in_order, kind_of
 from millrace.definition.model import MOST_TASKS, ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
 from millrace.definition.names import numbered, task_id_from
 from millrace.definition.shapes.accepted import to_canonical
 from millrace.definition.stored import Definition
-from millrace.definition.structure import read_structure
+from millrace.definition.structure import ConfigFields, fields_of, read_structure
 from millrace.definition.triggers import check_triggers, trigger_warnings
+from millrace.definition.words import hint
 from millrace.ports.runner import AnyRunner
 from millrace.ports.trigger import TriggerTypes
-
-URL_PASSWORD = re.compile(r"://[^/?#\s:@{]*:[^/?#\s@{]+@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,23 @@ def _read(
         return None
     faults.place = rewritten.place
     named = _with_ids(rewritten.raw)
-    model = read_structure(named, faults)
+    model = read_structure(named, faults, _config_fields(task_types, trigger_types))
     if faults.full:
         return None
     _check_whole(named, rough.nested_ids(rewritten.raw), model, task_types, faults)
     check_triggers(named.get("triggers"), rough.declared(named.get("variables")), trigger_types, faults)
     return model
+
+
+def _config_fields(task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes) -> ConfigFields:
+    """Which fields the config of a task or trigger has."""
+
+    def fields(part: JsonObject, is_trigger: bool) -> Collection[str]:
+        kind = part.get("type")
+        found = (trigger_types if is_trigger else task_types).get(kind) if isinstance(kind, str) else None
+        return fields_of(found.config_model) if found is not None else ()
+
+    return fields
 
 
 def _is_beyond_all_limits(raw: JsonObject, faults: FaultList) -> bool:
@@ -97,14 +107,16 @@ def _check_whole(
         variables=rough.declared(raw.get("variables")),
         inputs=rough.closed_inputs(schema),
         tasks=_check_ids(lists, faults),
+        twice=rough.twice(task.id for tasks in lists.values() for task in tasks),
         unread=unread,
     )
     for name, tasks in lists.items():
-        ancestors = _check_order(name, tasks, written[name], names.tasks, faults)
+        ancestors = _check_order(name, tasks, written[name], names, faults)
         for position, task in enumerate(tasks):
             if faults.full:
                 return
-            _check_task(task, at(name, position), name, ancestors, names, task_types, faults)
+            part = rough.mapping(written[name][position])
+            _check_task(task, part, at(name, position), name, ancestors, names, task_types, faults)
     references.check_value(raw.get("output"), references.Reader("output", None), names, faults)
     for name in ("concurrency", "rate_limit"):
         key = rough.mapping(raw.get(name)).get("key")
@@ -112,24 +124,23 @@ def _check_whole(
 
 
 def _check_order(
-    name: str, tasks: Sequence[Task], written: Sequence[JsonValue], ids: Mapping[str, str], faults: FaultList
-) -> graph.Ancestors | None:
-    """Who goes before whom in a list; `None` if that cannot be told."""
-    graph.check_dependencies(name, tasks, ids, faults)
-    known = frozenset(str(task.id) for task in tasks)
-    needs = graph.needs_of([(str(task.id), rough.usable(task, known)) for task in tasks])
-    # Where an id stands for two tasks, the graph is not the one that was meant.
-    if len(needs) < len(tasks) or graph.check_cycles(graph.TaskList(name, tasks, needs), faults):
-        return None
-    pairs = zip(tasks, written, strict=False)
-    return graph.Ancestors(needs, [str(task.id) for task, part in pairs if rough.unsure(part, known)])
+    name: str, tasks: Sequence[Task], written: Sequence[JsonValue], names: references.Names, faults: FaultList
+) -> graph.Ancestors:
+    """Who goes before whom in a list. Where an id stands for two tasks, it is not known which one was meant."""
+    graph.check_dependencies(name, tasks, names.tasks, names.twice, faults)
+    known = frozenset(str(task.id) for task in tasks) - names.twice
+    keys = [str(task.id) if task.id in known else at(name, number) for number, task in enumerate(tasks)]
+    needs = graph.needs_of([(key, rough.usable(task, known)) for key, task in zip(keys, tasks, strict=True)])
+    graph.check_cycles(graph.TaskList(name, keys, needs), faults)
+    return graph.Ancestors(needs, [key for key, part in zip(keys, written, strict=False) if rough.unsure(part, known)])
 
 
 def _check_task(
     task: Task,
+    part: JsonObject,
     path: str,
     list_name: str,
-    ancestors: graph.Ancestors | None,
+    ancestors: graph.Ancestors,
     names: references.Names,
     task_types: Mapping[str, AnyRunner],
     faults: FaultList,
@@ -143,7 +154,7 @@ def _check_task(
     references.check_value(templates, reader, names, faults)
     references.check_literals(config, literals, reader.path, faults)
     if runner is not None and isinstance(task.config, dict):
-        configs.check_config(config, runner.config_model, reader.path, faults)
+        configs.check_config(config, runner.config_model, reader.path, faults, owner=Task, part=part)
     if isinstance(task.if_, str):
         condition = replace(reader, path=at(path, "if"), secrets=False)
         if references.is_one_expression(task.if_, condition.path, faults):
@@ -158,9 +169,9 @@ def _runner_of(task: Task, path: str, task_types: Mapping[str, AnyRunner], fault
     if task.type in TYPES_NOT_YET:
         faults.add(place, "not_supported", f"the task type {task.type} is not supported yet", "use another for now")
     else:
-        hint = meant(task.type, task_types)
+        guess = hint(task.type, task_types)
         remedy = f"the task types here are {', '.join(sorted(task_types))}"
-        faults.add(place, "unknown_type", f"there is no task type {task.type!r}{hint}", remedy)
+        faults.add(place, "unknown_type", f"there is no task type {task.type!r}{guess}", remedy)
     return None
 
 
@@ -211,7 +222,8 @@ def _check_ids(lists: Mapping[str, Sequence[Task]], faults: FaultList) -> dict[s
             if task.id in seen:
                 other, number = seen[task.id]
                 message = f"the id {task.id} is also that of {faults.place(f'{other}[{number}]')}"
-                faults.add(f"{name}[{position}].id", "duplicate", message, "ids are unique in the whole definition")
+                remedy = "give one of them another id: ids are unique in the whole definition"
+                faults.add(f"{name}[{position}].id", "duplicate", message, remedy)
             elif task.id is not None:
                 seen[task.id] = (name, position)
     return {task_id: name for task_id, (name, _) in seen.items()}
@@ -232,14 +244,8 @@ def _canonical(model: Canonical) -> JsonObject:
 
 
 def _warnings(model: Canonical, trigger_types: TriggerTypes) -> tuple[str, ...]:
-    return (*trigger_warnings(model, trigger_types), *_passwords(model))
-
-
-def _passwords(model: Canonical) -> Iterator[str]:
-    """Whoever may read a workflow reads its definition; a password belongs into a secret."""
-    for name, tasks in rough.tasks_in({}, model).items():
-        for position, task in enumerate(tasks):
-            for key, value in task.config.items():
-                if isinstance(value, str) and URL_PASSWORD.search(value):
-                    place = at(at(at(name, position), "config"), key)
-                    yield f"{place} holds a password, which every reader sees; write {{{{ secrets.NAME }}}} instead"
+    return (
+        *trigger_warnings(model, trigger_types),
+        *inputs.schema_warnings(model.input, "input"),
+        *credential_warnings(model),
+    )

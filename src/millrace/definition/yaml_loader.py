@@ -90,8 +90,9 @@ def _put(into: _Open, event: Any, value: JsonValue) -> None:
         into.made[into.key] = value
         into.key = None
     elif not isinstance(value, str):
-        shown = f"the key {event.value[:40]}" if isinstance(event, yaml.ScalarEvent) else "a key"
-        raise _unreadable(f"{shown} is not text; put it in quotes", event.start_mark)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _unreadable('a key is a mapping or list; an expression stands in quotes: "{{ … }}"', event.start_mark)
+        raise _unreadable(f"the key {event.value[:40]} is not text; put it in quotes", event.start_mark)
     elif value in into.made:
         raise _unreadable(f"the key {value[:40]!r} is given twice", event.start_mark)
     else:

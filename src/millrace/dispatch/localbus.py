@@ -14,10 +14,17 @@ class LocalBus:
 
     def publish(self, run_id: str) -> None:
         for key in (run_id, ANY_RUN):
-            if key in self._waiting:
-                for waiter in self._waiting.pop(key):
-                    if not waiter.done():
-                        waiter.set_result(None)
+            self._wake(key)
+
+    def publish_all(self) -> None:
+        """Say that rows of any run may have been committed."""
+        for key in list(self._waiting):
+            self._wake(key)
+
+    def _wake(self, key: str) -> None:
+        for waiter in self._waiting.pop(key, ()):
+            if not waiter.done():
+                waiter.set_result(None)
 
     async def wait(self, run_id: str, timeout: float) -> bool:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

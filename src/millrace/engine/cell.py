@@ -5,6 +5,7 @@ comes again from where it came (the worker keeps its report, the inbox its row, 
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -38,6 +39,8 @@ class Mail:
     logs: tuple[LogLine, ...] = ()
     inbox_id: str | None = None
     verdict: Verdict | None = None
+    doubted: bool = False
+    """Whether the run was loaded anew because this mail did not fit it."""
 
     @property
     def timer(self) -> TimerKind | None:
@@ -115,6 +118,18 @@ class Cell:
         self.outputs = None
         self.stage = Stage.IDLE
 
+    def catch_up(self, plan: Plan, loaded: LoadedRun, outputs: Mapping[str, JsonValue]) -> None:
+        """Take over what has changed since `revision`: task runs, and, if outputs are known here, those."""
+        assert self.run is not None, "only what is known can catch up"  # noqa: S101
+        changed = {task.path: task for task in loaded.tasks}
+        self.run = restored(plan, loaded.header, self.run.tasks.updated(changed).values())
+        self.revision = loaded.revision
+        old = {key: token for key, token in self.tokens.items() if key[0] not in changed}
+        self.tokens = {**old, **loaded.tokens}
+        if self.outputs is not None:
+            self.outputs.update(outputs)
+        self.stage = Stage.IDLE
+
     def tell_starter(self, answer: "Started | Exception") -> None:
         """Answer whoever started the run, if anybody did and is still there to hear it."""
         starter, self.started = self.started, None
@@ -124,6 +139,14 @@ class Cell:
             starter.set_exception(answer)
         else:
             starter.set_result(answer)
+
+    def misfits(self, mail: Mail) -> bool:
+        """Whether the mail is about an attempt that is not known here as live: it has ended, or others scheduled it."""
+        event = mail.event
+        if not isinstance(event, EndEvent):
+            return False
+        token = self.tokens.get((event.path, event.number))
+        return token is None if mail.token is None else token != mail.token
 
     def stale(self, mail: Mail) -> bool:
         """Whether the mail reports for an attempt that is not the live one any more, by its token."""
@@ -142,3 +165,5 @@ class Started:
     same_request: bool = True
     refused: Refusal | None = None
     """Set when the rules of the moment forbade the start; then there is no such run."""
+    origin: str | None = None
+    """With that: the run that was deleted, or whose payloads were."""

@@ -4,14 +4,15 @@ The one choice made here is who gets a new attempt: `Placement` claims it for th
 commit when a slot is free and nothing older waits, and otherwise leaves it `scheduled`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from millrace.core.attempts import STOPPED
 from millrace.core.effects import (
     AnnounceFinished,
     ClearTimers,
+    Record,
     ScheduleAttempt,
     SetTimer,
     StopAttempt,
@@ -20,7 +21,7 @@ from millrace.core.effects import (
 from millrace.core.events import AttemptCompleted, AttemptFailed, AttemptLost, CancelRequested, TimerKind, Verdict
 from millrace.core.run import RunState
 from millrace.core.states import AttemptStatus
-from millrace.core.values import Instant
+from millrace.core.values import Instant, JsonObject
 from millrace.engine.cell import Cell, Mail, Proposal
 from millrace.ports.ids import Ids
 from millrace.ports.store import ClaimedAttempt, EndedAttempt, NewAttempt, RunChange, TaskPayload, deadline
@@ -40,6 +41,8 @@ class Placement:
     """Task types of which only so many attempts may run at the same time."""
     left_waiting: bool = False
     """Whether an attempt that could start now was left in the queue."""
+    left_to_others: bool = False
+    """Whether one of those is in a queue that the worker of this process does not serve."""
 
     def claimant(self, effect: ScheduleAttempt, now: Instant, *, limited: bool) -> str | None:
         """Who claims the attempt in this very commit. Under a limit nobody: the claim that follows counts first."""
@@ -49,6 +52,7 @@ class Placement:
         if host is not None and self.inline and not limited and _serves(host, effect.queue) and host.reserve(1):
             return host.incarnation_id
         self.left_waiting = True
+        self.left_to_others |= host is None or not _serves(host, effect.queue)
         return None
 
 
@@ -143,7 +147,7 @@ def change_of(cell: Cell, proposal: Proposal, rows: Rows) -> RunChange:
         timers_done=[mail.timer for mail in proposal.mail if mail.timer is not None],
         clear_timers=rows.clear_timers,
         inbox_done=[mail.inbox_id for mail in proposal.mail if mail.inbox_id is not None],
-        records=transition.records,
+        records=_with_limits(transition.records, rows.scheduled),
         output=proposal.output,
         output_text=proposal.output_text,
         logs=[line for mail in proposal.mail for line in mail.logs],
@@ -165,6 +169,24 @@ def claimed_inline(run_id: str, attempt: NewAttempt, now: Instant) -> ClaimedAtt
     """What the store writes for an attempt that is claimed in the commit that makes it."""
     ends_at = deadline(now, attempt.timeout, attempt.expires_at)
     return ClaimedAttempt(run_id, attempt.path, attempt.number, attempt.token, ends_at)
+
+
+def _with_limits(records: Sequence[Record], scheduled: Sequence[NewAttempt]) -> Sequence[Record]:
+    """The records, of which those of attempts that wait for a place under a limit say under which."""
+    limits: dict[object, JsonObject] = {(new.path, new.number): of for new in scheduled if (of := _limits_of(new))}
+    if not limits:
+        return records
+    told = []
+    for record in records:
+        data = record.data or {}
+        found = limits.get((record.path, data.get("attempt"))) if record.type == "task.scheduled" else None
+        told.append(record if found is None else replace(record, data={**data, **found}))
+    return told
+
+
+def _limits_of(new: NewAttempt) -> JsonObject:
+    keys = {"limit_key": new.limit_key, "limit": new.limit_size, "type_key": new.type_key}
+    return {name: value for name, value in keys.items() if value is not None}
 
 
 def _payloads(applied: list[Mail]) -> dict[str, TaskPayload]:

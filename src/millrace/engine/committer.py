@@ -58,6 +58,8 @@ class Entry:
     change: RunChange
     inline: list[ClaimedAttempt] = field(default_factory=list)
     """The attempts that this very commit claims for the worker of this process."""
+    claimed_by: str = ""
+    """The incarnation that it claims them for."""
 
 
 class Runs(Protocol):
@@ -83,7 +85,11 @@ class Runs(Protocol):
         """The change was not, or perhaps not, written (`error`): load the run and fold the same mail again."""
         ...
 
-    def claimed(self, attempt: ClaimedAttempt) -> None: ...
+    def claimed(self, attempt: ClaimedAttempt, claimed_by: str) -> None: ...
+
+    def left_waiting(self) -> None:
+        """There may be work in the queue that the worker of this process does not take."""
+        ...
 
 
 @dataclass(slots=True)
@@ -157,6 +163,8 @@ class Committer:
         self.counts.commits += 1
         self.counts.changes += len(batch)
         self._settle(batch, claim, reply)
+        if placement.left_to_others or (placement.left_waiting and _takes_no_more(claim, reply)):
+            self._runs.left_waiting()
         return True
 
     def _gather(self, placement: Placement) -> list[Entry]:
@@ -180,7 +188,8 @@ class Committer:
         inline = [
             claimed_inline(cell.run_id, attempt, proposal.now) for attempt in rows.scheduled if attempt.claimed_by
         ]
-        return Entry(cell, proposal, rows, change_of(cell, proposal, rows), inline)
+        claimed_by = "" if self.host is None else self.host.incarnation_id
+        return Entry(cell, proposal, rows, change_of(cell, proposal, rows), inline, claimed_by)
 
     def _claim_request(self, placement: Placement) -> ClaimRequest | None:
         """Ask for queued work for every free slot, if there may be any."""
@@ -205,8 +214,8 @@ class Committer:
             if len(reply.claimed) == claim.limit:
                 self.look_for_work()
             self._release(claim.limit - len(reply.claimed))
-        for attempt in reply.claimed:
-            self._runs.claimed(attempt)
+            for attempt in reply.claimed:
+                self._runs.claimed(attempt, claim.incarnation_id)
 
     def _pass_on(self, entry: Entry, answer: ChangeReply) -> None:
         match answer:
@@ -240,3 +249,7 @@ class Committer:
     def _release(self, slots: int) -> None:
         if self.host is not None and slots:
             self.host.release(slots)
+
+
+def _takes_no_more(claim: ClaimRequest | None, reply: CommitReply) -> bool:
+    return claim is None or len(reply.claimed) == claim.limit

@@ -14,13 +14,13 @@ from millrace.core.effects import Evaluate
 from millrace.core.events import AttemptCompleted, Evaluated, Verdict
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.transition import fold
-from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
+from millrace.core.values import SECOND, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.engine.cell import Cell, Mail, Proposal
 from millrace.engine.views import scope_of
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
 from millrace.ports.payloads import Payloads
-from millrace.ports.store import Store
+from millrace.ports.store import NO_LIMIT, Store
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +119,12 @@ def _origin(cell: Cell) -> JsonObject:
     for key, value in (("trigger_id", new.trigger_id), ("by", new.triggered_by), ("retry_of", new.retry_of)):
         if value is not None:
             origin[key] = value
-    if new.admission_key is not None:
+    if new.admission_key is not None and new.admission_limit != NO_LIMIT:
         origin["admission"] = {"key": new.admission_key, "limit": new.admission_limit}
+    if (rate := new.rate_limit) is not None:
+        origin["rate_limit"] = {"key": rate.key, "limit": rate.limit, "period_seconds": rate.period / SECOND}
     if new.adopted:
         origin["adopted"] = len(new.adopted)
+    if new.done_again:
+        origin["done_again"] = dict(new.done_again)
     return origin

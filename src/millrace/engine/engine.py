@@ -35,8 +35,9 @@ from millrace.engine.cell import Cell, EndEvent, Mail, Proposal, Stage, Started
 from millrace.engine.committer import CommitCounts, Committer, Entry
 from millrace.engine.deciding import Decider, changes_anything, fresh_outputs, open_fold
 from millrace.engine.inbox import Folded, event_of
-from millrace.engine.loading import load_run, patiently
+from millrace.engine.loading import load_cell, patiently
 from millrace.engine.views import scope_of
+from millrace.engine.waiting import Elsewhere, HasEnded
 from millrace.engine.wakeups import Wakeups
 from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
@@ -80,9 +81,10 @@ class Engine:
         *,
         type_limits: Mapping[str, int] | None = None,
         payloads: Payloads | None = None,
+        has_ended: HasEnded | None = None,
     ) -> None:
         """`type_limits`: attempts of a task type that may run at the same time in this installation. `payloads`: where
-        outputs of runs go that are too large for their rows."""
+        outputs of runs go that are too large for their rows. `has_ended`: asked where other processes may end runs."""
         self._store = store
         self._plans = plans
         self._clock = clock
@@ -90,6 +92,7 @@ class Engine:
         self._wakeups = wakeups
         self._cells: dict[str, Cell] = {}
         self._idle: dict[str, Cell] = {}
+        self._elsewhere = None if has_ended is None else Elsewhere(bus, has_ended)
         self._folded = Folded()
         self._decider = Decider(store, evaluator, payloads)
         self._committer = Committer(store, ids, self, type_limits or {})
@@ -163,6 +166,13 @@ class Engine:
         self._deliver(cell, Mail(event, attempt.token, report.payload, tuple(report.logs)))
         self._committer.slot_freed()
 
+    def abandoned(self, run_id: str) -> None:
+        """An attempt has ended in the worker of this process, which may not report it any more."""
+        cell = self._cells.get(run_id)
+        if cell is not None:
+            cell.at_work = max(0, cell.at_work - 1)
+            self._dispose(cell)
+
     def receive(self, items: Sequence[InboxItem]) -> None:
         """Bring facts from the inbox to their runs; the commit that folds one deletes its row."""
         for item in items:
@@ -190,6 +200,8 @@ class Engine:
         finished: asyncio.Future[RunState] = asyncio.get_running_loop().create_future()
         cell.finished.append(finished)
         try:
+            if self._elsewhere is not None:
+                await self._elsewhere.watch(cell, finished, lambda cell: self._reload(cell, []))
             return await finished
         finally:
             if finished in cell.finished:
@@ -225,6 +237,13 @@ class Engine:
             return None
         if cell.proposal is not None:
             return cell.proposal
+        misfits = [item for item in cell.mailbox if not item.doubted and cell.misfits(item)]
+        if misfits:
+            # What is known here may be older than the attempt. Taken for stale, its end would be lost.
+            for misfit in misfits:
+                misfit.doubted = True
+            self._reload(cell, [])
+            return None
         draft, mail = open_fold(cell, self._clock)
         if draft.questions:
             cell.stage = Stage.DECIDING
@@ -259,14 +278,10 @@ class Engine:
             cell.outputs.update(fresh_outputs(proposal.mail))
         cell.at_work += len(entry.inline)
         cell.tell_starter(Started(cell.run_id))
-        host = self._committer.host
-        if host is not None:
+        if self._committer.host is not None:
             for attempt in entry.inline:
-                host.launch(attempt)
-            withdrawn = {(item.data["path"], item.data["number"]) for item in reply.withdrawn}
-            for path, number in rows.stopping:
-                if (path, number) not in withdrawn:
-                    host.stop(cell.run_id, path, number)
+                self._committer.host.launch(attempt, entry.claimed_by)
+        self._stop(cell.run_id, rows.stopping, reply.withdrawn)
         self.receive(reply.withdrawn)
         limited = cell.new is not None and cell.new.admission_key is not None
         run_at = cell.new.run_at if cell.new is not None and cell.revision == 1 else None
@@ -276,6 +291,7 @@ class Engine:
             self._announce(cell)
         if self._freed_a_limit(cell, proposal):
             self._committer.look_for_work()
+            self._wakeups.work_waits()
         self._carry_on(cell)
 
     def already_started(self, entry: Entry, reply: AlreadyStarted) -> None:
@@ -290,7 +306,7 @@ class Engine:
     def not_started(self, entry: Entry, reply: NotStarted) -> None:
         cell = entry.cell
         del self._cells[cell.run_id]
-        cell.tell_starter(Started(cell.run_id, refused=reply.reason))
+        cell.tell_starter(Started(cell.run_id, refused=reply.reason, origin=reply.origin))
 
     def rejected(self, entry: Entry, reply: Rejected) -> None:
         """The database refuses what this run wants to write. Its outcomes are replaced by a failure that says so.
@@ -321,7 +337,7 @@ class Engine:
             return
         self._reload(cell, entry.proposal.mail)
 
-    def claimed(self, attempt: ClaimedAttempt) -> None:
+    def claimed(self, attempt: ClaimedAttempt, claimed_by: str) -> None:
         """A commit claimed a queued attempt for the worker of this process."""
         cell = self._cell(attempt.run_id)
         if cell.stage is Stage.IDLE and cell.tokens.get((attempt.path, attempt.number)) != attempt.token:
@@ -329,10 +345,22 @@ class Engine:
             self._reload(cell, [])
         cell.at_work += 1
         if self._committer.host is not None:
-            self._committer.host.launch(attempt)
+            self._committer.host.launch(attempt, claimed_by)
         self._bus.publish(attempt.run_id)
 
+    def left_waiting(self) -> None:
+        self._wakeups.work_waits()
+
     # --- cells ----------------------------------------------------------------------------------------------------
+
+    def _stop(self, run_id: str, stopping: Sequence[tuple[str, int]], withdrawn: Sequence[InboxItem]) -> None:
+        """End attempts wherever they run; those that were withdrawn run nowhere."""
+        host = self._committer.host
+        taken_back = {(item.data["path"], item.data["number"]) for item in withdrawn}
+        running = [key for key in stopping if key not in taken_back]
+        here = [host is not None and host.stop(run_id, path, number) for path, number in running]
+        if not all(here):
+            self._wakeups.stop_elsewhere(run_id)
 
     def _freed_a_limit(self, cell: Cell, proposal: Proposal) -> bool:
         """Whether an attempt ended that others may have waited for under a limit."""
@@ -362,10 +390,13 @@ class Engine:
             self._dispose(cell)
 
     def _dispose(self, cell: Cell) -> None:
-        """Drop a finished run; keep an idle one at hand, for it is likely to go on, until too many are idle."""
+        """Drop a finished run; keep an idle one at hand, for it is likely to go on, until too many are idle.
+
+        Where others do the work it goes on with them, and what is known here is soon old.
+        """
         if not cell.disposable:
             return
-        if cell.is_finished:
+        if cell.is_finished or (self._committer.host is None and self._wakeups.others is not None):
             self._cells.pop(cell.run_id, None)
             return
         # Outputs may be large and are read again when an expression wants them; the rest of a cell is small.
@@ -397,7 +428,12 @@ class Engine:
 
         Not so for facts of the inbox: a second cancel says more than the first. Their rows tell if they were folded.
         """
-        cell.seen -= {item.inbox_id for item in mail if item.inbox_id is not None}
+        if cell.proposal is not None:
+            mail = cell.proposal.mail + mail
+        facts = {item.inbox_id for item in mail if item.inbox_id is not None}
+        if facts:
+            cell.seen -= facts
+            self._wakeups.inbox_waits()
         cell.mailbox = [item for item in mail if item.inbox_id is None] + cell.mailbox
         cell.stage = Stage.LOADING
         cell.proposal = None
@@ -409,8 +445,7 @@ class Engine:
 
     async def _load(self, cell: Cell) -> None:
         try:
-            loaded, plan = await load_run(self._store, self._plans, cell.run_id)
-            cell.take(loaded, plan)
+            await load_cell(self._store, self._plans, cell)
         except Exception as error:  # whatever is wrong with this run, the others go on
             self._forget(cell, error)
             return

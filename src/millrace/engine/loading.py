@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from millrace.core.plan import Plan
+from millrace.engine.cell import Cell
 from millrace.ports.plans import Plans
-from millrace.ports.store import LoadedRun, Store, StoreUnavailable
+from millrace.ports.store import Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,22 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(ASK_AGAIN)
 
 
-async def load_run(store: Store, plans: Plans, run_id: str) -> tuple[LoadedRun, Plan]:
-    """The run as stored, and its plan. Raises `LookupError` for a run that does not exist."""
-    loaded = await patiently(lambda: store.load(run_id))
+async def load_cell(store: Store, plans: Plans, cell: Cell) -> None:
+    """Bring the cell to what is stored; what it knows already is not read again, however large the run is.
+
+    Raises `LookupError` for a run that does not exist.
+    """
+    run_id, known = cell.run_id, cell.revision if cell.run is not None else 0
+    loaded = await patiently(lambda: store.load(run_id, newer_than=known))
     if loaded is None:
         raise LookupError(f"there is no run {run_id}")
-    return loaded, await patiently(lambda: plans.plan(loaded.new.version_id))
+    version_id = loaded.new.version_id
+    plan = cell.plan
+    if plan is None:
+        plan = await patiently(lambda: plans.plan(version_id))
+    if known:
+        wanted = cell.outputs is not None
+        outputs = await patiently(lambda: store.load_outputs(run_id, newer_than=known)) if wanted else {}
+        cell.catch_up(plan, loaded, outputs)
+    else:
+        cell.take(loaded, plan)

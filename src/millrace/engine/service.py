@@ -7,6 +7,8 @@ Being woken is an optimisation; the interval alone must suffice, since a wake-up
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 from millrace.ports.store import StoreUnavailable
 
@@ -19,6 +21,9 @@ class Service(ABC):
 
     def __init__(self) -> None:
         self._woken = asyncio.Event()
+        self.turn: Callable[[], AbstractAsyncContextManager[bool]] | None = None
+        """Whether the next round is for this process to do, where other processes run the same service and one of them
+        is enough."""
 
     @abstractmethod
     async def run_once(self) -> float | None:
@@ -33,7 +38,7 @@ class Service(ABC):
             pause: float | None = None
             self._woken.clear()
             try:
-                pause = await self.run_once()
+                pause = await self._in_turn()
             except StoreUnavailable as error:
                 logger.warning("%s: the store is unavailable, trying again: %s", type(self).__name__, error)
             except Exception:
@@ -44,3 +49,9 @@ class Service(ABC):
                     await self._woken.wait()
             except TimeoutError:
                 continue
+
+    async def _in_turn(self) -> float | None:
+        if self.turn is None:
+            return await self.run_once()
+        async with self.turn() as mine:
+            return await self.run_once() if mine else None

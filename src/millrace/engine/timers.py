@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 BATCH = 500
 
 
-class Timers(Service):
-    """One round brings every due timer to its run. Between rounds it sleeps until the next known one, 1 s at most.
+class Lookout(Service):
+    """Looks for work whose delay is over, once a second or when something is known to become due sooner.
 
-    A timer that was fired and not yet committed is fired again by the next round; the core calls that stale.
+    For workers that leave the timers of runs to others.
     """
 
     interval = 1.0
@@ -34,11 +34,21 @@ class Timers(Service):
             self.wake()
 
     async def run_once(self) -> float | None:
-        for run_id, kind in await self._store.due_timers(BATCH):
-            self._engine.fire(run_id, kind)
-        self._engine.receive(await self._store.expire_attempts(BATCH))
         self._engine.look_for_work()
         self._next = await self._store.next_wake()
         if self._next is None:
             return None
         return max(0.0, (self._next - self._clock.now()) / SECOND)
+
+
+class Timers(Lookout):
+    """One round brings every due timer to its run. Between rounds it sleeps until the next known one, 1 s at most.
+
+    A timer that was fired and not yet committed is fired again by the next round; the core calls that stale.
+    """
+
+    async def run_once(self) -> float | None:
+        for run_id, kind in await self._store.due_timers(BATCH):
+            self._engine.fire(run_id, kind)
+        self._engine.receive(await self._store.expire_attempts(BATCH))
+        return await super().run_once()

@@ -1,9 +1,11 @@
 """Who is woken by what a commit wrote: services that would otherwise find it a second later, by polling."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from millrace.core.values import Instant
 from millrace.engine.changes import Rows
+from millrace.ports.dispatch import Hint, Hints
 
 
 class Alarm(Protocol):
@@ -24,6 +26,9 @@ class Wakeups:
     def __init__(self) -> None:
         self.alarm: Alarm | None = None
         self.admission: WakableAlarm | None = None
+        self.inbox: Callable[[], None] | None = None
+        self.others: Hints | None = None
+        """Other processes, if there may be any."""
 
     def after(self, rows: Rows, now: Instant, *, admission: bool, run_at: Instant | None = None) -> None:
         """A commit wrote `rows`; `admission` tells that the run is under a limit, `run_at` when it may start."""
@@ -40,3 +45,31 @@ class Wakeups:
                 self.admission.expect(run_at)
             else:
                 self.admission.wake()
+
+    def inbox_waits(self) -> None:
+        """Facts that were brought to a run are to be brought again."""
+        if self.inbox is not None:
+            self.inbox()
+
+    def work_waits(self) -> None:
+        """Attempts wait in the queue that this process does not claim."""
+        if self.others is not None:
+            self.others.tell(Hint.WORK)
+
+    def stop_elsewhere(self, run_id: str) -> None:
+        """Attempts of this run are to be ended, and do not run in this process."""
+        if self.others is not None:
+            self.others.tell(Hint.STOP, run_id)
+
+
+class AdmissionElsewhere:
+    """Meets `WakableAlarm` where admission is the business of other processes. A later time they find by polling."""
+
+    def __init__(self, others: Hints) -> None:
+        self._others = others
+
+    def wake(self) -> None:
+        self._others.tell(Hint.ADMISSION)
+
+    def expect(self, at: Instant) -> None:
+        return None

@@ -6,7 +6,6 @@ at the first request: most installations are idle most of the time.
 """
 
 import asyncio
-import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +15,7 @@ from millrace.net.decoding import decoder_for
 from millrace.net.reasons import reason_of
 from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut, StreamedContent
 from millrace.ports.network import Addresses, AddressRefused
+from millrace.ports.sendable import NotSendable, check_header_name, check_header_value, check_url
 
 if TYPE_CHECKING:
     import httpx2
@@ -41,13 +41,9 @@ GOES_ALONG = frozenset(
 FRAMING = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a request ends. What is sent decides that; said otherwise, the connection would be spoilt."""
 ABOUT_CONTENT = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
-HIGHEST_PORT = 65535
 MOST_CONNECTIONS = 100
 
 Content: TypeAlias = bytes | StreamedContent | None
-
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Answer:
@@ -157,12 +153,10 @@ async def _follow(
 
 
 def _checked_url(url: "httpx2.URL") -> "httpx2.URL":
-    if url.scheme not in ("http", "https") or not url.host:
-        raise HttpFailed(f"{_shown(str(url))} is not an address to send a request to; write http://… or https://…")
-    if url.userinfo:
-        raise HttpFailed(f"{_shown(str(url))} holds a user name or password; use `auth`, which keeps them out of logs")
-    if url.port is not None and not 0 < url.port <= HIGHEST_PORT:
-        raise HttpFailed(f"{_shown(str(url))} has no such port; ports go from 1 to {HIGHEST_PORT}")
+    try:
+        check_url(str(url))
+    except NotSendable as error:
+        raise HttpFailed(f"{_shown(str(url))} {error}") from None
     return url
 
 
@@ -171,13 +165,14 @@ def _checked_headers(given: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     names = {name.lower() for name in given}
     headers = [(name, value) for name, value in DEFAULT_HEADERS.items() if name not in names]
     for name, value in given.items():
-        if not _NAME.fullmatch(name):
-            raise HttpFailed(f"{name[:100]!r} cannot be the name of a header")
-        if _CONTROL.search(value.strip(" \t")):
-            raise HttpFailed(
-                f"the header {name} holds a line break or another control character; "
-                "a secret that is read from a file often ends in one"
-            )
+        try:
+            check_header_name(name)
+        except NotSendable as error:
+            raise HttpFailed(f"{name[:100]!r} {error}") from None
+        try:
+            check_header_value(value)
+        except NotSendable as error:
+            raise HttpFailed(f"the header {name} {error}") from None
         if name.lower() not in FRAMING:
             headers.append((name, value.strip(" \t")))
     return [(name.encode(), value.encode(errors="replace")) for name, value in headers]

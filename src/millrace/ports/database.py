@@ -19,7 +19,7 @@ class Database(Protocol):
     async def read(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` on a read-only connection, off the event loop, in one snapshot.
 
-        It sees everything committed before the call.
+        It sees everything committed before the call. Cancelling the call ends what the database is at, a moment later.
         """
         ...
 
@@ -28,7 +28,16 @@ class Database(Protocol):
         ...
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
-        """Run `work` in one write transaction, off the event loop. Durable when it returns."""
+        """Run `work` in one write transaction, off the event loop. Durable when it returns.
+
+        It is as if nobody else wrote meanwhile. Where several processes write, `work` may be run again for that, so it
+        must do nothing but read and write here.
+        """
+        ...
+
+    @property
+    def trouble(self) -> "Trouble | None":
+        """Why the last write failed, when it was not the fault of what was written; `None` once one succeeds."""
         ...
 
 
@@ -42,6 +51,28 @@ class Trouble:
 
     code: str
     message: str
+
+
+class DatabaseCopies(Protocol):
+    """Copies of the whole database, each of them one file."""
+
+    @property
+    def suffix(self) -> str:
+        """What the names of such files end with: `db` or `dump`."""
+        ...
+
+    @property
+    def place(self) -> Path:
+        """Where a copy is made for somebody who takes it elsewhere."""
+        ...
+
+    async def size(self) -> int:
+        """Bytes that a copy may take."""
+        ...
+
+    async def copy_to(self, place: Path) -> None:
+        """Copy the database as it is now, without hindering anyone, and check the copy. Raises `CopyFailed`."""
+        ...
 
 
 class DatabaseFile(Protocol):
@@ -60,9 +91,4 @@ class DatabaseFile(Protocol):
 
     async def copy_to(self, place: Path) -> None:
         """Copy the database as it is now, without hindering anyone, and check the copy. Raises `CopyFailed`."""
-        ...
-
-    @property
-    def trouble(self) -> Trouble | None:
-        """Why the last write failed, when it was not the fault of what was written; `None` once one succeeds."""
         ...

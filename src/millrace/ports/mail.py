@@ -6,7 +6,10 @@ A `Message` cannot be made of text that would end a header and begin another: al
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Annotated, Literal, Protocol, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import ErrorDetails
 
 from millrace.core.values import JsonObject
 
@@ -15,11 +18,11 @@ Tls: TypeAlias = Literal["starttls", "tls", "none"]
 
 USUAL_PORTS: Mapping[Tls, int] = {"starttls": 587, "tls": 465, "none": 25}
 
-HIGHEST_PORT = 65_535
-
 LONGEST_NAME = 200
 LONGEST_LOCAL_PART = 64
 LONGEST_DOMAIN = 253
+LONGEST_SHOWN = 100
+"""Characters of a wrong address that a message repeats: never a part, for a part of a secret is not masked."""
 PERMANENT = 500
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]")
@@ -67,8 +70,9 @@ class Mailbox:
         local_part, at, domain = address.rpartition("@")
         domain = _in_ascii(domain)
         if not at or not _is_local_part(local_part) or not _is_domain(domain):
+            shown = repr(address) if len(address) <= LONGEST_SHOWN else f"a text of {len(address)} characters"
             raise ValueError(
-                f"{address[:100]!r} is not a mail address; write name@example.com, or Name <name@example.com>, "
+                f"{shown} is not a mail address; write name@example.com, or Name <name@example.com>, "
                 "and several as a list"
             )
         return cls(f"{local_part}@{domain}", name)
@@ -161,33 +165,40 @@ class MailServer:
     """The operator named it in the settings: it may be on a private network, whatever tasks may reach."""
 
 
+def _sender(text: object) -> Mailbox | None:
+    if text is not None and not isinstance(text, str):
+        raise ValueError("write a mail address")
+    return Mailbox.parse(text) if text else None
+
+
+class _SmtpConnection(BaseModel):
+    """What a connection of the type smtp says, as far as sending mail needs it."""
+
+    model_config = ConfigDict(strict=True, hide_input_in_errors=True)
+
+    host: str = Field(min_length=1)
+    port: int | None = Field(default=None, ge=1, le=65_535)
+    tls: Tls = "starttls"
+    user: str | None = None
+    password: str | None = None
+    sender: Annotated[Mailbox | None, PlainValidator(_sender)] = Field(default=None, alias="from")
+
+
 def server_of_connection(config: JsonObject) -> MailServer:
     """What a connection of the type smtp says. Raises `ValueError` that names the fields which are not usable."""
-    host, port, user, password, sender = (config.get(name) for name in ("host", "port", "user", "password", "from"))
-    tls = next((known for known in USUAL_PORTS if known == config.get("tls", "starttls")), None)
-    usable = {
-        "host": isinstance(host, str) and host != "",
-        "port": port is None or (isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= HIGHEST_PORT),
-        "tls": tls is not None,
-        "user": user is None or isinstance(user, str),
-        "password": password is None or isinstance(password, str),
-        "from": sender is None or isinstance(sender, str),
-    }
-    if unusable := [name for name, fine in usable.items() if not fine]:
-        raise ValueError(", ".join(unusable))
-    assert tls is not None, "checked above"  # noqa: S101
     try:
-        mailbox = Mailbox.parse(str(sender)) if sender else None
-    except ValueError as error:
-        raise ValueError(f"from: {error}") from None
-    return MailServer(
-        host=str(host),
-        port=port if isinstance(port, int) else USUAL_PORTS[tls],
-        tls=tls,
-        user=str(user) if user else None,
-        password=None if password is None else str(password),
-        sender=mailbox,
-    )
+        said = _SmtpConnection.model_validate(config)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise ValueError(", ".join(map(_unusable, found))) from None
+    port = said.port or USUAL_PORTS[said.tls]
+    return MailServer(said.host, port, said.tls, said.user or None, said.password, said.sender)
+
+
+def _unusable(fault: ErrorDetails) -> str:
+    field = str(fault["loc"][0])
+    reason = fault.get("ctx", {}).get("error")
+    return field if reason is None else f"{field}: {reason}"
 
 
 @dataclass(frozen=True, slots=True)

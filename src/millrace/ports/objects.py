@@ -5,7 +5,7 @@ to nothing; one that no row refers to is an orphan, and is swept when it is a da
 """
 
 import re
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -81,8 +81,13 @@ class ObjectStore(Protocol):
         """Remove the object; answers whether there was one."""
         ...
 
-    def list(self, folder: str) -> AsyncIterator[ListedObject]:
-        """All objects whose key is in `folder` or below, in the order of their keys' segments."""
+    def list(self, folder: str) -> AsyncGenerator[ListedObject]:
+        """All objects whose key is in `folder` or below.
+
+        Those of one folder come together, with what is below it; neither they nor the folders are in an order, for
+        that would take all of their names in memory, however many there are. What comes or goes meanwhile may be
+        listed or not. Close it (`contextlib.aclosing`) when leaving it early.
+        """
         ...
 
     async def forget_unfinished(self, before: Instant) -> int:

@@ -7,10 +7,10 @@ as kind `error` with its type and message.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -26,6 +26,28 @@ from millrace.ports.secrets import NoSecrets, SecretSpans
 
 ConfigModel: TypeAlias = type[BaseModel]
 """The model of a runner's config. (Inside a runner's class, `type` is the name of its task type.)"""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFault:
+    """What is wrong with a field of a config, and what would be right."""
+
+    field: str
+    message: str
+    remedy: str
+
+
+@runtime_checkable
+class JudgesConfig(Protocol):
+    """A config model that can tell more than pydantic: what several fields make together, before a task is run."""
+
+    def certain_faults(self, config: JsonObject) -> Iterable[ConfigFault]:
+        """A class method. `config` is as the author wrote it, perhaps malformed, with `{{ … }}` in its texts.
+
+        Only faults are told that no value of an expression could mend; at run time `run` finds them itself.
+        """
+        ...
+
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 
@@ -148,10 +170,12 @@ class RunnerRegistry(Protocol):
 __all__ = [
     "AnyRunner",
     "Completed",
+    "ConfigFault",
     "ConfigModel",
     "ConfigT",
     "Failed",
     "Generic",
+    "JudgesConfig",
     "LogLevel",
     "LogSink",
     "Outcome",

@@ -4,8 +4,9 @@
 
 - **Atomic.** A `RunChange` is written whole or not at all. Many changes share one transaction, but none depends
   on another: one that is refused does not hinder the rest.
-- **Gated.** A change is written only if the run's row still has the revision it was decided on (or, for a new
-  run, if its start key is free). Nothing else of a refused change is written.
+- **Gated.** A change is written only if the run's row still has the revision it was decided on, and the facts that
+  it folds are still in the inbox (or, for a new run, if its start key is free). Nothing else of a refused change is
+  written.
 - **Fenced.** The end of an attempt is written only to the live attempt row with its token.
 - **Durable.** When `commit` returns, the changes it calls committed survive the death of the machine.
 - **Numbered.** Records get `seq` 1, 2, 3, … per run, in commit order and without gaps; the database counts.
@@ -37,7 +38,10 @@ class IncarnationDead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StartKey:
-    """Makes a start happen once: unique by namespace (`caller`, `trigger`), scope (workflow or trigger id) and key."""
+    """Makes a start happen once: unique by namespace, scope and key.
+
+    The scope of a `caller` key is a workflow, of a `trigger` key a trigger, of a `repeat` key the run that is repeated.
+    """
 
     namespace: str
     scope: str
@@ -69,6 +73,10 @@ class WhenFull(StrEnum):
     SKIP = "skip"
     CANCEL_OLDEST = "cancel_oldest"
     CANCEL_NEWEST = "cancel_newest"
+
+
+NO_LIMIT = 2**31 - 1
+"""The `admission_limit` of a workflow that limits how often its runs begin, not how many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,8 @@ class NewRun:
     """Tasks that count as done from the start, each with the run whose output it refers to."""
     adopted_failures: Mapping[str, Failure] = field(default_factory=dict)
     """Those of `adopted` that failed, as their plan allows, and with what."""
+    done_again: Mapping[str, str] = field(default_factory=dict)
+    """Tasks that were done in the run that this one repeats and are done again all the same, each with why."""
     start_key: StartKey | None = None
     firing: NewFiring | None = None
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -284,6 +294,9 @@ class NotStarted:
 
     run_id: str
     reason: Refusal
+    origin: str | None = None
+    """The run that was deleted, or whose payloads were: what is taken over may come from an earlier one than the run
+    that is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,17 +371,20 @@ class LogLine:
 
 class Store(Protocol):
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
-        """Write `changes` in one transaction, then claim in the same one.
+        """Write `changes` in one transaction, and claim in the same one or right after it.
 
         Raises `StoreUnavailable` when the outcome is unknown or nothing was written, `IncarnationDead` (and writes
         nothing) when the claiming incarnation was declared lost.
         """
         ...
 
-    async def load(self, run_id: str) -> LoadedRun | None: ...
+    async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
+        """The run as stored. With `newer_than` only the task runs that changes after that revision wrote, and the
+        tokens of their live attempts: what is asked for costs what has changed, not the size of the run."""
+        ...
 
-    async def load_outputs(self, run_id: str) -> Mapping[str, JsonValue]:
-        """The outputs of the run's completed tasks, by path."""
+    async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
+        """The outputs of the run's completed tasks by path; with `newer_than` of those that changed after it."""
         ...
 
     async def post(self, items: Sequence[InboxItem]) -> frozenset[str]:

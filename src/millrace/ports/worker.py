@@ -31,12 +31,18 @@ class ClaimHost(Protocol):
         """Give reserved slots back unused."""
         ...
 
-    def launch(self, attempt: ClaimedAttempt) -> None:
-        """Run a claimed attempt in a reserved slot. Never blocks."""
+    def launch(self, attempt: ClaimedAttempt, claimed_by: str) -> None:
+        """Run an attempt that was claimed for this incarnation in a reserved slot. Never blocks.
+
+        What was claimed for an earlier life of the worker is left to others, who find it lost.
+        """
         ...
 
-    def stop(self, run_id: str, path: str, number: int) -> None:
-        """End the attempt if it runs here (its run is ending); its report follows on the usual path."""
+    def stop(self, run_id: str, path: str, number: int) -> bool:
+        """End the attempt if it runs here (its run is ending); its report follows on the usual path.
+
+        Whether it runs here.
+        """
         ...
 
     def declared_dead(self) -> None:
@@ -71,6 +77,10 @@ class AttemptDesk(Protocol):
 
     def report(self, report: Report) -> None:
         """Hand in the end of an attempt. The engine commits it; the worker's slot is free already."""
+        ...
+
+    def abandoned(self, run_id: str) -> None:
+        """An attempt ended whose end is not this worker's to report any more."""
         ...
 
     def lost(self, run_id: str, path: str, number: int) -> None:

@@ -14,7 +14,7 @@ import signal
 import stat
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -25,6 +25,7 @@ from millrace.core.values import JsonObject, JsonValue, check_value
 from millrace.ports.artifacts import ArtifactFault
 from millrace.ports.runner import Failed, RunnerContext, RunnerServices
 from millrace.ports.secrets import SecretSpans, beginning
+from millrace.runners.input_files import INPUTS, put_files
 from millrace.runners.own_folders import make_folder, place_of_folders, remove_folder
 from millrace.runners.processes import Output, run_command
 from millrace.runners.streams import Stream
@@ -53,8 +54,8 @@ WorkingDir: TypeAlias = Annotated[
     str | None,
     Field(
         description="Folder to run in; a relative one starts in the first of MILLRACE_SHELL_ALLOWED_DIRS, else where "
-        "the server was started, and there a command runs that says none. One that declares `outputs` then runs in a "
-        "folder of its own, empty at first and removed at the end of the attempt."
+        "the server was started, and there a command runs that says none. One that declares `inputs` or `outputs` "
+        "then runs in a folder of its own, empty but for `inputs` and removed at the end of the attempt."
     ),
 ]
 Env: TypeAlias = Annotated[
@@ -133,6 +134,14 @@ class Ended:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is to run, and the variables by which it finds its files."""
+
+    working_dir: str | None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
 class Refused(Exception):
     """A rule of this installation forbids the command; the message names the setting."""
 
@@ -146,12 +155,20 @@ class Commands:
         self._allowed = tuple(folder.resolve() for folder in services.shell_allowed_dirs)
 
     @asynccontextmanager
-    async def folder_for(
-        self, working_dir: str | None, outputs: Mapping[str, str], context: RunnerContext
-    ) -> AsyncIterator[str | None]:
-        """Where to run: two attempts at once must not take each other's files for their own. Raises `ArtifactFault`."""
-        if working_dir is not None or not outputs or not self._enabled:
-            yield working_dir
+    async def place_for(
+        self,
+        working_dir: str | None,
+        inputs: Mapping[str, JsonValue],
+        outputs: Mapping[str, str],
+        context: RunnerContext,
+    ) -> AsyncIterator[Place]:
+        """Where to run: two attempts at once must not take each other's files for their own.
+
+        The files of `inputs` are there. Raises `ArtifactFault`.
+        """
+        usual = Place(working_dir)
+        if not (inputs or (outputs and working_dir is None)) or not await asyncio.to_thread(self._may_run, working_dir):
+            yield usual
             return
         try:
             attempt = context.environment.get("MILLRACE_ATTEMPT", secrets.token_hex(16))
@@ -159,9 +176,18 @@ class Commands:
         except OSError as error:
             raise ArtifactFault(f"no folder can be made for the files of the command: {error}") from None
         try:
-            yield str(made)
+            env = {INPUTS: str(await put_files(inputs, made, context))} if inputs else {}
+            yield Place(working_dir or str(made), env)
         finally:
             await asyncio.shield(asyncio.to_thread(remove_folder, made))
+
+    def _may_run(self, working_dir: str | None) -> bool:
+        """Whether it is worth to make a folder and copy files; if not, `run` says why."""
+        try:
+            self._folder(working_dir)
+        except (Refused, OSError, ValueError):
+            return False
+        return True
 
     async def run(self, job: Job, context: RunnerContext) -> Ended | Failed:
         """Run a command to its end. `Failed` when it was not started."""

@@ -6,6 +6,7 @@ installation's rules (address policy, SQLite folders) are applied before anythin
 
 import asyncio
 import builtins
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Annotated, ClassVar, Literal
@@ -18,14 +19,16 @@ from millrace.core.values import JsonObject
 from millrace.ports.artifacts import ArtifactFault
 from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.network import AddressRefused
-from millrace.ports.runner import Completed, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.ports.runner import Completed, ConfigFault, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.sql.address import Target, read_target, secrets_in
+from millrace.runners.sql.beforehand import certain_faults
 from millrace.runners.sql.connections import TYPES, connection_string_of
 from millrace.runners.sql.dialect import POSTGRES, SQLITE
 from millrace.runners.sql.faults import SqlFault
 from millrace.runners.sql.plan import Script, script_of
 from millrace.runners.sql.results import Demand
 from millrace.runners.sql.spool import MEDIA_TYPES, Format, Spool
+from millrace.runners.task_config import TaskConfig
 
 MASK = "***"
 SQLITE_THREADS = 16
@@ -33,11 +36,11 @@ ROW_LIMIT = 10_000
 ALLOWED_TARGETS = "MILLRACE_HTTP_ALLOWED_TARGETS"
 
 
-class DatabaseConfig(BaseModel):
+class DatabaseConfig(TaskConfig):
     """SQL on SQLite, PostgreSQL, MySQL or MariaDB."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"anyOf": [{"required": ["connection_string"]}, {"required": ["connection"]}]}
+        json_schema_extra={"anyOf": [{"required": ["connection_string"]}, {"required": ["connection"]}]}
     )
 
     connection: str | None = Field(
@@ -58,7 +61,8 @@ class DatabaseConfig(BaseModel):
     parameters: list[JsonValue] | dict[str, JsonValue] | None = Field(
         default=None,
         description="Values for the placeholders: a list for `%s` or `?`, used up in order; a mapping for "
-        "`%(name)s` or `:name`. Without it nothing in the SQL is a placeholder.",
+        "`%(name)s` or `:name`. Without it nothing in the SQL is a placeholder. A list in `in (:ids)` stands for its "
+        "values, each of them bound, an empty one for none; elsewhere it is a PostgreSQL array, or JSON text.",
     )
     transaction: bool = Field(
         default=True,
@@ -90,8 +94,14 @@ class DatabaseConfig(BaseModel):
         if text is None and "connection" in info.data and info.data["connection"] is None:
             raise PydanticCustomError("missing", "Field required")
         if text is not None and info.data.get("connection") is not None:
-            raise ValueError("give connection or connection_string, not both")
+            told = {"remedy": "take one of them out"}
+            raise PydanticCustomError("value", "give connection or connection_string, not both", told)
         return text
+
+    @classmethod
+    def certain_faults(cls, config: JsonObject) -> Iterable[ConfigFault]:
+        """Meets `ports.runner.JudgesConfig`."""
+        return certain_faults(config)
 
     @property
     def source(self) -> str:

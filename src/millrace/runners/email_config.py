@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from millrace.ports.mail import Mailbox, check_header_name, check_header_text
 from millrace.runners.commands import as_text
+from millrace.runners.task_config import TaskConfig
 
 MOST_RECIPIENTS = 100
 MOST_ATTACHMENTS = 20
@@ -36,10 +37,8 @@ Addresses: TypeAlias = Annotated[
 ]
 
 
-class AttachmentConfig(BaseModel):
+class AttachmentConfig(TaskConfig):
     """A file that goes along: its content, or a file that a task has made."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(default=None, max_length=255, description="What the file is called.")
     content: Any = Field(default=None, description="Text as it is; a value that is not text becomes JSON.")
@@ -65,8 +64,8 @@ class AttachmentConfig(BaseModel):
         return self
 
 
-class EmailConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+class EmailConfig(TaskConfig):
+    model_config = ConfigDict(serialize_by_alias=True)
 
     to: Addresses = Field(
         default_factory=list, description="`ops@example.com` or `Ada <ada@example.com>`; one or a list."

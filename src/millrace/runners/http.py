@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from millrace.core.failures import FailureKind
@@ -23,7 +23,9 @@ from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, Runne
 from millrace.ports.secrets import SecretSpans, beginning
 from millrace.runners.http_auth import Auth, Authorizer
 from millrace.runners.http_connection import TYPES, address_of, auth_of, is_relative
+from millrace.runners.http_fields import HeaderName, HeaderValue, checked_path, checked_url
 from millrace.runners.http_files import content_of, kept
+from millrace.runners.task_config import TaskConfig
 
 MOST_REDIRECTS = 10
 LARGEST_ANSWER = 4 * 1024 * 1024
@@ -60,10 +62,8 @@ METHOD_SCHEMA = {"type": "string", "enum": [word for name in get_args(Method) fo
 BODY_SCHEMA = {"type": ["object", "array", "string", "null"], "examples": [{"json": {"day": "2026-01-01"}}]}
 
 
-class Body(BaseModel):
+class Body(TaskConfig):
     """The content of a request: exactly one of these."""
-
-    model_config = ConfigDict(extra="forbid")
 
     json_: Any = Field(default=None, alias="json", description="Any value, sent as JSON.")
     form: dict[str, Any] | None = Field(default=None, description="Fields, sent as a web form.")
@@ -79,10 +79,8 @@ class Body(BaseModel):
         return self
 
 
-class HttpConfig(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"anyOf": [{"required": ["url"]}, {"required": ["connection"]}]}
-    )
+class HttpConfig(TaskConfig):
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["url"]}, {"required": ["connection"]}]})
 
     connection: str | None = Field(
         default=None, min_length=1, description="Name of a connection that has the address and how to sign in."
@@ -94,7 +92,7 @@ class HttpConfig(BaseModel):
         examples=["https://api.example.com/v1"],
     )
     method: Annotated[Method, WithJsonSchema(METHOD_SCHEMA)] = Field(default="GET", description="GET, POST, …")
-    headers: dict[str, Any] = Field(default_factory=dict, description="Headers of the request.")
+    headers: dict[HeaderName, HeaderValue] = Field(default_factory=dict, description="Headers of the request.")
     query: dict[str, Any] = Field(default_factory=dict, description="Added to the address; a list repeats its name.")
     body: Annotated[Body | None, WithJsonSchema(BODY_SCHEMA)] = Field(
         default=None,
@@ -164,6 +162,8 @@ class HttpConfig(BaseModel):
         # A connection that is faulty itself is told by itself.
         if not url and "connection" in info.data and info.data["connection"] is None:
             raise PydanticCustomError("missing", "Field required")
+        if url and "connection" in info.data:
+            return checked_path(url) if info.data["connection"] else checked_url(url)
         return url
 
     @model_validator(mode="after")

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Literal, TypeAlias, assert_never
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from millrace.ports.http import HttpClient, HttpFailed, HttpRequest
+from millrace.runners.http_fields import HeaderText, Url, checked_header_name, checked_header_value
+from millrace.runners.task_config import TaskConfig
 
 EXPIRES_EARLY = 30.0
 """Seconds before its end from which a token is not used any more."""
@@ -23,31 +25,36 @@ LARGEST_ANSWER = 64 * 1024
 MOST_TOKENS = 1000
 
 
-class AuthPart(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Basic(AuthPart):
+class Basic(TaskConfig):
     type: Literal["basic"] = Field(description="User name and password.")
     username: str = Field(description="The user's name.")
     password: str = Field(description="Use {{ secrets.NAME }}.")
 
 
-class Bearer(AuthPart):
+class Bearer(TaskConfig):
     type: Literal["bearer"] = Field(description="A token.")
-    token: str = Field(description="Use {{ secrets.NAME }}.")
+    token: HeaderText = Field(description="Use {{ secrets.NAME }}.")
 
 
-class ApiKey(AuthPart):
+class ApiKey(TaskConfig):
     type: Literal["api_key"] = Field(description="A key in a header or parameter.")
+    place: Literal["header", "query"] = Field(default="header", alias="in", description="Where the key goes.")
     key: str = Field(description="Use {{ secrets.NAME }}.")
     name: str = Field(default="X-API-Key", description="Name of the header or parameter.")
-    place: Literal["header", "query"] = Field(default="header", alias="in", description="Where the key goes.")
+
+    @field_validator("key", "name")
+    @classmethod
+    def _of_a_header(cls, text: str, info: ValidationInfo) -> str:
+        if info.data.get("place") != "header":
+            return text
+        if info.field_name == "name":
+            return checked_header_name(text, subject="name ")
+        return str(checked_header_value(text))
 
 
-class ClientCredentials(AuthPart):
+class ClientCredentials(TaskConfig):
     type: Literal["oauth2_client_credentials"] = Field(description="A token of OAuth2, asked for and kept.")
-    token_url: str = Field(description="Where tokens are given out.")
+    token_url: Url = Field(description="Where tokens are given out.")
     client_id: str = Field(description="Name of this client.")
     client_secret: str = Field(description="Use {{ secrets.NAME }}.")
     scope: str | None = Field(default=None, description="What the token is for, with blanks between.")

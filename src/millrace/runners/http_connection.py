@@ -6,14 +6,15 @@ nowhere else.
 
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from millrace.ports.connections import Connection, ConnectionUnavailable
 from millrace.runners.http_auth import Auth
 
 TYPES = frozenset({"http"})
 
-_AUTH: TypeAdapter[Any] = TypeAdapter(Auth)
+_AUTH: TypeAdapter[Any] = TypeAdapter(Auth, config=ConfigDict(hide_input_in_errors=True))
 
 
 def is_relative(url: str) -> bool:
@@ -32,6 +33,20 @@ def address_of(connection: Connection, url: str) -> str:
 
 
 def auth_of(connection: Connection) -> Any:
-    """How it signs in; `None` if it does not."""
+    """How it signs in; `None` if it does not. Raises `ConnectionUnavailable` for what an older release has kept and
+    cannot be sent; no value is in its message."""
     given = connection.config.get("auth")
-    return None if given is None else _AUTH.validate_python(given)
+    if given is None:
+        return None
+    try:
+        return _AUTH.validate_python(given)
+    except ValidationError as error:
+        faults = "; ".join(map(_unusable, error.errors(include_input=False, include_url=False)))
+        raise ConnectionUnavailable(f"the connection {connection.name!r} cannot be used: {faults}") from None
+
+
+def _unusable(fault: ErrorDetails) -> str:
+    """Only our own words, whose context has a remedy: those of pydantic may repeat what was given."""
+    field = ".".join(("auth", *map(str, fault["loc"][1:])))
+    remedy = fault.get("ctx", {}).get("remedy")
+    return f"{field} is not valid; set it again" if remedy is None else f"{field}: {fault['msg']}; {remedy}"

@@ -3,14 +3,13 @@
 import json
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from millrace.ports.runner import Completed, ConfigModel, LogLevel, Outcome, RunnerContext
+from millrace.runners.task_config import TaskConfig
 
 
-class LogConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class LogConfig(TaskConfig):
     message: Any = Field(description="The line; text as it is, any other value as JSON.")
     level: LogLevel = Field(default="info", description="How serious it is.")
     metadata: dict[str, Any] | None = Field(default=None, description="Values kept with the line, to search by.")

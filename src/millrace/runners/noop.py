@@ -2,14 +2,13 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from millrace.ports.runner import Completed, ConfigModel, Outcome, RunnerContext
+from millrace.runners.task_config import TaskConfig
 
 
-class NoopConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NoopConfig(TaskConfig):
     output: Any = Field(default=None, description="The task's output, as it is.")
 
 

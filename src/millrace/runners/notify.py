@@ -8,7 +8,7 @@ import json
 from typing import Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue
@@ -18,7 +18,9 @@ from millrace.ports.http import HttpFailed, HttpRequest, HttpTimedOut
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.ports.secrets import SecretSpans, beginning
+from millrace.ports.sendable import NotSendable, check_url
 from millrace.runners.commands import as_text
+from millrace.runners.task_config import TaskConfig
 
 SILENCE = 30.0
 LARGEST_ANSWER = 64 * 1024
@@ -33,9 +35,7 @@ Level: TypeAlias = Literal["info", "success", "warning", "error"]
 COLOURS = {"info": "#439fe0", "success": "good", "warning": "warning", "error": "danger"}
 
 
-class NotifyConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NotifyConfig(TaskConfig):
     url: str | None = Field(
         default=None,
         description="Address of the incoming webhook. Keep it as a secret: who knows it may write to the channel.",
@@ -123,12 +123,10 @@ class NotifyRunner:
 
 def is_hook(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and url.isprintable()
-        )
-    except ValueError:
+        check_url(url)
+    except NotSendable:
         return False
+    return url.isprintable()
 
 
 def _refused(status: int, retry_after: str | None, excerpt: str) -> Failed:

@@ -6,7 +6,7 @@ Its name is that of the attempt (`MILLRACE_ATTEMPT`), so those that a killed wor
 import logging
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -33,9 +33,24 @@ def remove_folder(folder: Path) -> None:
         logger.warning("the folder %s of an attempt cannot be removed: %s", folder, done.stderr.strip()[:500])
 
 
-def remove_left_folders(place: Path, installation_id: str, alive: frozenset[str]) -> int:
-    """Remove those of dead incarnations of this installation; answers how many."""
-    left = [folder for folder in place.glob(f"{PREFIX}{installation_id}.*") if folder.name.split(".")[1] not in alive]
-    for folder in left:
-        remove_folder(folder)
-    return len(left)
+class AttemptFolders:
+    """Meets `worker.orphans.Folders`."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+
+    def owners(self, installation_id: str) -> frozenset[str]:
+        return frozenset(_owner(folder) for folder in self._of(installation_id))
+
+    def remove(self, installation_id: str, owners: frozenset[str]) -> int:
+        left = [folder for folder in self._of(installation_id) if _owner(folder) in owners]
+        for folder in left:
+            remove_folder(folder)
+        return len(left)
+
+    def _of(self, installation_id: str) -> Iterator[Path]:
+        return self._place.glob(f"{PREFIX}{installation_id}.*")
+
+
+def _owner(folder: Path) -> str:
+    return folder.name.split(".")[1]

@@ -3,12 +3,13 @@
 import re
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import to_iso
 from millrace.ports.events import EventRefused, Events, TaskEvent
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.runners.task_config import TaskConfig
 
 OWN_TYPES = "millrace."
 LONGEST = 255
@@ -16,9 +17,7 @@ LONGEST = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class PublishEventConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class PublishEventConfig(TaskConfig):
     type: str = Field(
         min_length=1, max_length=LONGEST, description="What kind of thing happened.", examples=["orders.imported"]
     )

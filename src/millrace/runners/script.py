@@ -1,7 +1,8 @@
 """`script`: a program that stands in the definition, JSON in and JSON out, run as `shell` runs a command.
 
 The source is handed over as it is; data reaches it as `input` and `env` only, so that no value becomes code. Source,
-input and result go through files in memory: nothing of them is ever on a disk, and nothing is left behind.
+input and result go through files in memory: nothing of them is ever on a disk, and nothing is left behind. Only the
+artifacts that it asks for (`inputs`) are copied into a folder, which goes with the attempt.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
@@ -29,9 +30,12 @@ from millrace.runners.commands import (
     ExpectedExitCodes,
     Job,
     MaxOutput,
+    Place,
     WorkingDir,
 )
+from millrace.runners.input_files import InputFiles
 from millrace.runners.output_files import OutputFiles, keep_files
+from millrace.runners.task_config import TaskConfig
 
 Language: TypeAlias = Literal["python", "node", "bash"]
 
@@ -41,9 +45,7 @@ LARGEST_RESULT = 4 * 1024 * 1024
 INPUT_FILE = "MILLRACE_INPUT_FILE"
 
 
-class ScriptConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ScriptConfig(TaskConfig):
     language: Language = Field(description="What the source is written in.")
     source: str = Field(
         min_length=1,
@@ -60,6 +62,7 @@ class ScriptConfig(BaseModel):
     working_dir: WorkingDir = None
     expected_exit_codes: ExpectedExitCodes = Field(default_factory=lambda: [0])
     max_output: MaxOutput = USUAL_OUTPUT
+    inputs: InputFiles = Field(default_factory=dict)
     outputs: OutputFiles = Field(default_factory=dict)
 
     @field_validator("source")
@@ -112,17 +115,17 @@ class ScriptRunner:
             interpreter = await asyncio.to_thread(found_interpreter, config.language, self._interpreters)
         except NoInterpreter as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
-        async with self._commands.folder_for(config.working_dir, config.outputs, context) as folder:
-            return await self._run(config, interpreter, folder, context)
+        async with self._commands.place_for(config.working_dir, config.inputs, config.outputs, context) as place:
+            return await self._run(config, interpreter, place, context)
 
-    async def _run(self, config: ScriptConfig, interpreter: str, folder: str | None, context: RunnerContext) -> Outcome:
+    async def _run(self, config: ScriptConfig, interpreter: str, place: Place, context: RunnerContext) -> Outcome:
         given = json.dumps(config.input, ensure_ascii=False).encode()
         with _files(given, config.source.encode(errors="replace")) as files:
             input_file = f"/dev/fd/{files.input}"
             job = Job(
                 command=_command(config, interpreter, input_file, files),
-                working_dir=folder,
-                env={**config.env, INPUT_FILE: input_file},
+                working_dir=place.working_dir,
+                env={**config.env, **place.env, INPUT_FILE: input_file},
                 stdin=given,
                 max_output=config.max_output,
                 name=interpreter,

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from millrace.core.values import JsonObject
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
@@ -13,15 +13,16 @@ from millrace.runners.commands import (
     ExpectedExitCodes,
     Job,
     MaxOutput,
+    Place,
     WorkingDir,
     as_text,
 )
+from millrace.runners.input_files import InputFiles
 from millrace.runners.output_files import OutputFiles, keep_files
+from millrace.runners.task_config import TaskConfig
 
 
-class ShellConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ShellConfig(TaskConfig):
     command: str | list[str] = Field(
         description="Text for /bin/sh, taken literally: hand values over in `env`. "
         "Or a list of a program and its arguments, which no shell reads; an argument that is not text becomes JSON."
@@ -31,6 +32,7 @@ class ShellConfig(BaseModel):
     stdin: Any = Field(default=None, description="What the command reads; a value that is not text becomes JSON.")
     expected_exit_codes: ExpectedExitCodes = Field(default_factory=lambda: [0])
     max_output: MaxOutput = USUAL_OUTPUT
+    inputs: InputFiles = Field(default_factory=dict)
     outputs: OutputFiles = Field(default_factory=dict)
 
     @field_validator("command", mode="before")
@@ -63,14 +65,14 @@ class ShellRunner:
         """Every command ends with its attempt."""
 
     async def run(self, config: ShellConfig, context: RunnerContext) -> Outcome:
-        async with self._commands.folder_for(config.working_dir, config.outputs, context) as folder:
-            return await self._run(config, folder, context)
+        async with self._commands.place_for(config.working_dir, config.inputs, config.outputs, context) as place:
+            return await self._run(config, place, context)
 
-    async def _run(self, config: ShellConfig, folder: str | None, context: RunnerContext) -> Outcome:
+    async def _run(self, config: ShellConfig, place: Place, context: RunnerContext) -> Outcome:
         job = Job(
             command=["/bin/sh", "-c", config.command] if isinstance(config.command, str) else config.command,
-            working_dir=folder,
-            env=config.env,
+            working_dir=place.working_dir,
+            env={**config.env, **place.env},
             stdin=as_text(config.stdin).encode(errors="replace"),
             max_output=config.max_output,
         )

@@ -2,14 +2,13 @@
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from millrace.ports.runner import Completed, ConfigModel, Outcome, RunnerContext
+from millrace.runners.task_config import TaskConfig
 
 
-class TransformConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TransformConfig(TaskConfig):
     output: Any = Field(description="The task's output; its strings may hold expressions, at any depth.")
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from millrace.ports.database import CopyFailed
+from millrace.ports.database import CopyFailed, DatabaseFile
 from millrace.storage.lock import DatabaseLock
 from millrace.storage.schema import HEAD, current, known_revisions
 
@@ -38,6 +38,22 @@ class Contents:
     unfinished: int
     encrypted: int
     """Secrets and connections that can be read only with the key they were encrypted with."""
+
+
+class FileCopies:
+    """Meets `ports.database.DatabaseCopies`."""
+
+    suffix = "db"
+
+    def __init__(self, file: DatabaseFile) -> None:
+        self._file = file
+        self.place = file.path.with_name(f".{file.path.name}.backup")
+
+    async def size(self) -> int:
+        return self._file.path.stat().st_size
+
+    async def copy_to(self, place: Path) -> None:
+        await self._file.copy_to(place)
 
 
 def copy_of_used(database: Path, place: Path) -> None:

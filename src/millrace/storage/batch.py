@@ -114,6 +114,9 @@ def _write_alone(raw: sqlite3.Connection, change: RunChange) -> ChangeReply:
 def _gate(raw: sqlite3.Connection, change: RunChange) -> Accepted | ChangeReply:
     if change.new is not None:
         return _gate_new(raw, change, change.new)
+    if any(raw.execute(statements.IN_INBOX, (item,)).fetchone() is None for item in change.inbox_done):
+        # Another commit has folded the fact: what was decided on it is decided twice.
+        return Conflict(change.run.id)
     if change.header_changed:
         row = raw.execute(statements.UPDATE_RUN, mapping.run_update_row(change)).fetchone()
     else:
@@ -161,7 +164,7 @@ def _refusal(raw: sqlite3.Connection, new: NewRun) -> ChangeReply | None:
             return NotStarted(new.id, Refusal.TRIGGER_CHANGED)
     lost = _lost_origin(raw, new)
     if lost is not None:
-        return NotStarted(new.id, lost)
+        return lost
     if new.when_full is WhenFull.SKIP and new.admission_key is not None and new.admission_limit is not None:
         counts = (statements.OCCUPIED, statements.QUEUED_RUNS)
         live = sum(raw.execute(count, (new.admission_key,)).fetchone()[0] for count in counts)
@@ -170,16 +173,16 @@ def _refusal(raw: sqlite3.Connection, new: NewRun) -> ChangeReply | None:
     return None
 
 
-def _lost_origin(raw: sqlite3.Connection, new: NewRun) -> Refusal | None:
+def _lost_origin(raw: sqlite3.Connection, new: NewRun) -> NotStarted | None:
     """Why the run cannot repeat what it is to repeat: retention may have deleted that since it was read."""
     if new.retry_of is not None and raw.execute(statements.RUN_EXISTS, (new.retry_of,)).fetchone() is None:
-        return Refusal.ORIGIN_DELETED
-    for origin in set(new.adopted.values()):
+        return NotStarted(new.id, Refusal.ORIGIN_DELETED, new.retry_of)
+    for origin in sorted(set(new.adopted.values())):
         kept = raw.execute(statements.KEPT_PAYLOADS, (origin,)).fetchone()
         if kept is None:
-            return Refusal.ORIGIN_DELETED
+            return NotStarted(new.id, Refusal.ORIGIN_DELETED, origin)
         if not kept[0]:
-            return Refusal.PAYLOADS_DELETED
+            return NotStarted(new.id, Refusal.PAYLOADS_DELETED, origin)
     return None
 
 

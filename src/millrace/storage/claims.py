@@ -21,7 +21,7 @@ def claim_attempts(raw: sqlite3.Connection, claim: ClaimRequest) -> list[Claimed
     now: Instant = raw.execute("select now_us()").fetchone()[0]
     queues = _queues(raw, claim.queues)
     waiting = [row for queue in queues for row in raw.execute(statements.QUEUED, (queue, now, claim.limit)).fetchall()]
-    limited = _limited(raw, claim, frozenset(queues), now)
+    limited = _limited(raw, claim, queues, now)
     if limited or len(queues) > 1:
         waiting = sorted(waiting + limited, key=lambda row: (-row[6], row[7], row[0], row[1]))
     room = Room(raw, claim.type_limits)
@@ -77,7 +77,7 @@ def _queues(raw: sqlite3.Connection, asked: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked))
 
 
-def _limited(raw: sqlite3.Connection, claim: ClaimRequest, queues: frozenset[str], now: Instant) -> list[Any]:
+def _limited(raw: sqlite3.Connection, claim: ClaimRequest, queues: Sequence[str], now: Instant) -> list[Any]:
     """Attempts under a limit that could be claimed, each once; those of a key without room are not even read."""
     found: dict[str, Any] = {}
     room = Room(raw, claim.type_limits)
@@ -86,9 +86,9 @@ def _limited(raw: sqlite3.Connection, claim: ClaimRequest, queues: frozenset[str
             size = claim.type_limits.get(key) if column == "type_key" else None
             if size is not None and room.running(column, key) >= size:
                 continue
-            for row in raw.execute(statements.LIMITED_WAITING[column], (key, now, claim.limit)).fetchall():
-                if row[11] in queues:
-                    found[row[3]] = row
+            query = statements.limited_waiting(column, len(queues))
+            for row in raw.execute(query, (key, now, *queues, claim.limit)).fetchall():
+                found[row[3]] = row
     return list(found.values())
 
 

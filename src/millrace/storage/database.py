@@ -11,12 +11,13 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
-from typing import Literal, TypeVar
+from threading import Event, Thread
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -46,6 +47,9 @@ FULL_BELOW = 256 * 1024
 
 READERS = 4
 ENGINE_READERS = 2
+
+STEPS_BETWEEN_LOOKS = 100_000
+"""Of SQLite's machine, some milliseconds: then it is asked whether anyone waits for the answer still."""
 
 
 class DatabaseUnusable(Exception):
@@ -194,9 +198,10 @@ class SqliteDatabase:
 
     async def _read(self, readers: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
         self._require_open()
+        given_up = Event()
 
         def job() -> T:
-            with self._reader.connect() as connection:
+            with self._reader.connect() as connection, _ended_by(given_up, connection):
                 connection.exec_driver_sql("begin")
                 return work(connection)
 
@@ -204,6 +209,8 @@ class SqliteDatabase:
             return await asyncio.get_running_loop().run_in_executor(readers, job)
         except Exception as error:
             raise _translated(error) from error
+        finally:
+            given_up.set()
 
     def _connect(self, *, writing: bool) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
@@ -298,6 +305,17 @@ def _trouble_of(path: Path, reason: str) -> Trouble:
     if "readonly" in reason or not all(os.access(file, os.W_OK) for file in (path, _log_of(path)) if file.exists()):
         return Trouble("database_read_only", "the database is read-only; let it be written, and work goes on by itself")
     return Trouble("database_unusable", f"the database cannot be written: {reason}")
+
+
+@contextmanager
+def _ended_by(given_up: Event, connection: Connection) -> Iterator[None]:
+    """Within it, whatever SQLite is at ends with an error soon after nobody waits for it any more."""
+    raw: Any = connection.connection.driver_connection
+    raw.set_progress_handler(given_up.is_set, STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
 
 
 def _log_of(path: Path) -> Path:

@@ -1,11 +1,14 @@
 """What the doctor asks of runs: movers, histories without gaps, one live attempt, final states, limits, references.
 
-The rules are those of the core and the store, asked of what is stored rather than of the code.
+The rules are those of the core and the store, asked of what is stored rather than of the code. Most tables are read
+once for a check, from one end to the other, and other rows are looked up by key along that way; what concerns live rows
+only is found by their partial indexes, except by `run_without_mover`: a run that its index does not hold is one that
+nobody finds. That a row is live exactly when it has no `finished_at` is a CHECK, which is verified with the file.
 """
 
 from dataclasses import dataclass
 
-from millrace.core.states import LIVE_ATTEMPT
+from millrace.core.states import FINISHED_RUN, LIVE_ATTEMPT, RunStatus
 from millrace.core.values import SECOND
 from millrace.storage.tables import one_of
 
@@ -13,6 +16,10 @@ PATIENCE = 60 * SECOND
 """How long what the engine clears up by itself may wait before it counts as left behind."""
 
 LIVE = one_of("a.status", LIVE_ATTEMPT)
+LIVE_IN_TABLE = one_of("r.status", set(RunStatus) - FINISHED_RUN)
+"""Without the condition of `ix_runs_status_id`, so that the table is read."""
+LIVE_RUN = f"r.status <> 'completed' and {LIVE_IN_TABLE}"
+"""With it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +30,27 @@ class Check:
     message: str
     """With `{detail}` for what the query found."""
     remedy: str
+    postgres: str | None = None
+    """The query there, where both databases do not understand the same."""
+
+    def query_on(self, dialect: str) -> str:
+        return self.postgres if self.postgres is not None and dialect == "postgresql" else self.query
 
 
 CANCEL_IT = "Cancel the run and start it again; please report how it came to this."
 REPORT_IT = "Nothing is lost by it now, but it must not happen: please report it with the run's history."
 
+PARTS = ("tasks", "on_failure", "finally")
+_TASK_ROWS_MISSING = f"""select r.id as run_id, (select count(*) from task_runs t where t.run_id = r.id) as detail
+  from runs r join workflow_versions v on v.id = r.version_id
+  where {LIVE_RUN} and (select count(*) from task_runs t where t.run_id = r.id)
+    <> {{}} + coalesce({{}}, 0) + coalesce({{}}, 0)"""
+
 RUN_CHECKS = (
     Check(
         "run_without_mover",
         f"""select r.id as run_id, r.status as detail from runs r
-        where r.finished_at is null and r.status <> 'paused'
+        where {LIVE_IN_TABLE} and r.status <> 'paused'
           and not (r.status = 'pending' and r.admission_key is not null and r.admitted_at is null)
           and not exists (select 1 from attempts a where a.run_id = r.id and {LIVE})
           and not exists (select 1 from timers t where t.run_id = r.id)
@@ -51,8 +69,8 @@ RUN_CHECKS = (
     ),
     Check(
         "live_attempt_of_finished_run",
-        f"""select a.run_id as run_id, a.path as detail from attempts a
-        join runs r on r.id = a.run_id where r.finished_at is not null and {LIVE}""",
+        """select a.run_id as run_id, a.path as detail from attempts a
+        join runs r on r.id = a.run_id where r.finished_at is not null and a.finished_at is null""",
         "the run has finished, but an attempt of task {detail} is still live",
         "Restart Millrace, which ends what no run wants any more.",
     ),
@@ -66,13 +84,10 @@ RUN_CHECKS = (
     ),
     Check(
         "task_rows_missing",
-        """select r.id as run_id, (select count(*) from task_runs t where t.run_id = r.id) as detail from runs r
-        join workflow_versions v on v.id = r.version_id
-        where r.finished_at is null and detail <> json_array_length(v.definition, '$.tasks')
-          + coalesce(json_array_length(v.definition, '$.on_failure'), 0)
-          + coalesce(json_array_length(v.definition, '$.finally'), 0)""",
+        _TASK_ROWS_MISSING.format(*(f"json_array_length(v.definition, '$.{part}')" for part in PARTS)),
         "the run has {detail} task runs, which is not how many tasks its version has",
         "Restore the database from a backup if rows were deleted by hand; otherwise report it.",
+        _TASK_ROWS_MISSING.format(*(f"json_array_length(cast(v.definition as json) -> '{part}')" for part in PARTS)),
     ),
     Check(
         "timer_of_finished_run",
@@ -99,25 +114,36 @@ RUN_CHECKS = (
     ),
     Check(
         "ready_without_attempt",
-        """select t.run_id as run_id, t.path as detail from task_runs t
-        join runs r on r.id = t.run_id
-        where t.status = 'ready' and not t.live and r.finished_at is null and r.status <> 'paused'""",
+        f"""select t.run_id as run_id, t.path as detail from runs r
+        cross join task_runs t where t.run_id = r.id
+          and {LIVE_RUN} and r.status <> 'paused' and t.status = 'ready' and not t.live""",
         "task {detail} is ready, but has no attempt that a worker could claim",
         CANCEL_IT,
     ),
     Check(
         "attempt_without_task",
-        f"""select a.run_id as run_id, a.path as detail from attempts a
+        # First attempts, which most are, are compared with the tasks as two sorted lists: no task is looked up.
+        """select run_id, path as detail from (
+          select run_id, path from attempts where number <= 1
+          except select run_id, path from task_runs where attempt >= 1 order by run_id, path) as unknown
+        union all
+        select a.run_id, a.path from attempts a
         left join task_runs t on t.run_id = a.run_id and t.path = a.path
-        where t.run_id is null or a.number > t.attempt or (not t.live and {LIVE})""",
+        where a.number > 1 and (t.run_id is null or a.number > t.attempt)
+        union all
+        select a.run_id, a.path from attempts a
+        join task_runs t on t.run_id = a.run_id and t.path = a.path
+        where a.finished_at is null and not t.live""",
         "there is an attempt that its task {detail} does not know",
         REPORT_IT,
     ),
     Check(
         "history_gap",
+        # One too high takes away what it would add: only all of 1 to `last_seq`, and none beside, sum up to that.
         """select r.id as run_id, r.last_seq as detail from runs r
-        left join (select run_id, count(*) as n, max(seq) as last from records group by run_id) h on h.run_id = r.id
-        where coalesce(h.n, 0) <> r.last_seq or coalesce(h.last, 0) <> r.last_seq""",
+        where r.last_seq <> coalesce((
+          select sum(case when e.seq between 1 and r.last_seq then 1 else -1 end)
+          from records e where e.run_id = r.id), 0)""",
         "the history should have the records 1 to {detail}, without gaps, and has not",
         "Restore the database from a backup if records were deleted by hand; otherwise report it.",
     ),
@@ -125,6 +151,8 @@ RUN_CHECKS = (
         "end_not_recorded",
         """select r.id as run_id, r.status as detail from runs r
         where r.finished_at is not null
+          and not exists (
+            select 1 from records e where e.run_id = r.id and e.seq = r.last_seq and e.type = 'run.' || r.status)
           and not exists (select 1 from records e where e.run_id = r.id and e.type = 'run.' || r.status)""",
         "the run is {detail}, but its history does not say so",
         REPORT_IT,
@@ -143,7 +171,8 @@ RUN_CHECKS = (
         where a.status = 'scheduled' and a.available_at < now_us() - :patience
           and not exists (
             select 1 from incarnations w
-            where w.lost_at is null and w.retired_at is null and instr(w.queues, '"' || a.queue || '"') > 0)""",
+            where w.lost_at is null and w.retired_at is null
+              and (w.queues like '%"*"%' or replace(w.queues, '"' || a.queue || '"', '') <> w.queues))""",
         "an attempt waits in the queue {detail}, which no worker serves",
         "Start a worker for that queue, or take `queue` out of the task.",
     ),
@@ -188,6 +217,13 @@ RUN_CHECKS = (
         """select r.id as run_id, k.key as detail from start_keys k join runs r on r.id = k.run_id
         where k.namespace = 'caller' and k.scope <> r.workflow_id""",
         "the start key {detail} names this run, which is of another workflow than the key",
+        REPORT_IT,
+    ),
+    Check(
+        "start_key_of_other_repeat",
+        """select r.id as run_id, k.key as detail from start_keys k join runs r on r.id = k.run_id
+        where k.namespace = 'repeat' and (r.retry_of is null or k.scope <> r.retry_of)""",
+        "the start key {detail} names this run, which repeats another run than the key is for",
         REPORT_IT,
     ),
     Check(

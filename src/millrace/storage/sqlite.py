@@ -7,11 +7,11 @@ import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, Select, func, select, union_all
+from sqlalchemy import Row, Select, select
 
 from millrace.core.events import TimerKind
-from millrace.core.states import LIVE_ATTEMPT, AttemptStatus, TaskStatus
 from millrace.core.values import Duration, Instant, JsonValue
 from millrace.ports.payloads import Payloads
 from millrace.ports.store import (
@@ -26,13 +26,12 @@ from millrace.ports.store import (
     LostAttempt,
     RunChange,
 )
-from millrace.storage import mapping, statements, tables
+from millrace.storage import mapping, polls, statements, tables
 from millrace.storage.admission import admit_waiting
 from millrace.storage.batch import expire, write_batch
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.put_away import PayloadReader
-
-RUNNING = AttemptStatus.RUNNING.value
+from millrace.storage.rows import load_outputs, load_run
 
 
 class SqliteStore:
@@ -51,19 +50,13 @@ class SqliteStore:
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
         return await self._database.submit(lambda raw: write_batch(raw, changes, claim))
 
-    async def load(self, run_id: str) -> LoadedRun | None:
-        found = await self._database.read_for_engine(lambda connection: _load(connection, run_id))
+    async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
+        found = await self._database.read_for_engine(lambda connection: load_run(connection, run_id, newer_than))
         return found and replace(found, new=await self._payloads.run(found.new))
 
-    async def load_outputs(self, run_id: str) -> Mapping[str, JsonValue]:
-        rows, adopted = tables.task_runs.c, tables.task_runs.alias("adopted")
-        query = (
-            select(rows.path, func.coalesce(adopted.c.output, rows.output))
-            .outerjoin(adopted, (adopted.c.run_id == rows.adopted_from) & (adopted.c.path == rows.path))
-            .where(rows.run_id == run_id, rows.status == TaskStatus.COMPLETED.value)
-        )
-        found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
-        return await self._payloads.values({path: mapping.from_text(output) for path, output in found})
+    async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
+        found = await self._database.read_for_engine(lambda connection: load_outputs(connection, run_id, newer_than))
+        return await self._payloads.values(found)
 
     # --- inbox, timers, admission -------------------------------------------------------------------------------------
 
@@ -78,30 +71,14 @@ class SqliteStore:
         return await self._database.submit(job)
 
     async def read_inbox(self, limit: int) -> Sequence[InboxItem]:
-        rows = tables.inbox.c
-        query = select(rows.id, rows.run_id, rows.kind, rows.data).order_by(rows.created_at, rows.id).limit(limit)
-        found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
+        found = await self._polled(polls.INBOX, limit)
         return [InboxItem(id_, run_id, kind, mapping.from_text(data)) for id_, run_id, kind, data in found]
 
     async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
-        rows = tables.timers.c
-        query = select(rows.run_id, rows.kind).where(rows.fire_at <= func.now_us()).order_by(rows.fire_at).limit(limit)
-        found = await self._database.read_for_engine(lambda connection: connection.execute(query).all())
-        return [(run_id, TimerKind(kind)) for run_id, kind in found]
+        return [(run_id, TimerKind(kind)) for run_id, kind in await self._polled(polls.DUE_TIMERS, limit)]
 
     async def next_wake(self) -> Instant | None:
-        timers, attempts = tables.timers.c, tables.attempts.c
-        later = union_all(
-            select(func.min(timers.fire_at).label("at")).where(timers.fire_at > func.now_us()),
-            select(func.min(attempts.available_at)).where(
-                attempts.status == AttemptStatus.SCHEDULED.value, attempts.available_at > func.now_us()
-            ),
-            select(func.min(attempts.queue_until)).where(
-                attempts.status == AttemptStatus.SCHEDULED.value, attempts.queue_until > func.now_us()
-            ),
-        ).subquery()
-        query = select(func.min(later.c.at))
-        return await self._database.read_for_engine(lambda connection: connection.execute(query).scalar())
+        return await self._database.read_for_engine(lambda connection: connection.execute(polls.NEXT_WAKE).scalar())
 
     async def admit(self, limit: int) -> Sequence[str]:
         def job(raw: sqlite3.Connection) -> Sequence[str]:
@@ -159,20 +136,10 @@ class SqliteStore:
         return await self._database.submit(lambda raw: [row[0] for row in raw.execute(statements.REAP).fetchall()])
 
     async def lost_attempts(self, limit: int) -> Sequence[LostAttempt]:
-        query = _running().where(
-            tables.incarnations.c.id.is_(None)
-            | tables.incarnations.c.lost_at.is_not(None)
-            | tables.incarnations.c.retired_at.is_not(None)
-        )
-        return await self._attempts(query, limit)
+        return [LostAttempt(*row) for row in await self._polled(polls.LOST_ATTEMPTS, limit)]
 
     async def overdue_attempts(self, grace: Duration, limit: int) -> Sequence[LostAttempt]:
-        query = _running().where(
-            tables.incarnations.c.lost_at.is_(None),
-            tables.incarnations.c.retired_at.is_(None),
-            tables.attempts.c.deadline_at + grace < func.now_us(),
-        )
-        return await self._attempts(query, limit)
+        return [LostAttempt(*row) for row in await self._polled(polls.OVERDUE_ATTEMPTS, limit, grace=grace)]
 
     async def live_incarnations(self) -> frozenset[str]:
         rows = tables.incarnations.c
@@ -211,45 +178,9 @@ class SqliteStore:
 
         await self._database.submit(job)
 
-    async def _attempts(self, query: Select[str, str, int], limit: int) -> Sequence[LostAttempt]:
-        found = await self._database.read_for_engine(lambda connection: connection.execute(query.limit(limit)).all())
-        return [LostAttempt(*row) for row in found]
-
-
-def _running() -> Select[str, str, int]:
-    rows = tables.attempts.c
-    return (
-        select(rows.run_id, rows.path, rows.number)
-        .select_from(tables.attempts)
-        .outerjoin(tables.incarnations, tables.incarnations.c.id == rows.incarnation_id)
-        .where(rows.status == RUNNING)
-        .order_by(rows.run_id, rows.path)
-    )
-
-
-def _load(connection: Connection, run_id: str) -> LoadedRun | None:
-    runs, attempts = tables.runs, tables.attempts.c
-    query = (
-        select(runs, tables.workflows.c.name.label("workflow_name"), tables.workflow_versions.c.number)
-        .join(tables.workflows, tables.workflows.c.id == runs.c.workflow_id)
-        .join(tables.workflow_versions, tables.workflow_versions.c.id == runs.c.version_id)
-        .where(runs.c.id == run_id)
-    )
-    row = connection.execute(query).mappings().first()
-    if row is None:
-        return None
-    tasks = connection.execute(select(tables.task_runs).where(tables.task_runs.c.run_id == run_id)).mappings().all()
-    live = connection.execute(
-        select(attempts.path, attempts.number, attempts.token).where(
-            attempts.run_id == run_id, attempts.status.in_([status.value for status in LIVE_ATTEMPT])
+    async def _polled(
+        self, query: Select[*tuple[Any, ...]], limit: int, **values: int
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        return await self._database.read_for_engine(
+            lambda connection: connection.execute(query, {"limit": limit, **values}).all()
         )
-    ).all()
-    return LoadedRun(
-        new=mapping.new_run(row),
-        workflow_name=row["workflow_name"],
-        version_number=row["number"],
-        header=mapping.run_header(row),
-        revision=row["revision"],
-        tasks=mapping.task_runs(tasks),
-        tokens={(path, number): token for path, number, token in live},
-    )

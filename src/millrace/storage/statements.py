@@ -106,6 +106,7 @@ where run_id = ? and path = ? and number = ? and token = coalesce(?, token)
 INSERT_RECORD = insert(tables.records, NEW_RECORD)
 INSERT_LOG = insert(tables.logs, NEW_LOG)
 INSERT_INBOX = insert(tables.inbox, NEW_INBOX)
+IN_INBOX = "select 1 from inbox where id = ?"
 DELETE_INBOX = "delete from inbox where id = ?"
 
 SET_TIMER = """
@@ -151,10 +152,12 @@ with recursive found (key) as (
 select key from found where key is not null"""
 
 
-def limited_waiting(column: str) -> str:
+def limited_waiting(column: str, queues: int) -> str:
+    """Of so many queues: attempts of another one must not stand in the way of those that can be claimed."""
     return f"""
-select {WAITING_ATTEMPT}, limit_key, limit_size, type_key, queue from attempts
+select {WAITING_ATTEMPT}, limit_key, limit_size, type_key from attempts
 where {column} = ? and {column} is not null and finished_at is null and status = '{SCHEDULED}' and available_at <= ?
+  and queue in ({", ".join("?" * queues)})
 order by priority desc, available_at limit ?"""
 
 
@@ -165,7 +168,6 @@ where {column} = ? and {column} is not null and finished_at is null and status =
 
 
 LIMITED_KEYS = {column: limited_keys(column) for column in ("limit_key", "type_key")}
-LIMITED_WAITING = {column: limited_waiting(column) for column in ("limit_key", "type_key")}
 LIMITED_RUNNING = {column: limited_running(column) for column in ("limit_key", "type_key")}
 
 OVER_QUEUE_TIME = f"""

@@ -61,7 +61,7 @@ Jitter: TypeAlias = Annotated[
 class Config(BaseModel):
     """Unknown fields are faults, and nothing is converted silently."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class Dst(Config):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import TaskPlan
@@ -216,12 +217,18 @@ def _checked(runner: AnyRunner, config: JsonValue) -> BaseModel:
         model = runner.config_model.model_validate({} if config is None else config)
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}"
-            for fault in error.errors(include_input=False, include_url=False, include_context=False)
+            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}{_remedy(fault)}"
+            for fault in error.errors(include_input=False, include_url=False)
         )
         raise Refusal(Failure(FailureKind.INVALID_INPUT, f"the rendered config is not valid: {faults}")) from None
     assert isinstance(model, BaseModel), "config_model is a pydantic model"  # noqa: S101
     return model
+
+
+def _remedy(fault: ErrorDetails) -> str:
+    """What would be right, where the model itself says so. Nothing else of the context is shown."""
+    remedy = fault.get("ctx", {}).get("remedy")
+    return f"; {remedy}" if remedy else ""
 
 
 def _drive(work: Coroutine[object, object, Outcome]) -> Outcome:

@@ -32,6 +32,10 @@ MOST_WAITING = 4 * 1024 * 1024
 MOST_LATE = 20_000
 """Lines kept of attempts that ended while the store was away; the oldest beyond them are dropped."""
 
+BETWEEN_SHIPMENTS = 0.2
+AT_REST = 60.0
+"""Seconds between two looks for lines: while attempts run or lines wait for the store, and otherwise."""
+
 LEVELS = frozenset(get_args(LogLevel))
 
 
@@ -113,9 +117,9 @@ class AttemptLog:
 
 
 class LogShipper(Service):
-    """Stores the lines of running attempts a few times a second."""
+    """Stores the lines of running attempts a few times a second; rests while nothing runs."""
 
-    interval = 0.2
+    interval = AT_REST
 
     def __init__(self, store: Store, bus: Bus) -> None:
         super().__init__()
@@ -127,6 +131,9 @@ class LogShipper(Service):
 
     def open(self, log: AttemptLog) -> None:
         self._open.add(log)
+        if self.interval != BETWEEN_SHIPMENTS:
+            self.interval = BETWEEN_SHIPMENTS
+            self.wake()
 
     def close(self, log: AttemptLog) -> Sequence[LogLine]:
         """Stop shipping for this attempt; the caller hands in what is left."""
@@ -145,6 +152,7 @@ class LogShipper(Service):
                 raise
             for run_id in {line.run_id for line in lines}:
                 self._bus.publish(run_id)
+        self.interval = BETWEEN_SHIPMENTS if self._open else AT_REST
         return None
 
     def _keep(self, late: Sequence[LogLine], taken: Sequence[tuple[AttemptLog, Sequence[LogLine]]]) -> None:

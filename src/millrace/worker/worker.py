@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 
 Key = tuple[str, str, int]
 
+MISSED_SECONDS = 2.0
+"""Heartbeats are 3 s apart, but the next may come at any moment when there is something to stop."""
+
 STOP_MESSAGES = {
     FailureKind.CANCELLED: "ended because the run was cancelled or its time was over",
     FailureKind.WORKER_STOPPED: "ended because the worker is stopping",
@@ -59,7 +62,8 @@ class Worker:
         self._overtime = False
         self._dead = False
         self._running: dict[Key, Slot] = {}
-        self._missed: frozenset[Key] = frozenset()
+        self._missed: dict[Key, float] = {}
+        """Attempts that the database alone knows, and since when by the steady clock."""
         self._tasks: asyncio.TaskGroup | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -136,12 +140,17 @@ class Worker:
         if self._free == self._slots:
             self._idle.set()
 
-    def launch(self, attempt: ClaimedAttempt) -> None:
+    def launch(self, attempt: ClaimedAttempt, claimed_by: str) -> None:
         runner = AttemptRunner(attempt, self._around, self._environment(attempt))
         report = runner.run_at_once()
         if report is not None:
             self.release(1)
             self._around.desk.report(report)
+            return
+        if self._dead or claimed_by != self._incarnation_id:
+            # Claimed in a commit that was under way when that incarnation died; others take it.
+            self.release(1)
+            self._around.desk.abandoned(attempt.run_id)
             return
         assert self._tasks is not None, "a worker is running when work is claimed for it"  # noqa: S101
         slot = Slot(runner, self._incarnation_id)
@@ -150,10 +159,16 @@ class Worker:
         if self._overtime:
             self._end(slot, FailureKind.WORKER_STOPPED)
 
-    def stop(self, run_id: str, path: str, number: int) -> None:
+    def stop(self, run_id: str, path: str, number: int) -> bool:
         slot = self._running.get((run_id, path, number))
-        if slot is not None:
-            self._end(slot, FailureKind.CANCELLED)
+        if slot is None:
+            return False
+        self._end(slot, FailureKind.CANCELLED)
+        return True
+
+    def works_for(self, run_id: str) -> bool:
+        """Whether attempts of the run are running here."""
+        return any(key[0] == run_id for key in self._running)
 
     # --- heartbeats -----------------------------------------------------------------------------------------------
 
@@ -167,7 +182,7 @@ class Worker:
 
         `asked` is what ran here when the database was asked: what was launched since, it could not know.
         An attempt that only the database knows was claimed in a commit whose answer was lost, or it has just been
-        claimed or has just ended; so it counts as lost only when two heartbeats in a row agree.
+        claimed or has just ended; so it counts as lost only when every heartbeat for `MISSED_SECONDS` says so.
         """
         here = self.held
         for key in here & reply.stop:
@@ -175,10 +190,11 @@ class Worker:
         for key in (here & asked) - reply.running:
             logger.warning("attempt %s is not this worker's any more and is ended", key)
             self.stop(*key)
-        only_there = reply.running - here
-        for key in only_there & self._missed:
-            self._around.desk.lost(*key)
-        self._missed = only_there
+        now = self._around.clock.monotonic()
+        self._missed = {key: self._missed.get(key, now) for key in reply.running - here}
+        for key, since in self._missed.items():
+            if now - since >= MISSED_SECONDS:
+                self._around.desk.lost(*key)
 
     # --- one slot -------------------------------------------------------------------------------------------------
 
@@ -198,6 +214,8 @@ class Worker:
             self.release(1)
         if slot.incarnation_id == self._incarnation_id and not self._dead:
             self._around.desk.report(report)
+        else:
+            self._around.desk.abandoned(attempt.run_id)
 
     def _end(self, slot: Slot, why: FailureKind) -> None:
         if slot.ending is None and slot.task is not None:

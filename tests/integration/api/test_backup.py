@@ -9,7 +9,10 @@ from pathlib import Path
 import httpx2
 
 from tests.support.api import create, definition, problem, start
+from tests.support.databases import ON_SQLITE
 from tests.support.installation import Installation
+
+pytestmark = ON_SQLITE
 
 
 async def test_a_backup_is_what_was_committed_and_nothing_is_left_on_the_server(

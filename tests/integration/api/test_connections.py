@@ -156,6 +156,68 @@ async def test_a_config_that_is_not_right_is_refused_with_its_place_and_without_
     problem(await api.get("/api/v1/connections/new"), 404, "connection_not_found")
 
 
+AUTH: dict[str, dict[str, Any]] = {
+    "bearer": {"type": "bearer", "token": PASSWORD},
+    "api_key": {"type": "api_key", "key": PASSWORD},
+    "oauth2": {
+        "type": "oauth2_client_credentials",
+        "token_url": "https://a.example/token",
+        "client_id": "me",
+        "client_secret": PASSWORD,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "field", "says"),
+    [
+        ("bearer", {"token": f"{PASSWORD}\n"}, "auth.token", "the header holds a line break"),
+        ("api_key", {"key": f"{PASSWORD}\n"}, "auth.key", "the header holds a line break"),
+        ("api_key", {"name": f"my {PASSWORD}"}, "auth.name", "name cannot be the name of a header"),
+        ("oauth2", {"token_url": f"https://u:{PASSWORD}@h"}, "auth.token_url", "token_url has no such port"),
+        ("oauth2", {"token_url": "https://u:hunter2@h"}, "auth.token_url", "token_url holds a user name or password"),
+        ("oauth2", {"token_url": "ftp://a.example"}, "auth.token_url", "token_url must begin with http://"),
+    ],
+)
+async def test_a_way_to_sign_in_that_no_task_could_use_is_refused_at_once(
+    api: httpx2.AsyncClient, kind: str, change: dict[str, Any], field: str, says: str
+) -> None:
+    (fault,) = await refused(api, "http", {"url": "https://a.example", "auth": {**AUTH[kind], **change}})
+    assert fault["path"] == f"config.{field}"
+    assert says in fault["message"]
+    assert fault["remedy"]
+    assert "hunter2" not in str(fault)
+
+
+@pytest.mark.parametrize("field", ["url", "webhook_url"])
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("https://h.example:99999", "has no such port"),
+        ("https://me:hunter2@h.example", "holds a user name or password"),
+        ("ftp://h.example/x", "must begin with http:// or https://"),
+        ("https:///path", "names no server"),
+        ("https://h.example/a b", "without blanks"),
+        ("https://h.example/\n", "holds a line break"),
+    ],
+)
+async def test_an_address_that_no_task_could_use_is_refused_at_once(
+    api: httpx2.AsyncClient, field: str, url: str, says: str
+) -> None:
+    (fault,) = await refused(api, "http", {field: url})
+    assert fault["path"] == f"config.{field}"
+    assert says in fault["message"]
+    assert "hunter2" not in str(fault)
+
+
+async def test_a_key_that_goes_into_the_query_may_hold_what_no_header_can(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    auth = {"type": "api_key", "key": "a key of two\nlines", "in": "query", "name": "api key"}
+    await put(api, "shop", "http", {"url": "https://[fe80::1%25eth0]:0080/", "auth": auth})
+    assert (await millrace.connections.resolve("shop", types=ALL)).config["auth"] == auth
+
+
 async def test_who_changes_or_deletes_a_connection_is_told_which_workflows_name_it(api: httpx2.AsyncClient) -> None:
     await put(api, "store", "sqlite", {"path": "/var/lib/shop.db"})
     task = {"id": "a", "type": "echo", "config": {"connection": "store"}}

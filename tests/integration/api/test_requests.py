@@ -203,7 +203,9 @@ async def test_what_the_installation_says_about_itself(api: httpx2.AsyncClient) 
     assert [kind["type"] for kind in types] == ["echo", "fail", "hold", "read", "write"]
     assert types[0]["config_schema"]["properties"]["value"] is not None
     doctor = (await api.get("/api/v1/doctor")).json()
-    assert (doctor["problems"], doctor["warnings"], doctor["checks"] > 20) == ([], [], True)
+    # Whether a PostgreSQL server looks at its files depends on an extension of its own.
+    warnings = [one for one in doctor["warnings"] if one["code"] != "files_not_checked"]
+    assert (doctor["problems"], warnings, doctor["checks"] > 20) == ([], [], True)
     settings = {item["name"]: item for item in (await api.get("/api/v1/settings")).json()["items"]}
     assert settings["port"]["value"] == 8000
     assert settings["database_url"]["variables"] == ["MILLRACE_DATABASE_URL", "DATABASE_URL"]

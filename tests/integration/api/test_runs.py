@@ -122,6 +122,23 @@ async def test_input_is_checked_against_the_schema(api: httpx2.AsyncClient) -> N
     assert (await api.get(f"{URL}/runs")).json()["items"] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "waits"),
+    [
+        ({"wait": True}, True),
+        ({"wait": True, "async_mode": False}, True),
+        ({"async_mode": False}, True),
+        ({"wait": True, "async_mode": None}, True),
+        ({"wait": False, "async_mode": True}, False),
+        ({"async_mode": True}, False),
+    ],
+)
+async def test_both_words_for_waiting_may_agree(api: httpx2.AsyncClient, words: dict, waits: bool) -> None:
+    await create(api, definition("agreed", HOLD if not waits else ECHO))
+    response = await api.post(f"{URL}/workflows/agreed/execute", json=words)
+    assert response.status_code == (200 if waits else 202)
+
+
 async def test_the_same_key_starts_one_run(api: httpx2.AsyncClient) -> None:
     await create(api, definition("keyed"))
     await create(api, definition("other"))

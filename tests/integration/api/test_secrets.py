@@ -117,6 +117,22 @@ async def test_who_changes_or_deletes_a_secret_is_told_which_deployed_workflows_
     assert deleted == {"name": "door", "used_by": shown["used_by"]}
 
 
+async def test_a_workflow_saved_when_less_was_judged_still_gets_its_secrets_and_is_known_to_read_them(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    await put(api, "door")
+    reads = {"id": "a", "type": "echo", "config": {"value": "{{ input.dry ? 'SAVED THEN' : secrets.door }}"}}
+    await create(api, definition("opens", reads))
+    await _sql(
+        millrace,
+        "update workflow_versions "
+        "set definition = replace(definition, '''SAVED THEN''', 'string(timestamp(''never''))')",
+    )
+    run = await start(api, "opens", input={"dry": False})
+    assert (await finished(api, run["id"]))["status"] == "completed"
+    assert [user["name"] for user in (await api.get("/api/v1/secrets/door")).json()["used_by"]] == ["opens"]
+
+
 UNFIT = {
     "12345": "too_short",
     "   a   ": "too_short",
@@ -167,12 +183,14 @@ async def test_an_invalid_request_is_not_repeated_in_its_answer(api: httpx2.Asyn
         assert "tell-nobody" not in response.text, body
 
 
-async def test_a_secret_survives_a_restart_and_is_masked_from_the_start(tmp_path: Path) -> None:
-    async with installation(tmp_path / "home") as first, first.client() as api:
+async def test_a_secret_survives_a_restart_and_is_masked_from_the_start(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    async with installation(tmp_path / "home", database_url) as first, first.client() as api:
         await put(api, "door")
-    raw = (tmp_path / "home" / "millrace.db").read_bytes()
-    assert "sësame".encode() not in raw
-    async with installation(tmp_path / "home") as second:
+    if database_url is None:
+        assert "sësame".encode() not in (tmp_path / "home" / "millrace.db").read_bytes()
+    async with installation(tmp_path / "home", database_url) as second:
         await second.secrets.learn_all()
         assert second.masker.text(f"he said {VALUE}") == "he said ***"
         assert await second.secrets.resolve(frozenset({"door"})) == {"door": VALUE}

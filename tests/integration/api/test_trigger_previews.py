@@ -99,7 +99,7 @@ async def test_the_config_of_a_trigger_can_be_sent_as_it_is(api: httpx2.AsyncCli
         ({"expression": "@daily", "from": "2026-01-01T00:00:00"}, "from", "timezone"),
         ({"expression": "@daily", "from": "1969-12-31T00:00:00Z"}, "from", "1970"),
         ({"expression": "@daily", "from": "9999-12-31T00:00:00Z"}, "from", "2100"),
-        ({"expression": "@daily", "colour": 1}, "colour", "not permitted"),
+        ({"expression": "@daily", "colour": 1}, "colour", "no field 'colour'"),
     ],
 )
 async def test_what_cannot_be_previewed(api: httpx2.AsyncClient, body: Any, path: str, says: str) -> None:

@@ -156,7 +156,7 @@ async def test_who_started_a_run_by_hand_is_what_its_trigger_says(
     task = (await api.get(f"/api/v1/runs/{run['id']}/tasks/a")).json()
     assert run["trigger_type"] == "manual"
     assert task["output"].keys() >= {"id", "type", "time", "user_id"}
-    assert (task["output"]["type"], task["output"]["user_id"]) == ("manual", run["triggered_by"])
+    assert (task["output"]["type"], task["output"]["user_id"]) == ("manual", run["triggered_by"]["id"])
 
 
 async def test_viewers_see_triggers_and_operators_switch_them(millrace: Installation, api: httpx2.AsyncClient) -> None:

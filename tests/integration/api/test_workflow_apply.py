@@ -105,21 +105,39 @@ async def test_applied_many_times_at_once_it_is_made_once(api: httpx2.AsyncClien
     assert len((await api.get(f"{URL}/crowded/versions")).json()["items"]) == 1
 
 
-async def test_a_source_has_what_was_made_from_it_and_nothing_else(api: httpx2.AsyncClient) -> None:
+async def test_a_source_has_what_was_made_from_it(api: httpx2.AsyncClient) -> None:
     await create(api, definition("by hand"))
-    await apply(api, definition("no source"))
-    for name in ("by hand", "no source", "made"):
-        await apply(api, definition(name), "source=team a")
-    await apply(api, definition("by hand", echo(9)), "source=team a")
+    told = await apply(api, definition("made"), "source=team a&dry_run=1")
+    assert await apply(api, definition("made"), "source=team a") == told
+    assert (told["outcome"], told["source"]) == ("created", "team a")
     assert await names(api, "team a") == ["made"]
     assert (await api.get(f"{URL}/made")).json()["source"] == "team a"
     assert (await api.get(f"{URL}/by-hand")).json()["source"] is None
-    await apply(api, definition("made"))
-    assert await names(api, "team a") == ["made"], "who says no source changes none"
-    assert (await apply(api, definition("made"), "source=team b&dry_run=1"))["outcome"] == "updated"
+    again = await apply(api, definition("made"))
+    assert (again["outcome"], again["source"]) == ("unchanged", "team a"), "who says no source changes none"
     assert await names(api, "team a") == ["made"]
-    assert (await apply(api, definition("made"), "source=team b"))["outcome"] == "updated"
-    assert (await names(api, "team a"), await names(api, "team b")) == ([], ["made"])
+
+
+async def test_a_workflow_belongs_to_the_source_that_it_is_applied_from(api: httpx2.AsyncClient) -> None:
+    await create(api, definition("by hand"))
+    await apply(api, definition("no source"))
+    await apply(api, definition("theirs"), "source=team b")
+    for name, before in (("by hand", None), ("no source", None), ("theirs", "team b")):
+        told = await apply(api, definition(name), "source=team a&dry_run=1")
+        assert name not in await names(api, "team a"), "a dry run adopts nothing"
+        assert (told["outcome"], told["source"], told["before"]["source"]) == ("adopted", "team a", before)
+        assert await apply(api, definition(name), "source=team a") == told
+        assert (await apply(api, definition(name), "source=team a"))["outcome"] == "unchanged"
+    assert (await names(api, "team a"), await names(api, "team b")) == (["by hand", "no source", "theirs"], [])
+    assert (await api.delete(f"{URL}/by-hand?source=team a")).status_code == 204
+    await create(api, definition("another"))
+    both = await apply(api, definition("another", echo(9)), "source=team a")
+    assert (both["outcome"], both["version"], both["before"]["source"], both["source"]) == (
+        "updated",
+        2,
+        None,
+        "team a",
+    )
 
 
 async def test_deleting_may_ask_for_the_source(api: httpx2.AsyncClient) -> None:

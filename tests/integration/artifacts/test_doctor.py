@@ -5,8 +5,8 @@ import errno
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ async def examined(api: httpx2.AsyncClient, *, deep: bool = False) -> dict[str, 
     answer = await api.get("/api/v1/doctor", params={"deep": deep})
     assert answer.status_code == 200, answer.text
     report: dict[str, Any] = answer.json()
+    # Whether a PostgreSQL server looks at its files depends on an extension of its own.
+    report["warnings"] = [one for one in report["warnings"] if one["code"] != "files_not_checked"]
     return report
 
 
@@ -198,10 +200,11 @@ async def test_a_file_that_cannot_be_read_to_its_end_does_not_hide_the_others(
 class CountingObjects(LocalObjects):
     listed = 0
 
-    async def list(self, folder: str) -> AsyncIterator[ListedObject]:
-        async for one in super().list(folder):
-            self.listed += 1
-            yield one
+    async def list(self, folder: str) -> AsyncGenerator[ListedObject]:
+        async with aclosing(super().list(folder)) as found:
+            async for one in found:
+                self.listed += 1
+                yield one
 
 
 @pytest.mark.parametrize("days", [0.5, 2])

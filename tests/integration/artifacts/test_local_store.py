@@ -7,7 +7,10 @@ import stat
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -198,17 +201,62 @@ async def test_putting_and_deleting_at_the_same_time_lose_nothing(store: LocalOb
     assert await keys(store, "runs") == []
 
 
-async def test_objects_are_listed_in_order_with_their_age(store: LocalObjects) -> None:
+async def test_objects_are_listed_folder_by_folder_with_their_age(store: LocalObjects) -> None:
     began = time.time_ns() // 1000 - 1_000_000
     for name in ("b/2", "a/1", "b/1", "a/2/x"):
         await store.put(f"runs/{name}", parts_of(name.encode()), limit=LARGE)
     await store.put("uploads/z", parts_of(b"z"), limit=LARGE)
     found = [one async for one in store.list("runs")]
-    assert [one.key for one in found] == ["runs/a/1", "runs/a/2/x", "runs/b/1", "runs/b/2"]
-    assert [one.size for one in found] == [3, 5, 3, 3]
+    assert {one.key: one.size for one in found} == {"runs/a/1": 3, "runs/a/2/x": 5, "runs/b/1": 3, "runs/b/2": 3}
+    assert [run for run, _ in groupby(one.key.split("/")[1] for one in found)] in (["a", "b"], ["b", "a"])
     assert all(began < one.stored_at <= time.time_ns() // 1000 + 1_000_000 for one in found)
-    assert await keys(store, "runs/b") == ["runs/b/1", "runs/b/2"]
+    assert sorted(await keys(store, "runs/b")) == ["runs/b/1", "runs/b/2"]
     assert await keys(store, "nothing") == []
+
+
+def fill(folder: Path, objects: int) -> set[str]:
+    """Lay down so many empty objects, as nothing but `put` would; answers their keys."""
+    folder.mkdir(parents=True)
+    for number in range(objects):
+        os.close(os.open(folder / f"{number:05}", os.O_WRONLY | os.O_CREAT))
+    return {f"{folder.name}/{number:05}" for number in range(objects)}
+
+
+async def test_a_folder_of_many_objects_is_not_held_in_memory(store: LocalObjects) -> None:
+    expected = fill(store.folder / "objects" / "uploads", 10_000)
+    tracemalloc.start()
+    try:
+        listed = 0
+        async for one in store.list("uploads"):
+            listed += one.key in expected
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert listed == 10_000
+    assert peak < 512 * 1024
+
+
+async def test_deleting_what_is_listed_hides_nothing_else(store: LocalObjects) -> None:
+    expected = fill(store.folder / "objects" / "uploads", 10_000)
+    seen = []
+    async for one in store.list("uploads"):
+        seen.append(one.key)
+        await store.delete(one.key)
+    assert (len(seen), set(seen)) == (10_000, expected)
+    assert not (store.folder / "objects" / "uploads").exists()
+
+
+async def test_a_list_that_is_left_early_holds_no_folder_open(store: LocalObjects) -> None:
+    fill(store.folder / "objects" / "uploads", 1_000)
+    async with aclosing(store.list("uploads")) as listed:
+        assert (await anext(listed)).size == 0
+        assert open_folders(store) == 1
+    assert open_folders(store) == 0
+
+
+def open_folders(store: LocalObjects) -> int:
+    links = Path("/proc/self/fd").iterdir()
+    return sum(os.path.realpath(link).startswith(str(store.folder.resolve())) for link in links)
 
 
 async def test_what_was_left_unfinished_is_forgotten_when_it_is_old(store: LocalObjects) -> None:

@@ -1,7 +1,6 @@
 """Inputs and outputs too large for their rows: nobody sees where they lie, and one that is lost is a clear failure."""
 
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,6 @@ from tests.support.whole import whole
 
 LARGE = {"lines": [{"number": number, "text": "zeile ä " * 10} for number in range(1500)]}
 SIZE = len(json.dumps(LARGE, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-@pytest.fixture
-async def millrace(tmp_path: Path) -> AsyncIterator[Installation]:
-    async with installation(tmp_path / "home") as running:
-        yield running
 
 
 def echo(id_: str, value: Any) -> dict[str, Any]:
@@ -104,7 +97,7 @@ async def test_a_value_that_begins_like_a_reference_is_a_value(api: httpx2.Async
     assert (await api.get(f"/api/v1/runs/{run['id']}/tasks")).json()["items"][0]["output"] == said
 
 
-async def test_a_run_that_is_loaded_anew_has_its_large_values(tmp_path: Path) -> None:
+async def test_a_run_that_is_loaded_anew_has_its_large_values(tmp_path: Path, database_url: str | None) -> None:
     """The engine that goes on knows nothing but what is stored: it is another one."""
     hold = {
         "id": "hold",
@@ -120,12 +113,12 @@ async def test_a_run_that_is_loaded_anew_has_its_large_values(tmp_path: Path) ->
     }
     make = {"id": "make", "type": "transform", "config": {"output": "{{ input.given }}"}}
     home = tmp_path / "home"
-    async with whole(home, stop_seconds=0) as first:
+    async with whole(home, database_url, stop_seconds=0) as first:
         workflow = await create(first.api, definition("w", make, hold, last))
         run = await start(first.api, workflow["id"], input={"given": LARGE})
         await first.until(run, "hold", "running")
     (tmp_path / "go").touch()
-    async with whole(home) as second:
+    async with whole(home, database_url) as second:
         ended = await second.until(run, "last", "completed")
         assert ended["output"]["stdout"] == "1500 7"
         again = (await second.api.post(f"/api/v1/runs/{run['id']}/rerun", json={"from_task": "last"})).json()
@@ -134,7 +127,7 @@ async def test_a_run_that_is_loaded_anew_has_its_large_values(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("damage", ["missing", "other", "shorter"])
-async def test_a_lost_value_is_a_failure_that_says_so(tmp_path: Path, damage: str) -> None:
+async def test_a_lost_value_is_a_failure_that_says_so(tmp_path: Path, damage: str, database_url: str | None) -> None:
     make = {"id": "make", "type": "transform", "config": {"output": "{{ input.given }}"}}
     hold = {
         "id": "hold",
@@ -145,7 +138,7 @@ async def test_a_lost_value_is_a_failure_that_says_so(tmp_path: Path, damage: st
     asks = {"id": "asks", "type": "noop", "depends_on": ["hold"], "if": "{{ size(input.given.lines) == 0 }}"}
     free = {"id": "free", "type": "noop", "depends_on": ["hold"]}
     home = tmp_path / "home"
-    async with whole(home, stop_seconds=0) as first:
+    async with whole(home, database_url, stop_seconds=0) as first:
         workflow = await create(first.api, definition("w", make, hold, uses, asks, free))
         run = await start(first.api, workflow["id"], input={"given": LARGE})
         await first.until(run, "hold", "running")
@@ -161,7 +154,7 @@ async def test_a_lost_value_is_a_failure_that_says_so(tmp_path: Path, damage: st
             case _:
                 place.write_bytes(content[:-1])
     (tmp_path / "go").touch()
-    async with whole(home) as second:
+    async with whole(home, database_url) as second:
         for path in ("uses", "asks"):
             error = (await second.until(run, path, "failed"))["error"]
             assert error["kind"] == "expression"

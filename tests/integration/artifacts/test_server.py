@@ -101,7 +101,7 @@ def test_the_command_line_sends_lists_fetches_and_deletes(millrace: MillraceProc
     assert millrace.millrace("artifacts", "download", id_, "-o", "-").stdout == "a,b\n1,2\n"
     assert os.listdir(tmp_path / "there") == ["report.csv"]
 
-    millrace.millrace("artifacts", "delete", id_)
+    millrace.millrace("artifacts", "delete", id_, "--yes")
     gone = millrace.millrace("artifacts", "download", id_, check=False)
     assert (gone.returncode, "artifact" in gone.stderr) == (2, True)
 

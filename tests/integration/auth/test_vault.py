@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from millrace.auth.vault.envelope import CannotOpen, Sealed, Subject, open_sealed, seal
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.auth.vault.keyring import EncryptionKey, KeyRing
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
+from millrace.ports.database import Database
 from millrace.storage.database import SqliteDatabase
+from millrace.storage.postgres.database import PostgresDatabase
+from millrace.storage.tables import secrets
 from millrace.system import SystemClock
 
 SUBJECT = Subject("secrets", "door", 1)
@@ -24,34 +28,36 @@ def key_text() -> str:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[SqliteDatabase]:
-    opened = await SqliteDatabase.open(tmp_path / "millrace.db", clock=SystemClock())
+async def database(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database]:
+    opened: SqliteDatabase | PostgresDatabase
+    if database_url is None:
+        opened = await SqliteDatabase.open(tmp_path / "millrace.db", clock=SystemClock())
+    else:
+        opened = await PostgresDatabase.open(database_url)
     yield opened
     await opened.close()
 
 
-async def vault_with(database: SqliteDatabase, home: Path, **settings: Any) -> Vault:
+async def vault_with(database: Database, home: Path, **settings: Any) -> Vault:
     return await open_vault(Settings(home=home, **settings), database, SystemClock())
 
 
-async def keep(vault: Vault, database: SqliteDatabase, plain: str, name: str = "door") -> None:
+async def keep(vault: Vault, database: Database, plain: str, name: str = "door") -> None:
     def work(connection: Any) -> None:
         sealed = vault.seal(connection, Subject("secrets", name, 1), plain)
-        connection.exec_driver_sql(
-            "insert into secrets (name, sealed, key_id, version, created_at, updated_at) values (?, ?, ?, 1, 0, 0)",
-            (name, sealed.text, sealed.key_id),
-        )
+        row = {"name": name, "sealed": sealed.text, "key_id": sealed.key_id}
+        connection.execute(secrets.insert().values(**row, version=1, created_at=0, updated_at=0))
 
     await database.write(work)
 
 
-async def kept(vault: Vault, database: SqliteDatabase, name: str = "door") -> str:
-    query = "select sealed, key_id from secrets where name = ?"
-    row = await database.read(lambda connection: connection.exec_driver_sql(query, (name,)).one())
+async def kept(vault: Vault, database: Database, name: str = "door") -> str:
+    query = select(secrets.c.sealed, secrets.c.key_id).where(secrets.c.name == name)
+    row = await database.read(lambda connection: connection.execute(query).one())
     return vault.open(Subject("secrets", name, 1), Sealed(*row))
 
 
-async def test_the_first_start_makes_a_key_and_later_ones_use_it(tmp_path: Path, database: SqliteDatabase) -> None:
+async def test_the_first_start_makes_a_key_and_later_ones_use_it(tmp_path: Path, database: Database) -> None:
     place = tmp_path / "home" / "encryption-key"
     await keep(await vault_with(database, tmp_path / "home"), database, "sesame")
     assert place.stat().st_mode & 0o777 == 0o600
@@ -61,7 +67,7 @@ async def test_the_first_start_makes_a_key_and_later_ones_use_it(tmp_path: Path,
     assert place.read_text() == before
 
 
-async def test_a_lost_key_is_named_and_no_new_one_is_made(tmp_path: Path, database: SqliteDatabase) -> None:
+async def test_a_lost_key_is_named_and_no_new_one_is_made(tmp_path: Path, database: Database) -> None:
     place = tmp_path / "encryption-key"
     await keep(await vault_with(database, tmp_path), database, "sesame")
     lost = EncryptionKey.parse(place.read_text())
@@ -75,7 +81,7 @@ async def test_a_lost_key_is_named_and_no_new_one_is_made(tmp_path: Path, databa
     assert await kept(await vault_with(database, tmp_path, encryption_key=lost.text), database) == "sesame"
 
 
-async def test_another_key_is_refused_with_both_ids(tmp_path: Path, database: SqliteDatabase) -> None:
+async def test_another_key_is_refused_with_both_ids(tmp_path: Path, database: Database) -> None:
     right, wrong = key_text(), key_text()
     await keep(await vault_with(database, tmp_path, encryption_key=right), database, "sesame")
     wanted, given = EncryptionKey.parse(right).id, EncryptionKey.parse(wrong).id
@@ -86,16 +92,14 @@ async def test_another_key_is_refused_with_both_ids(tmp_path: Path, database: Sq
     assert await kept(both, database) == "sesame"
 
 
-async def test_a_key_without_the_check_value_of_the_database_is_refused(
-    tmp_path: Path, database: SqliteDatabase
-) -> None:
+async def test_a_key_without_the_check_value_of_the_database_is_refused(tmp_path: Path, database: Database) -> None:
     await keep(await vault_with(database, tmp_path), database, "sesame")
     await database.write(lambda connection: connection.exec_driver_sql("delete from encryption_keys"))
     with pytest.raises(EncryptionKeyUnusable, match="encryption_keys"):
         await vault_with(database, tmp_path)
 
 
-async def test_with_nothing_encrypted_any_key_will_do(tmp_path: Path, database: SqliteDatabase) -> None:
+async def test_with_nothing_encrypted_any_key_will_do(tmp_path: Path, database: Database) -> None:
     await keep(await vault_with(database, tmp_path / "one"), database, "sesame")
     await database.write(lambda connection: connection.exec_driver_sql("delete from secrets"))
     await keep(await vault_with(database, tmp_path / "two"), database, "another")
@@ -108,12 +112,12 @@ async def test_with_nothing_encrypted_any_key_will_do(tmp_path: Path, database: 
         ("", "holds no encryption key"),
         ("# nothing\n\n", "holds no encryption key"),
         ("c2hvcnQ=\n", "line 1 .*32 bytes, this has 5"),
-        (f"{key_text()}\nnot base64!\n", "line 2 .*not base64"),
+        (f"{'A' * 43}=\nnot base64!\n", "line 2 .*not base64"),
         ("schlüssel\n", "not a file of keys"),
     ],
 )
 async def test_a_file_without_a_key_is_refused_and_left_alone(
-    tmp_path: Path, database: SqliteDatabase, content: str, words: str
+    tmp_path: Path, database: Database, content: str, words: str
 ) -> None:
     place = tmp_path / "encryption-key"
     place.write_text(content)
@@ -122,7 +126,7 @@ async def test_a_file_without_a_key_is_refused_and_left_alone(
     assert place.read_text() == content
 
 
-async def test_settings_that_make_no_key_are_named(tmp_path: Path, database: SqliteDatabase) -> None:
+async def test_settings_that_make_no_key_are_named(tmp_path: Path, database: Database) -> None:
     for settings, words in (
         ({"encryption_key": "c2hvcnQ="}, "MILLRACE_ENCRYPTION_KEY: .*32 bytes"),
         ({"encryption_keys_old": "?"}, "MILLRACE_ENCRYPTION_KEYS_OLD: .*not base64"),
@@ -133,7 +137,7 @@ async def test_settings_that_make_no_key_are_named(tmp_path: Path, database: Sql
             await vault_with(database, tmp_path, **settings)
 
 
-async def test_a_key_in_a_setting_is_rotated_by_the_next_one(tmp_path: Path, database: SqliteDatabase) -> None:
+async def test_a_key_in_a_setting_is_rotated_by_the_next_one(tmp_path: Path, database: Database) -> None:
     old, new = key_text(), key_text()
     await keep(await vault_with(database, tmp_path, encryption_key=old), database, "sesame")
     both = await vault_with(database, tmp_path, encryption_key=new, encryption_keys_old=old)
@@ -144,7 +148,7 @@ async def test_a_key_in_a_setting_is_rotated_by_the_next_one(tmp_path: Path, dat
 
 
 async def test_a_rotation_cut_short_after_its_file_leaves_everything_readable(
-    tmp_path: Path, database: SqliteDatabase
+    tmp_path: Path, database: Database
 ) -> None:
     place = tmp_path / "encryption-key"
     vault = await vault_with(database, tmp_path)

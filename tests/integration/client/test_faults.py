@@ -146,6 +146,17 @@ async def test_a_start_whose_answer_was_lost_starts_one_run(kind: str, server: M
         assert [one["id"] async for one in client.runs.iterate(workflow="lost")] == [run["id"], *before]
 
 
+@pytest.mark.parametrize("how", ["retry", "rerun"])
+async def test_a_repeat_whose_answer_was_lost_repeats_a_run_once(kind: str, how: str, server: MillraceProcess) -> None:
+    transport = losing(kind, Once("POST", f"/{how}", times=2))
+    async with client_of(kind, server.url, server.api_key, transport=transport) as client:
+        await client.workflows.apply({**WORKFLOW, "tasks": [{"id": "a", "type": "shell", "config": {"command": "no"}}]})
+        failed = await client.runs.start("lost", wait_seconds=30)
+        before = [run["id"] async for run in client.runs.iterate(workflow="lost")]
+        run = await getattr(client.runs, how)(failed["id"])
+        assert [one["id"] async for one in client.runs.iterate(workflow="lost")] == [run["id"], *before]
+
+
 async def test_a_change_whose_answer_was_lost_is_not_repeated(kind: str, server: MillraceProcess) -> None:
     transport = losing(kind, Once("PATCH", "/changed"))
     async with client_of(kind, server.url, server.api_key, transport=transport) as client:

@@ -195,8 +195,10 @@ async def test_the_course_of_runs_is_changed(client: Any) -> None:
     assert (retried["retry_of"], retried["status"]) == (failed["id"], "failed")
     rerun = await client.runs.rerun(failed["id"], from_task="work", input={"a": 1}, wait_seconds=30)
     assert rerun["input"] == {"a": 1}
-    counted = await client.runs.bulk("retry", {"workflow": made["name"], "status": ["failed"]}, dry_run=True)
-    assert counted["total"] == 3
+    meant = {"workflow": made["name"], "status": ["failed"]}
+    counted = await client.runs.bulk("retry", meant, dry_run=True)
+    assert (counted["total"], counted["already_retried"]) == (2, 1)
+    assert (await client.runs.bulk("retry", meant, dry_run=True, again=True))["total"] == 3
     later = await client.runs.start(made["name"], run_at=datetime.now(UTC) + timedelta(hours=1))
     assert later["waiting_for"][0]["reason"] == "delayed"
     operation = await client.runs.bulk("cancel", {"workflow": made["name"], "status": ["pending"]})
@@ -225,6 +227,17 @@ async def test_the_same_key_gives_the_same_run(client: Any) -> None:
         await client.runs.start(made["name"], {"n": 2}, idempotency_key="k")
     others = [await client.runs.start(made["name"]) for _ in range(2)]
     assert len({run["id"] for run in runs + others}) == 3
+    finished = await client.runs.wait(runs[0]["id"], 30)
+    again = [await client.runs.rerun(finished["id"], idempotency_key="k") for _ in range(2)]
+    assert again[0]["id"] == again[1]["id"] != finished["id"]
+    with pytest.raises(Conflict):
+        await client.runs.rerun(finished["id"], input={"n": 2}, idempotency_key="k")
+    others = [await client.runs.rerun(finished["id"]) for _ in range(2)]
+    assert len({run["id"] for run in again + others}) == 3
+    meant: Any = {"workflow": made["name"], "status": ["failed"]}
+    key = uuid.uuid4().hex
+    operations = [await client.runs.bulk("retry", meant, idempotency_key=key) for _ in range(2)]
+    assert operations[0]["id"] == operations[1]["id"]
 
 
 async def test_secrets_and_connections_keep_what_is_secret(client: Any) -> None:

@@ -52,10 +52,10 @@ class RestlessStore:
         return call if name in UNTOUCHED else self._restless(name, call)
 
     def _restless(self, name: str, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def perform(*args: Any) -> Any:
+        async def perform(*args: Any, **named: Any) -> Any:
             await self._linger()
             self._may_fail(name)
-            answer = await call(*args)
+            answer = await call(*args, **named)
             self._may_fail(name)
             await self._linger()
             if name in ("read_inbox", "due_timers", "lost_attempts") and not self.quiet:

@@ -14,7 +14,7 @@ from tests.support.scripted_work import fails, hangs, raises, slow_to_end, takes
 def launched(machine: Machine, run_id: str, path: str) -> None:
     """What a commit does that claims an attempt, without the row: the worker alone is looked at."""
     assert machine.worker.reserve(1) == 1
-    machine.worker.launch(ClaimedAttempt(run_id, path, 1, "token", None))
+    machine.worker.launch(ClaimedAttempt(run_id, path, 1, "token", None), machine.worker.incarnation_id)
 
 
 def free(machine: Machine) -> int:
@@ -124,3 +124,22 @@ async def test_an_attempt_that_is_slow_to_end_is_cancelled_only_when_it_has_ende
 
 async def _status_is(kit: Kit, run_id: str, status: str) -> bool:
     return bool(await kit.value("select status from runs where id = :run", run=run_id) == status)
+
+
+async def test_what_was_claimed_for_an_earlier_life_of_the_worker_is_left_to_others(kit: Kit) -> None:
+    """The answer of a commit may come when the incarnation that it claimed for is dead, and the next one at work."""
+    machine = await kit.machine(slots=2)
+    run_id = await machine.begin(chain(1))
+    await machine.end(run_id)
+    await asyncio.sleep(0.5)
+    before, held = machine.worker.incarnation_id, free(machine)
+    machine.worker.declared_dead()
+    machine.worker.reborn()
+    machine.worker.revive()
+
+    assert machine.worker.reserve(1) == 1
+    machine.worker.launch(ClaimedAttempt(run_id, "t0", 1, "token", None), before)
+
+    assert not machine.worker.held
+    assert free(machine) == held == 2
+    assert len(kit.work.journal) == 1

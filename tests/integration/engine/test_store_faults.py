@@ -49,13 +49,13 @@ class FailingStore(SqliteStore):
             self._fail()
         return reply
 
-    async def load(self, run_id: str) -> LoadedRun | None:
+    async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
         self._see()
-        return await super().load(run_id)
+        return await super().load(run_id, newer_than=newer_than)
 
-    async def load_outputs(self, run_id: str) -> Mapping[str, JsonValue]:
+    async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
         self._see()
-        return await super().load_outputs(run_id)
+        return await super().load_outputs(run_id, newer_than=newer_than)
 
     async def append_logs(self, lines: Sequence[LogLine]) -> None:
         self._see()
@@ -290,10 +290,11 @@ async def test_a_task_does_not_fail_because_the_store_is_away_when_its_config_is
 async def test_log_lines_wait_in_order_while_the_store_is_away(kit: Kit) -> None:
     store = FailingStore(kit)
     machine = await kit.machine(store=store)
-    gate = asyncio.Event()
-    kit.work.script(a=logs("one", "two", then=held_by(gate, logs("three"))))
+    away, gate = asyncio.Event(), asyncio.Event()
+    kit.work.script(a=logs("one", then=held_by(away, logs("two", then=held_by(gate, logs("three"))))))
     run_id = await under_way(kit, machine, plan(task("a")))
     store.blind = True
+    away.set()
     await asyncio.sleep(5)
     store.blind = False
     gate.set()

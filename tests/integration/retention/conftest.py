@@ -10,8 +10,8 @@ from tests.support.installation import Installation, installation
 
 
 @pytest.fixture
-async def millrace(tmp_path: Path) -> AsyncIterator[Installation]:
-    async with installation(tmp_path / "home") as running:
+async def millrace(tmp_path: Path, database_url: str | None) -> AsyncIterator[Installation]:
+    async with installation(tmp_path / "home", database_url) as running:
         yield running
 
 

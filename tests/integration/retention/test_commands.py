@@ -25,10 +25,10 @@ def test_show_try_and_run(tmp_path: Path) -> None:
             would = until(lambda: due(server))
             assert [(item["name"], item["runs"]) for item in would] == [("brief", 1)]
             assert client.get(f"/runs/{runs['brief']}").status_code == 200
-            assert server.millrace("retention", "run").stdout.startswith("1 runs deleted, ended ")
+            assert server.millrace("retention", "run", "--yes").stdout.startswith("1 run deleted, ended ")
             assert client.get(f"/runs/{runs['brief']}").status_code == 404
             assert client.get(f"/runs/{runs['kept']}").json()["status"] == "completed"
-            assert "last round: 1 runs deleted" in server.millrace("retention", "show").stdout
+            assert "last round: 1 run deleted" in server.millrace("retention", "show").stdout
             assert "would delete 0 runs" in server.millrace("retention", "run", "--dry-run").stdout
 
 
@@ -38,7 +38,7 @@ def test_show_tells_that_payloads_were_deleted(tmp_path: Path) -> None:
         create_workflow(client, {"name": "brief", "tasks": [{"type": "noop", "id": "a"}], **rule})
         run_id = client.post("/workflows/brief/execute", json={}).json()["id"]
         wait_finished(client, run_id)
-        server.millrace("retention", "run")
+        server.millrace("retention", "run", "--yes")
         assert client.get(f"/runs/{run_id}").json()["payloads_deleted_at"] is not None
         shown = server.millrace("show", run_id).stdout
     assert "deleted   inputs and outputs of its tasks, and its logs, 20" in shown

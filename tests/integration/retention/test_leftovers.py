@@ -4,13 +4,19 @@ import time
 from typing import Any
 
 import httpx2
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
+from millrace.app.retention.cleaning import Retention
+from millrace.app.retention.incarnations import DeadIncarnations
+from millrace.app.retention.policy import Policy
+from millrace.app.retention.queries import RetentionQueries
 from millrace.core.values import SECOND
 from millrace.storage.tables import attempts, incarnations, operations
-from tests.integration.retention.test_retention import AT_ONCE, a_round, ago, workflow
-from tests.support.api import start
+from millrace.system import SystemClock, Uuid7Ids
+from tests.integration.retention.test_retention import AT_ONCE, a_round, ago, planted, workflow
+from tests.integration.storage.test_query_plans import listening
 from tests.support.installation import Installation
+from tests.support.planting import Planted
 
 
 def operation(id_: str, *, days: float, finished: bool = True) -> dict[str, Any]:
@@ -53,10 +59,35 @@ async def test_operations_go_when_they_ended_long_ago(millrace: Installation, ap
     assert (await dry_run(api))["operations"] == 0
 
 
+async def test_operations_stay_while_their_keys_may_be_used(millrace: Installation) -> None:
+    """However short runs are kept: the same key and request give the same operation for seven days."""
+    await add(millrace, operations, operation("keyed", days=6), operation("unkeyed", days=8))
+    service = Retention(millrace.database, None, SystemClock(), Uuid7Ids(), Policy("1d", "1d"))
+    seen = RetentionQueries(millrace.database, SystemClock(), Policy("1d", "1d"), service)
+    assert (await seen.preview())["operations"] == 1
+
+    service.request()
+    await service.run_once()
+
+    assert await ids(millrace, operations) == {"keyed"}
+
+
+async def old_run(millrace: Installation, api: httpx2.AsyncClient, worker_id: str, **rule: str) -> Planted:
+    """A run of 110 days ago whose attempt was claimed by a worker, of a workflow with that rule."""
+    run = Planted(ago(110), 1)
+    await planted(millrace, await workflow(api, "old", **rule), run)
+    await claimed(millrace, run, worker_id)
+    return run
+
+
+async def claimed(millrace: Installation, run: Planted, worker_id: str | None) -> None:
+    statement = update(attempts).where(attempts.c.run_id == run.id).values(incarnation_id=worker_id)
+    await millrace.database.write(lambda connection: connection.execute(statement))
+
+
 async def test_dead_workers_go_when_nothing_refers_to_them(millrace: Installation, api: httpx2.AsyncClient) -> None:
     alive = await ids(millrace, incarnations)
-    await workflow(api, "kept", runs="never")
-    run = await start(api, "kept", wait=True)
+    await old_run(millrace, api, "needed", runs="never")
     rows = [
         worker("retired", days=100),
         worker("lost", days=100, end="lost_at"),
@@ -65,22 +96,41 @@ async def test_dead_workers_go_when_nothing_refers_to_them(millrace: Installatio
         worker("needed", days=100),
     ]
     await add(millrace, incarnations, *rows)
-    await add(
-        millrace,
-        attempts,
-        {
-            "run_id": run["id"], "path": "a", "number": 2, "token": "t", "status": "lost", "queue": "default",
-            "incarnation_id": "needed", "available_at": 1, "finished_at": 2,
-        },
-    )  # fmt: skip
-    await millrace.database.write(
-        lambda connection: connection.exec_driver_sql("update task_runs set attempt = 2 where path = 'a'")
-    )
     assert (await dry_run(api))["incarnations"] == 2
 
     assert (await a_round(millrace, api))["incarnations"] == 2
 
     assert await ids(millrace, incarnations) == {"young", "silent", "needed", *alive}
+
+
+async def test_a_walk_along_many_attempts_is_spread_over_rounds(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    of = await workflow(api, "old", runs="never")
+    runs = [Planted(ago(110), number) for number in range(10)]
+    await planted(millrace, of, *runs)
+    await claimed(millrace, runs[9], "needed")
+    await add(millrace, incarnations, worker("needed", days=100), worker("unneeded", days=100))
+    dead = DeadIncarnations(millrace.database, most=4)
+
+    found = [[ids async for ids in dead.unreferenced(ago(90))] for _ in range(3)]
+
+    assert found == [[], [], [["unneeded"]]]
+
+
+async def test_who_is_known_to_be_needed_costs_no_walk(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    run = await old_run(millrace, api, "needed", runs="never")
+    await add(millrace, incarnations, worker("needed", days=100))
+
+    walks = []
+    for _ in range(2):
+        with listening() as issued:
+            assert (await a_round(millrace, api))["incarnations"] == 0
+        walks.append(len([sql for sql, _ in issued if "attempts" in sql and "LIMIT" in sql]))
+    assert walks == [1, 0]
+
+    await claimed(millrace, run, None)
+    assert (await a_round(millrace, api))["incarnations"] == 1
 
 
 async def test_many_go_in_batches(millrace: Installation, api: httpx2.AsyncClient) -> None:
@@ -98,15 +148,11 @@ async def test_many_go_in_batches(millrace: Installation, api: httpx2.AsyncClien
 async def test_a_worker_goes_in_the_round_that_deletes_its_last_run(
     millrace: Installation, api: httpx2.AsyncClient
 ) -> None:
-    await workflow(api, "short", **AT_ONCE)
-    run = await start(api, "short", wait=True)
+    run = await old_run(millrace, api, "gone", **AT_ONCE)
     await add(millrace, incarnations, worker("gone", days=100))
-    await millrace.database.write(
-        lambda connection: connection.exec_driver_sql("update attempts set incarnation_id = 'gone'")
-    )
     assert (await dry_run(api))["incarnations"] == 0, "its run is still there"
 
     last = await a_round(millrace, api)
 
     assert (last["runs"], last["incarnations"]) == (1, 1)
-    assert (await api.get(f"/api/v1/runs/{run['id']}")).status_code == 404
+    assert (await api.get(f"/api/v1/runs/{run.id}")).status_code == 404

@@ -1,14 +1,19 @@
 """A retry and a round of retention at the same time: whoever commits first wins, and the other hears of it."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 
+import asyncpg
 import httpx2
 import pytest
+from sqlalchemy import update
 
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange
+from millrace.storage.tables import runs
 from tests.integration.retention.test_retention import a_round
 from tests.support.api import definition, problem, start
+from tests.support.databases import ON_POSTGRES
 from tests.support.installation import Installation
 
 
@@ -67,6 +72,25 @@ async def test_what_is_to_be_taken_over_may_lose_its_outputs_meanwhile(
     assert whole.json()["status"] == "completed", "its input is still there"
 
 
+async def test_the_refusal_names_the_run_whose_outputs_are_gone(
+    millrace: Installation, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await workflow_of(api, {"id": "a", "type": "echo", "config": {"value": 1}}, {"id": "b", "type": "fail"})
+    first = await start(api, "two", wait=True)
+    second = (await api.post(f"/api/v1/runs/{first['id']}/retry", json={"wait": True})).json()
+    gate = Gate(millrace, monkeypatch)
+
+    answer = asyncio.create_task(api.post(f"/api/v1/runs/{second['id']}/retry", json={}))
+    await gate.arrived.wait()
+    gone = update(runs).where(runs.c.id == first["id"]).values(payloads_deleted_at=1)
+    await millrace.database.write(lambda connection: connection.execute(gone))
+    gate.open.set()
+
+    detail = problem(await answer, 409, "payloads_deleted")["detail"]
+    assert first["id"] in detail, "task a of the second run was taken over from it"
+    assert second["id"] not in detail
+
+
 async def test_a_repeat_that_committed_first_keeps_its_family(millrace: Installation, api: httpx2.AsyncClient) -> None:
     held = {"id": "b", "type": "hold", "if": "{{ input.held }}"}
     await workflow_of(api, {"id": "a", "type": "echo", "config": {"value": 1}}, held, runs="1ms", payloads="1ms")
@@ -77,6 +101,41 @@ async def test_a_repeat_that_committed_first_keeps_its_family(millrace: Installa
 
     for run_id in (run["id"], again["id"]):
         assert (await api.get(f"/api/v1/runs/{run_id}")).json()["payloads_deleted_at"] is None
+
+
+SOMEBODY_WAITS = """
+select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')
+"""
+YOUNG = """
+insert into runs (id, workflow_id, version_id, status, phase, revision, last_seq, trigger_type, root_run_id, retry_of,
+                  created_at)
+select 'f' || substr(id, 2), workflow_id, version_id, 'paused', 'main', 1, 0, 'manual', id, id, created_at
+from runs where id = $1
+"""
+
+
+@ON_POSTGRES
+async def test_a_repeat_that_is_just_being_committed_keeps_its_family(
+    millrace: Installation, api: httpx2.AsyncClient, database_url: str
+) -> None:
+    """The round has looked already, and waits at the run that the repeat holds."""
+    await two_tasks(api, runs="1ms")
+    run = await start(api, "two", wait=True)
+    repeating = await asyncpg.connect(database_url)
+    try:
+        async with repeating.transaction():
+            origin = json.dumps({"origins": [{"id": run["id"], "adopted": False}]})
+            assert await repeating.fetchval("select refusal_of($1, null::runs)", origin) is None
+            await repeating.execute(YOUNG, run["id"])
+            millrace.container.retention.request()
+            deleting = asyncio.create_task(millrace.container.retention.run_once())
+            async with asyncio.timeout(20):
+                while not await repeating.fetchval(SOMEBODY_WAITS):
+                    assert not deleting.done()
+        await deleting
+    finally:
+        await repeating.close()
+    assert (await api.get(f"/api/v1/runs/{run['id']}")).status_code == 200
 
 
 async def two_tasks(api: httpx2.AsyncClient, **retention: str) -> None:

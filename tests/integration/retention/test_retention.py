@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from millrace.core.values import SECOND, Instant
+from millrace.storage import tables
 from millrace.storage.doctor import Doctor
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation
@@ -199,14 +200,9 @@ async def test_firings_go_with_their_runs_and_events_when_they_are_old(
     def add(connection: Any) -> None:
         for number, (at, run_id) in enumerate([(100, gone), (100, kept), (100, None), (2, None)]):
             id_ = Planted(ago(at), number).id
-            connection.exec_driver_sql(
-                "insert into firings (id, trigger_id, workflow_id, start_key, decision, run_id, at)"
-                " values (?, 't', ?, 'k', 'started', ?, ?)",
-                (id_, of["id"], run_id, ago(at)),
-            )
-            connection.exec_driver_sql(
-                "insert into events (id, type, source, at) values (?, 'x', 'y', ?)", (id_, ago(at))
-            )
+            firing = {"id": id_, "trigger_id": "t", "workflow_id": of["id"], "start_key": "k", "decision": "started"}
+            connection.execute(tables.firings.insert().values(**firing, run_id=run_id, at=ago(at)))
+            connection.execute(tables.events.insert().values(id=id_, type="x", source="y", at=ago(at)))
 
     await millrace.database.write(add)
     await api.post("/api/v1/retention/run")

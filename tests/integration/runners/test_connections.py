@@ -1,22 +1,28 @@
 """Tasks that name a connection: the database and http runners over the vault, as a server has them."""
 
 import json
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from pydantic import ValidationError
 from pytest_httpserver import HTTPServer
+from sqlalchemy import Connection
 from werkzeug import Request, Response
 
+from millrace.app.connections import repository
 from millrace.app.connections.commands import ConnectionCommands, ConnectionRequest
 from millrace.app.connections.queries import ConnectionQueries
 from millrace.app.connections.testing import ConnectionTester
 from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.connections import StoredConnections
-from millrace.auth.vault.vault import open_vault
-from millrace.config import Settings
+from millrace.auth.vault.envelope import Subject
+from millrace.auth.vault.vault import Vault, open_vault
+from millrace.config import Settings, SettingsError, load_settings
 from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.net.smtp import SmtpMailer
@@ -34,10 +40,22 @@ class Kit:
     runners: EntryPointRegistry
     commands: ConnectionCommands
     tester: ConnectionTester
+    database: SqliteDatabase
+    vault: Vault
     log: Log
 
     async def put(self, name: str, kind: str, **config: Any) -> None:
         await self.commands.put(name, ConnectionRequest(kind, config), by="me")
+
+    async def put_as_before(self, name: str, kind: str, was: dict[str, Any], kept: dict[str, Any]) -> None:
+        """A connection whose secrets are `kept`, as a release would have kept it that judged less."""
+        await self.put(name, kind, **was)
+
+        def plant(connection: Connection) -> None:
+            sealed = self.vault.seal(connection, Subject(repository.TABLE, name, 1), orjson.dumps(kept).decode())
+            connection.exec_driver_sql("update connections set sealed = ? where name = ?", (sealed.text, name))
+
+        await self.database.write(plant)
 
     async def run(self, task_type: str, **config: Any) -> Outcome:
         runner = self.runners.types()[task_type]
@@ -56,7 +74,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     services = RunnerServices(http, addresses, (tmp_path / "data",), database.path, connections=connections)
     runners = EntryPointRegistry(services)
     tester = ConnectionTester(ConnectionQueries(database), connections, runners, SmtpMailer(addresses), masker)
-    yield Kit(runners, ConnectionCommands(database, clock, vault, masker), tester, Log())
+    yield Kit(runners, ConnectionCommands(database, clock, vault, masker), tester, database, vault, Log())
     await runners.close()
     await http.close()
     await database.close()
@@ -170,3 +188,73 @@ async def test_a_server_that_refuses_the_credentials_fails_the_test(kit: Kit, ht
 async def test_a_mail_server_that_is_not_there_fails_the_test(kit: Kit) -> None:
     await kit.put("mail", "smtp", host="127.0.0.1", port=1, tls="none")
     assert not (await kit.tester.test("mail"))["ok"]
+
+
+LONG = "".join(f"{number:03}" for number in range(100))
+"""A secret so long that what pydantic shows of a value is less than the whole, so that no masker recognizes it."""
+SHOP = "https://api.example.com"
+
+
+@pytest.mark.parametrize(
+    ("auth", "kept", "says"),
+    [
+        ({"type": "bearer"}, {"token": f"{LONG}\n"}, "auth.token: the header holds a line break"),
+        ({"type": "bearer"}, {"token": [LONG]}, "auth.token is not valid; set it again"),
+        ({"type": "api_key"}, {"key": f"{LONG}\r\nx: y"}, "auth.key: the header holds a line break"),
+        ({"type": "api_key", "key": TOKEN}, {"name": f"{LONG} {LONG}"}, "auth.name: name cannot be the name"),
+        (
+            {"type": "oauth2_client_credentials", "client_id": "me", "client_secret": TOKEN, "token_url": SHOP},
+            {"token_url": f"https://me:{LONG}@a.example"},
+            "auth.token_url: url holds a user name or password",
+        ),
+        ({"type": "bearer"}, {"type": LONG}, "auth is not valid"),
+    ],
+)
+async def test_a_kept_credential_that_cannot_be_sent_is_refused_and_not_shown(
+    kit: Kit, auth: dict[str, Any], kept: dict[str, Any], says: str
+) -> None:
+    secret = {"bearer": "token", "api_key": "key"}.get(auth["type"], "client_secret")
+    was = {"url": SHOP, "auth": {secret: TOKEN, **auth}}
+    await kit.put_as_before("shop", "http", was, {"url": SHOP, "auth": {**was["auth"], **kept}})
+    message = failure(await kit.run("http", connection="shop"), "refused")
+    assert message.startswith("the connection 'shop' cannot be used: ")
+    said = await kit.tester.test("shop")
+    assert (said["ok"], said["message"]) == (False, message)
+    assert says in message
+    assert LONG[:9] not in message
+    assert LONG[-9:] not in message
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("http", {"url": SHOP, "auth": {"type": "bearer", "token": f"{LONG}\n"}}),
+        ("http", {"url": SHOP, "body": {"text": [LONG]}}),
+        ("email", {"to": f"{LONG}@", "subject": "s", "text": "t", "attachments": [{"name": LONG, "contnet": 1}]}),
+        ("notify", {"url": f"https://me:{LONG}@a.example", "text": "t"}),
+        ("database", {"connection_string": [LONG], "sql": "select 1"}),
+        ("shell", {"command": "a", "env": {"A": "b"}, "timeout": LONG}),
+        ("script", {"language": LONG, "source": "1"}),
+        ("log", {"message": "m", "level": LONG}),
+        ("publish_event", {"type": f"{LONG}\n"}),
+    ],
+)
+async def test_no_error_about_a_config_shows_a_part_of_what_was_rendered_into_it(
+    kit: Kit, kind: str, config: dict[str, Any]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        await kit.run(kind, **config)
+    told = "".join(traceback.format_exception(caught.value))
+    assert LONG[:9] not in told
+    assert LONG[-9:] not in told
+
+
+def test_no_error_about_a_setting_shows_a_part_of_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLRACE_DATABASE_URL", f"oracle://me:{LONG}@h/d")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    told = f"{refused.value} {''.join(traceback.format_exception(caught.value))}"
+    assert LONG[:9] not in told
+    assert LONG[-9:] not in told

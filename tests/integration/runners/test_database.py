@@ -121,6 +121,31 @@ async def test_every_placeholder_style_binds_on_every_database(
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 @pytest.mark.parametrize(
+    ("column", "listed", "inside", "outside"),
+    [
+        ("id", [1, 3], [1, 3], [2]),
+        ("id", [], [], [1, 2, 3]),
+        ("name", ["a", "b'); drop table TABLE_; --"], [1, 2], [3]),
+        ("name", [], [], [1, 2, 3]),
+        ("id", 2, [2], [1, 3]),
+        ("id", [*range(10_000)], [1, 2, 3], []),
+    ],
+)
+async def test_a_list_in_the_parentheses_of_in_stands_for_its_values(
+    connect: Connect, name: str, column: str, listed: Any, inside: list[int], outside: list[int]
+) -> None:
+    database = await connect(name)
+    await database.output("create table TABLE_ (id integer, name varchar(100))")
+    await database.output("insert into TABLE_ values (1, ?), (2, ?), (3, ?)", ["a", "b'); drop table TABLE_; --", "c"])
+
+    for sql, expected in ((f"{column} in (:x)", inside), (f"{column} not in (:x)", outside)):
+        rows = await database.rows(f"select id from TABLE_ where {sql} order by id", {"x": listed})  # noqa: S608
+        assert [row["id"] for row in rows] == expected
+    assert await database.rows(f"select id from TABLE_ where {column} in (?) and id = ?", [listed, 4]) == []  # noqa: S608
+
+
+@pytest.mark.parametrize("name", EVERYWHERE)
+@pytest.mark.parametrize(
     "value",
     ["", "'", '"', "\\", "\\'", "%s %(a)s :a ?", "é 漢 🎉", "a\nb\tc", "*/ -- #", "$$;$$", "1 or 1=1", "x" * 70_000],
 )

@@ -103,6 +103,25 @@ async def test_mail_goes_to_the_server_of_the_settings(tmp_path: Path, house: Ma
     assert evil["error"]["kind"] == "invalid_input"
 
 
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"url": "{{ input.word }}"}, "url: url must begin with http:// or https://; write http://… or https://…"),
+        ({"url": "https://a.example:{{ input.word }}/"}, "url: url has no such port; ports go from 1 to 65535"),
+        ({"url": "https://a.example", "headers": {"X-Key": "{{ input.word }}\n"}}, "from a file often ends in one"),
+        ({"url": "https://u:{{ input.word }}@a.example/"}, "url holds a user name or password; use `auth`"),
+    ],
+)
+async def test_what_expressions_give_to_a_request_is_judged_like_what_is_written(
+    tmp_path: Path, config: dict[str, Any], says: str
+) -> None:
+    async with api_of(tmp_path / "home") as api:
+        run = await ran(api, {"id": "ask", "type": "http", "config": config}, input={"word": "swordfish"})
+    assert run["error"]["kind"] == "invalid_input"
+    assert says in run["error"]["message"]
+    assert "swordfish" not in run["error"]["message"]
+
+
 async def test_the_address_of_a_hook_is_shown_nowhere(
     tmp_path: Path, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

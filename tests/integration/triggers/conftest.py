@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import DATABASES
 from tests.support.trigger_kit import Process, TriggerKit
 from tests.support.virtual_time import VirtualLoop
 
@@ -15,9 +16,9 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], VirtualLoop]]:
     return {"virtual": VirtualLoop}
 
 
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[TriggerKit]:
-    async with TriggerKit.opened(tmp_path, NOON) as kit:
+@pytest.fixture(params=DATABASES)
+async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TriggerKit]:
+    async with TriggerKit.opened(tmp_path, NOON, request.param) as kit:
         yield kit
 
 

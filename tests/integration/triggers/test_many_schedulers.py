@@ -8,27 +8,26 @@ from collections.abc import Sequence
 import pytest
 
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange, StoreUnavailable
-from millrace.storage.sqlite import SqliteStore
-from tests.support.trigger_kit import GatedStore, Process, TriggerKit, at, cron, definition
+from tests.support.trigger_kit import GatedStore, OverStore, Process, TriggerKit, at, cron, definition
 
 
-class RestlessStore(SqliteStore):
+class RestlessStore(OverStore):
     """The real store, slow by chance: so schedulers overtake each other between decision and commit."""
 
     def __init__(self, kit: TriggerKit, chance: random.Random) -> None:
-        super().__init__(kit.database)
+        super().__init__(kit)
         self._chance = chance
 
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
         await asyncio.sleep(self._chance.choice((0, 0, 0.01, 0.3, 1.5)))
-        return await super().commit(changes, claim)
+        return await self.real.commit(changes, claim)
 
 
-class FailingStore(SqliteStore):
+class FailingStore(OverStore):
     """The real store. While told to, a commit fails before or after it is written."""
 
     def __init__(self, kit: TriggerKit) -> None:
-        super().__init__(kit.database)
+        super().__init__(kit)
         self.fails = ""
         self.starts = 0
 
@@ -36,7 +35,7 @@ class FailingStore(SqliteStore):
         self.starts += sum(change.new is not None and change.revision == 0 for change in changes)
         if self.fails == "before":
             raise StoreUnavailable("disk I/O error")
-        reply = await super().commit(changes, claim)
+        reply = await self.real.commit(changes, claim)
         if self.fails == "after":
             raise StoreUnavailable("disk I/O error")
         return reply
@@ -80,7 +79,7 @@ async def decided(kit: TriggerKit, until: str) -> bool:
 
 async def quiet(kit: TriggerKit) -> None:
     """Let whoever is on the way with a start arrive, and nobody decide anything new."""
-    await kit.execute("update triggers set active = 0, next_due_at = null")
+    await kit.execute("update triggers set active = false, next_due_at = null")
     await asyncio.sleep(30)
 
 

@@ -71,10 +71,18 @@ def test_many_secrets_mask_what_looking_for_each_of_them_masks(monkeypatch: pyte
     ]
     masker = SecretMasker(secrets)
     at_once = [masker.text(text) for text in texts]
-    monkeypatch.setattr(masking, "MANY_FORMS", 10**9)
-    monkeypatch.setattr(masking, "min", lambda *_: 10**9, raising=False)
+    monkeypatch.setattr(masking, "FEW_FORMS", 10**9)
     assert at_once == [masker.text(text) for text in texts]
     assert all(secret not in text for secret in secrets for text in at_once)
+
+
+@pytest.mark.parametrize("secret", ["sesame", "sésam", "seven77", "eight888", "zäöüß9", "a longer one of 25 letters"])
+def test_among_many_secrets_one_is_found_wherever_it_stands(secret: str) -> None:
+    chance = random.Random(13)
+    masker = SecretMasker([*(_token(chance) for _ in range(100)), secret])
+    for before in ("", "a", "ab", "abc", "ä", "\ud800", "🐤ab", "abcdefg"):
+        for behind in ("", "x", "xy", "xyz"):
+            assert masker.text(f"{before}{secret}{behind}") == f"{before}***{behind}"
 
 
 def test_secrets_that_overlap_leave_nothing_of_either() -> None:

@@ -31,6 +31,7 @@ from millrace.client.location import locate
 from millrace.client.requests import given, if_match_header, path_of
 from millrace.client.retrying import Patience, Retrying
 from millrace.client.server_events import EventParser, ServerEvent
+from millrace.client.values import json_bytes
 
 KEY = "mr_a-very-secret-key"
 
@@ -177,7 +178,7 @@ def test_a_run_that_failed_says_why() -> None:
 
 def test_arguments_become_what_the_api_takes() -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    assert given({"a": None, "b": moment, "c": {"d": moment}}) == {
+    assert json.loads(json_bytes(given({"a": None, "b": moment, "c": {"d": moment}}))) == {
         "b": "2026-01-01T00:00:00+00:00",
         "c": {"d": "2026-01-01T00:00:00+00:00"},
     }

@@ -187,3 +187,30 @@ def test_a_password_in_a_definition_is_warned_about_with_its_place() -> None:
     assert "hunter22" not in found.warnings[0]
     config["connection_string"] = "postgresql://app:{{ secrets.password }}@db.example.com/orders"
     assert accepted({"name": "n", "tasks": [{"id": "a", "type": "database", "config": config}]}).warnings == ()
+
+
+CREDENTIALS: dict[str, dict[str, Any]] = {
+    "auth.token": {"auth": {"type": "bearer", "token": "VALUE"}},
+    "auth.password": {"auth": {"type": "basic", "username": "me", "password": "VALUE"}},
+    "auth.key": {"auth": {"type": "api_key", "name": "X-Key", "key": "VALUE"}},
+    "headers.Authorization": {"headers": {"Authorization": "Bearer VALUE", "Accept": "text/csv"}},
+    "headers['X-API-Key']": {"headers": {"X-API-Key": "VALUE", "X-Keyboard": "de"}},
+    "query.access_token": {"query": {"access_token": "VALUE", "token_type": "short"}},
+    "env.DB_PASSWORD": {"env": {"DB_PASSWORD": "VALUE", "PASSWORD_FILE": "/etc/password"}},
+}
+
+
+@pytest.mark.parametrize("place", CREDENTIALS)
+def test_a_credential_in_a_definition_is_warned_about_with_its_place(place: str) -> None:
+    config = CREDENTIALS[place]
+    kind, usual = ("shell", {"command": "true"}) if "env" in config else ("http", {"url": "https://api.example.com"})
+    for value, warned in (("hunter22", True), ("{{ secrets.api }}", False), ("{{ input.token }}", False)):
+        given = {name: _with(part, value) for name, part in config.items()}
+        task = {"id": "a", "type": kind, "config": {**usual, **given}}
+        found = accepted({"name": "n", "tasks": [task]}).warnings
+        assert [warning.partition(" ")[0] for warning in found] == ([f"tasks[0].config.{place}"] if warned else [])
+        assert "hunter22" not in str(found)
+
+
+def _with(part: dict[str, str], value: str) -> dict[str, str]:
+    return {key: text.replace("VALUE", value) for key, text in part.items()}

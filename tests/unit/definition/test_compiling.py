@@ -7,7 +7,8 @@ import pytest
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, RetryPlan, TaskLimit
 from millrace.core.values import SECOND
-from tests.unit.definition.example import NOOP, plan, task, transform, workflow
+from millrace.definition import compile_plan, stored_definition
+from tests.unit.definition.example import NOOP, faults, plan, task, transform, workflow
 
 
 def needs(*tasks: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -143,6 +144,16 @@ def test_secrets_are_named_once() -> None:
     }
     made = plan(workflow(task("a", "http", config=config))).tasks["a"]
     assert made.secrets == {"host", "odd name", "maybe"}
+
+
+def test_what_is_stored_keeps_its_secrets_whatever_is_judged_since_it_was_saved() -> None:
+    config = {
+        "url": "https://a.example/{{ input.dry ? string(timestamp('never')) : secrets.token }}",
+        "headers": {"A": "{{ format_date(run.created_at, 'YYYY', 'localtime') + secrets.other }} {{ nothing }}"},
+    }
+    raw = workflow(task("a", "http", config=config))
+    assert faults(raw)
+    assert compile_plan(stored_definition(raw)).tasks["a"].secrets == {"token", "other"}
 
 
 def test_the_output_is_kept_as_it_is_written() -> None:

@@ -40,6 +40,10 @@ FAULTS: dict[str, tuple[Any, str, str, str, str]] = {
         workflow(task("a", "htttp")), "tasks[0].type", "unknown_type", "did you mean 'http'?", "database, email, http",
     ),
     "bad id": (workflow(task("1 a")), "tasks[0].id", "task_id", "'1 a' is not a task id", "write for example task_1_a"),
+    "bad id of a trigger": (
+        workflow(triggers=[{"id": "1 a", "type": "manual"}]), "triggers[0].id", "trigger_id",
+        "'1 a' is not a trigger id", "write for example trigger_1_a",
+    ),
     "reserved id": (workflow(task("true")), "tasks[0].id", "task_id", "'true' is not", "none of false, in, null, true"),
     "long id": (workflow(task("x" * 201)), "tasks[0].id", "task_id", "is not a task id", "at most 200"),
     "number as id": (workflow({"id": 5, "type": "noop"}), "tasks[0].id", "type", "id must be text", "write text"),
@@ -221,6 +225,13 @@ CONSEQUENCES = {
         transform("c", "{{ tasks.a.output }}", depends_on=["b"]),
     ),
     "an id that is used twice is no cycle": workflow(NOOP, NOOP, task("c", depends_on=["a"])),
+    "which of two tasks is meant": workflow(
+        task("b"),
+        task("a", depends_on=["b"]),
+        transform("a", "{{ tasks.a.output }}", depends_on=["a"]),
+        transform("c", "{{ tasks.b.output }} {{ tasks.a.output }}", depends_on=["a"]),
+        transform("d", "{{ tasks.b.output }}", depends_on=["c"]),
+    ),
     "the fields of a config that is a list": workflow({"id": "a", "type": "http", "config": []}),
     "the variables of a list": workflow(transform("a", "{{ variables.x }}"), variables=["x"]),
     "the parts of a type that is not there yet": workflow(
@@ -235,6 +246,35 @@ CONSEQUENCES = {
 @pytest.mark.parametrize("raw", CONSEQUENCES.values(), ids=CONSEQUENCES.keys())
 def test_what_only_follows_from_a_fault_is_not_told(raw: Any) -> None:
     only(raw)
+
+
+CYCLE = [task("b", depends_on=["c"]), task("c", depends_on=["b"])]
+UNORDERED = [task("y", depends_on=[]), transform("z", "{{ tasks.y.output }}", depends_on=[])]
+
+
+def test_an_id_that_is_used_twice_hides_no_other_fault() -> None:
+    assert told(workflow(NOOP, NOOP, *CYCLE, *UNORDERED, task("w", depends_on=["v"]))) == [
+        ("tasks[1].id", "duplicate"),
+        ("tasks[2].depends_on", "cycle"),
+        ("tasks[5].config.output", "unknown_name"),
+        ("tasks[6].depends_on[0]", "unknown_task"),
+    ]
+
+
+def test_a_cycle_through_an_id_that_is_used_twice_is_told_where_the_order_of_the_list_makes_it() -> None:
+    found = faults(workflow(NOOP, task("a", depends_on=["c"]), task("c")))
+    assert [(fault.path, fault.code) for fault in found] == [
+        ("tasks[1].id", "duplicate"),
+        ("tasks[1].depends_on", "cycle"),
+    ]
+    assert "tasks[1] → c → tasks[1]" in found[1].message
+
+
+def test_a_cycle_hides_no_other_fault() -> None:
+    assert told(workflow(*CYCLE, *UNORDERED)) == [
+        ("tasks[0].depends_on", "cycle"),
+        ("tasks[3].config.output", "unknown_name"),
+    ]
 
 
 def test_faults_beyond_the_limit_are_left_out() -> None:

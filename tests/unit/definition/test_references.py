@@ -19,8 +19,16 @@ def reading(source: str, **fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("source", "says", "remedy"),
     [
-        ("inptu.day", "'inptu' is not defined (did you mean 'input'?)", "input, variables, tasks"),
-        ("fetch.output", "'fetch' is not defined", "put text in quotes"),
+        ("inptu.day", "'inptu' is not defined; did you mean 'input'?", "input, variables, tasks"),
+        ("fetch.output", "'fetch' is not defined", "fetch is a task: write tasks.fetch.output"),
+        ("fetched.output", "'fetched' is not defined", "put text in quotes"),
+        ("steps.fetch.output", "'steps' is not defined; did you mean 'tasks'?", "input, variables, tasks"),
+        ("tasks.fetch.result", "a task has no 'result'; did you mean 'output'?", "tasks.fetch.output.result"),
+        ("input.day | upper", "'|' has no meaning here", "there are no filters: write upper(x)"),
+        ("input.day = 1", "'=' has no meaning here", "write == to compare"),
+        ("input.day and input.x", "'and' stands where", "write && for and"),
+        ("not input.day", "'input' stands where", "write ! for not"),
+        ("tasks.FETCH.output", "there is no task 'FETCH'; did you mean 'fetch'?", "name a task"),
         ("tasks.fetsh.output", "there is no task 'fetsh'; did you mean 'fetch'?", "name a task"),
         ("tasks.fetch.body", "a task has no 'body'", "tasks.fetch.output.body"),
         ("tasks.fetch.outptu", "a task has no 'outptu'; did you mean 'output'?", "output"),

@@ -28,7 +28,7 @@ def fan_out(count: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("made", "count"),
     [(chain_of_noops, 10_000), (chain_of_expressions, 2000), (fan_out, 9998)],
-    ids=lambda one: str(one)[:40],
+    ids=["chain of no-ops", "chain of expressions", "fan-out"],
 )
 def test_large_definitions(made: Any, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     raw = made(count)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from millrace.cli.app import app
+from millrace.cli.connection import CommandError
 from tests.support.documents import REPOSITORY, blocks_of, commands_of
 
 FENCED = re.compile(r"^\s*```.*?^\s*```", re.DOTALL | re.MULTILINE)
@@ -37,6 +38,10 @@ def trouble_with(arguments: list[str]) -> str | None:
     name: str | None = "millrace"
     try:
         while isinstance(command, TyperGroup) and not (command.invoke_without_command and is_option(arguments[:1])):
+            if is_option(arguments[:1]):
+                # Parsed, it would be done, like --install-completion.
+                known = {name for option in command.params for name in option.opts}
+                return None if arguments[0] in known else f"there is no option {arguments[0]}"
             context = command.make_context(name, [], parent=context, resilient_parsing=True)
             if not arguments:
                 return None
@@ -48,6 +53,8 @@ def trouble_with(arguments: list[str]) -> str | None:
     except TyperException as error:
         trouble = str(error)
         return None if trouble.startswith("Missing") or "does not exist" in trouble else trouble
+    except CommandError as error:
+        return None if str(error).startswith("there is no file or folder") else str(error)
     return None
 
 
@@ -65,6 +72,8 @@ def test_a_command_of_the_documents_is_one(document: str, line: str) -> None:
     assert trouble is None, f"{document}: {line}: {trouble}"
 
 
-@pytest.mark.parametrize("line", ["triggers --overdu", "run greet --folow", "db backupp", "nothing"])
+@pytest.mark.parametrize(
+    "line", ["triggers --overdu", "run greet --folow", "db backupp", "nothing", "--instal-completion"]
+)
 def test_a_command_that_there_is_not_is_noticed(line: str) -> None:
     assert trouble_with(line.split()) is not None

@@ -218,7 +218,8 @@ def test_operators_mean_what_cel_says(tree: str) -> None:
     assume(is_finite(expected))
     try:
         found: object = asyncio.run(CelEvaluator().evaluate(with_root(tree), Scope(input=values), place=""))
-    except ExpressionError:
+    except ExpressionError as error:
+        assume("'x' already has a meaning" not in str(error))  # stricter than CEL: a loop in a loop names its own
         found = failed
     assert (type(found), found) == (type(expected), expected)
 

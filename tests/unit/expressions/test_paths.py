@@ -71,6 +71,7 @@ def test_walk_equals_cel(value: JsonValue, keys: list[str | int]) -> None:
     [
         ("tasks.fetch.output.body.ordrs", "tasks.fetch.output.body.ordrs is not defined; the value has: orders, total"),
         ("tasks.fetch.output.body.ordrs", "did you mean 'orders'?"),
+        ("tasks.fetch.output.body.ORDERS", "; did you mean 'orders'?"),
         ("tasks.fetch.output.body.ordrs", "write default(PATH, value) or has(PATH)"),
         ("tasks.fetch.outptu.body", "tasks.fetch.outptu is not defined; the value has: output"),
         ("tasks.later.output", "tasks.later is not defined; the value has: fetch"),

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from millrace.api.bodies import answer, page_answer
 from millrace.api.deps import Containers, api_router, requires
 from millrace.api.files import download
+from millrace.api.naming import named, named_page
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.artifacts import ArtifactPage, ArtifactView
 from millrace.app.artifacts.commands import UploadRequest
@@ -38,14 +39,16 @@ async def list_artifacts(
 ) -> Response:
     """List artifacts, newest first."""
     narrow = ArtifactFilter(run, name, None if origin is None else origin == "upload")
-    return page_answer(await container.artifacts.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(await named_page(container, await container.artifacts.list(narrow, cursor=cursor, limit=limit)))
 
 
 @router.get("/runs/{run}/artifacts", dependencies=READ, responses={200: {"model": ArtifactPage}})
 async def list_artifacts_of_run(run: str, container: Containers, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """The files that the tasks of a run wrote, newest first."""
     await container.run_queries.head(run)
-    return page_answer(await container.artifacts.list(ArtifactFilter(run), cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.artifacts.list(ArtifactFilter(run), cursor=cursor, limit=limit))
+    )
 
 
 @router.post(
@@ -68,13 +71,13 @@ async def upload_artifact(
         shown = await container.artifacts.upload(upload, request.stream())
     except ClientDisconnect:
         raise Unreadable("incomplete", "the connection ended before the file did") from None
-    return answer(shown, 201, {"Location": f"/api/v1/artifacts/{shown['id']}"})
+    return answer(await named(container, shown), 201, {"Location": f"/api/v1/artifacts/{shown['id']}"})
 
 
 @router.get("/artifacts/{artifact}", dependencies=READ, responses={200: {"model": ArtifactView}})
 async def get_artifact(artifact: str, container: Containers) -> Response:
     """What is known of an artifact."""
-    return answer(await container.artifacts.get(artifact))
+    return answer(await named(container, await container.artifacts.get(artifact)))
 
 
 @router.get(

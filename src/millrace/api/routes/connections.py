@@ -6,6 +6,8 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.naming import named, named_page
+from millrace.api.presence import while_present
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.secrets import (
     CONNECTION_EXAMPLE,
@@ -33,13 +35,15 @@ async def list_connections(
     limit: Limit = 50,
 ) -> Response:
     """The connections by name."""
-    return page_answer(await container.connection_queries.list(kind=type, cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.connection_queries.list(kind=type, cursor=cursor, limit=limit))
+    )
 
 
 @router.get("/connections/{name}", dependencies=READ, responses={200: {"model": ConnectionDetail}})
 async def get_connection(name: str, container: Containers) -> Response:
     """A connection, with the deployed workflows that name it."""
-    return answer(await container.connection_queries.get(name))
+    return answer(await named(container, await container.connection_queries.get(name)))
 
 
 @router.put(
@@ -52,7 +56,7 @@ async def set_connection(name: str, request: Request, container: Containers, cal
     body = await checked_in_private(request, ConnectionBody)
     wanted = ConnectionRequest(body.type, body.config, body.description)
     shown, made = await container.connection_commands.put(name, wanted, by=caller.user_id)
-    return answer(shown, 201 if made else 200)
+    return answer(await named(container, shown), 201 if made else 200)
 
 
 @router.delete("/connections/{name}", responses={200: {"model": Deleted}})
@@ -66,6 +70,6 @@ async def delete_connection(name: str, container: Containers, _: Writer) -> Resp
     dependencies=[requires(Permission.CONNECTION_TEST)],
     responses={200: {"model": ConnectionTested}},
 )
-async def test_connection(name: str, container: Containers) -> Response:
-    """Connect once, as a task would, and say whether that works."""
-    return answer(await container.connection_tester.test(name))
+async def test_connection(name: str, request: Request, container: Containers) -> Response:
+    """Connect once, as a task would, and say whether that works. It ends when the client goes."""
+    return answer(await while_present(request, container.connection_tester.test(name)))

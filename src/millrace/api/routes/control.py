@@ -7,6 +7,8 @@ from fastapi import Request, Response
 from millrace.api.answers import started_answer
 from millrace.api.bodies import answer, checked, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.keys import IdempotencyKey, one_key
+from millrace.api.naming import named
 from millrace.api.schemas.control import BULK_EXAMPLE, BulkBody, OperationView
 from millrace.api.schemas.runs import CancelAnswer, EndBody, RerunBody, RetryBody, RunView
 from millrace.app.runs.repeating import RepeatRequest
@@ -39,14 +41,14 @@ async def cancel_run(run: str, request: Request, container: Containers, caller: 
 async def pause_run(run: str, container: Containers, caller: Controller) -> Response:
     """Pause a run: no further task starts, what runs goes on, and its time limits do, too."""
     await container.run_control.pause(run, by=caller.user_id)
-    return answer(await container.run_queries.get(run), 202)
+    return answer(await named(container, await container.run_queries.get(run)), 202)
 
 
 @router.post("/runs/{run}/resume", status_code=202, responses={202: {"model": RunView}})
 async def resume_run(run: str, container: Containers, caller: Controller) -> Response:
     """Let a paused run go on."""
     await container.run_control.resume(run, by=caller.user_id)
-    return answer(await container.run_queries.get(run), 202)
+    return answer(await named(container, await container.run_queries.get(run)), 202)
 
 
 @router.post(
@@ -55,10 +57,13 @@ async def resume_run(run: str, container: Containers, caller: Controller) -> Res
     responses=_STARTED,
     openapi_extra=request_body(RetryBody.model_json_schema(), {"version": "newest"}, required=False),
 )
-async def retry_run(run: str, request: Request, container: Containers, caller: Starter) -> Response:
-    """Do again what did not complete, in a new run that takes over the rest."""
+async def retry_run(
+    run: str, request: Request, container: Containers, caller: Starter, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Do again what did not complete, in a new run that takes over the rest. 200 when the key is known."""
     body = await checked(request, RetryBody)
-    started = await container.run_repeater.retry(run, _repeat(body), by=caller.user_id)
+    key = one_key(idempotency_key, body.idempotency_key)
+    started = await container.run_repeater.retry(run, _repeat(body), by=caller.user_id, key=key)
     return await started_answer(container, started, body)
 
 
@@ -68,10 +73,13 @@ async def retry_run(run: str, request: Request, container: Containers, caller: S
     responses=_STARTED,
     openapi_extra=request_body(RerunBody.model_json_schema(), {"from_task": "load"}, required=False),
 )
-async def rerun_run(run: str, request: Request, container: Containers, caller: Starter) -> Response:
-    """Do a run again, from its beginning or from a task, in a new run."""
+async def rerun_run(
+    run: str, request: Request, container: Containers, caller: Starter, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Do a run again, from its beginning or from a task, in a new run. 200 when the key is known."""
     body = await checked(request, RerunBody)
-    started = await container.run_repeater.rerun(run, _repeat(body), by=caller.user_id, from_task=body.from_task)
+    key, wanted = one_key(idempotency_key, body.idempotency_key), _repeat(body)
+    started = await container.run_repeater.rerun(run, wanted, by=caller.user_id, from_task=body.from_task, key=key)
     return await started_answer(container, started, body)
 
 
@@ -81,17 +89,20 @@ async def rerun_run(run: str, request: Request, container: Containers, caller: S
     responses={202: {"model": OperationView}},
     openapi_extra=request_body(BulkBody.model_json_schema(), BULK_EXAMPLE),
 )
-async def change_many_runs(request: Request, container: Containers, caller: Controller) -> Response:
+async def change_many_runs(
+    request: Request, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Cancel, pause, resume or retry every run that a filter finds. The operation answered tells its progress."""
     body = await checked(request, BulkBody)
-    operation = await container.operations.begin(await body.wanted(container), by=caller)
-    return answer(operation, 202, {"Location": f"/api/v1/operations/{operation['id']}"})
+    key = one_key(idempotency_key, body.idempotency_key)
+    operation = await container.operations.begin(body.wanted(), by=caller, key=key)
+    return answer(await named(container, operation), 202, {"Location": f"/api/v1/operations/{operation['id']}"})
 
 
 @router.get("/operations/{operation}", dependencies=READ, responses={200: {"model": OperationView}})
 async def get_operation(operation: str, container: Containers) -> Response:
     """How far an operation on many runs has come."""
-    return answer(await container.operations.get(operation))
+    return answer(await named(container, await container.operations.get(operation)))
 
 
 def _repeat(body: RetryBody) -> RepeatRequest:

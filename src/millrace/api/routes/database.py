@@ -16,7 +16,9 @@ BYTES: dict[str, Any] = {ANY_BYTES: {"schema": {"type": "string", "format": "bin
 
 @router.get("/db/backup", dependencies=[requires(Permission.DATABASE_BACKUP)], responses={200: {"content": BYTES}})
 async def download_backup(container: Containers) -> Response:
-    """The database as it is now: one SQLite file, checked, with its SHA-256 as `ETag`. Running work goes on.
+    """The database as it is now: one file, checked, with its SHA-256 as `ETag`. Running work goes on.
+
+    From SQLite it is a database, from PostgreSQL a dump in the custom format of `pg_dump`.
 
     It holds everything but the encryption key and the files of artifacts; keep it as safe as the database.
     """

@@ -6,6 +6,7 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.naming import named, named_page
 from millrace.api.preconditions import IfMatch
 from millrace.api.queries import Cursor, Limit, Words, words
 from millrace.api.schemas.versions import DeployBody, DeployedAnswer, DeploymentPage
@@ -29,14 +30,14 @@ DEPLOY_BODY = request_body(DeployBody.model_json_schema(), {"version": 3, "comme
 async def enable_workflow(workflow: str, container: Containers, caller: Writer, if_match: IfMatch) -> Response:
     """Make a workflow active: its triggers start runs. Its newest version is deployed if none is."""
     shown, tag = await container.workflow_lifecycle.enable(workflow, by=caller.user_id, if_match=if_match)
-    return answer(shown, headers={"ETag": tag})
+    return answer(await named(container, shown), headers={"ETag": tag})
 
 
 @router.post("/workflows/{workflow}/disable", responses={200: {"model": WorkflowDetail}})
 async def disable_workflow(workflow: str, container: Containers, caller: Writer, if_match: IfMatch) -> Response:
     """Pause a workflow: its triggers are silent, explicit starts still work."""
     shown, tag = await container.workflow_lifecycle.disable(workflow, by=caller.user_id, if_match=if_match)
-    return answer(shown, headers={"ETag": tag})
+    return answer(await named(container, shown), headers={"ETag": tag})
 
 
 @router.get("/workflows/{workflow}/deploy", dependencies=READ, responses={200: {"model": DeployedAnswer}})
@@ -79,7 +80,9 @@ async def list_deployments_of_workflow(
         words("action", action, ACTIONS),
         words("outcome", outcome, OUTCOMES),
     )
-    return page_answer(await container.deployment_queries.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.deployment_queries.list(narrow, cursor=cursor, limit=limit))
+    )
 
 
 @router.get("/deployments", dependencies=READ, responses={200: {"model": DeploymentPage}})
@@ -97,9 +100,12 @@ async def list_deployments(
         words("action", action, ACTIONS),
         words("outcome", outcome, OUTCOMES),
     )
-    return page_answer(await container.deployment_queries.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.deployment_queries.list(narrow, cursor=cursor, limit=limit))
+    )
 
 
 async def _deployed(container: Container, workflow: str, tag: str | None = None) -> Response:
     headers = {} if tag is None else {"ETag": tag}
-    return answer(await container.deployment_queries.deployed(workflow), headers=headers)
+    shown = await container.deployment_queries.deployed(workflow)
+    return answer(await named(container, shown, "version", "deployment"), headers=headers)

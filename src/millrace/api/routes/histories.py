@@ -80,6 +80,8 @@ async def list_logs(
 ) -> Response:
     """The log lines of a run, in order. One `level` means it and what is more severe; several mean exactly these."""
     narrow = LogFilter(task, attempt, _levels(words("level", level, LEVELS)))
+    if task is not None:
+        await container.run_queries.require_task(run, task)
     if wants_stream(request, follow):
         await container.histories.require(run)
         start, last = (_number(last_event_id), None) if last_event_id else (position(after, cursor), tail)
@@ -89,9 +91,12 @@ async def list_logs(
 
 
 @router.get("/runs/{run}/timeline", dependencies=READ, responses={200: {"model": TimelineView}})
-async def get_timeline(run: str, container: Containers) -> Response:
-    """What became of each task and why: attempts, waits, delays, reasons, put together from the run's records."""
-    return answer(await container.histories.timeline(run))
+async def get_timeline(run: str, container: Containers, after: After = None) -> Response:
+    """What became of each task and why: attempts, waits, delays, reasons, put together from the run's records.
+
+    With `after` it is made of the records above that number: tasks then have what happened to them since.
+    """
+    return answer(await container.histories.timeline(run, after=position(after, None)))
 
 
 @router.get("/stream", dependencies=READ, responses=_streamed(RecordView))

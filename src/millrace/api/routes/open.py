@@ -16,6 +16,7 @@ from millrace.api.schemas.system import Health, Problem
 from millrace.core.errors import NotFound, Unavailable
 
 router = APIRouter()
+"""What browsers and load balancers open. They add what they like, and nothing of it is read: all take any query."""
 
 READY_WITHIN = 2.0
 """Seconds in which the database must answer."""
@@ -43,7 +44,7 @@ async def ready(container: Containers) -> Response:
             await container.database.read(lambda connection: connection.exec_driver_sql("select 1").scalar())
     except TimeoutError:
         raise Unavailable("not_ready", f"the database did not answer within {READY_WITHIN:g} s") from None
-    if (trouble := container.file.trouble) is not None:
+    if (trouble := container.database.trouble) is not None:
         raise Unavailable(trouble.code, trouble.message)
     return answer({"status": "ready"})
 

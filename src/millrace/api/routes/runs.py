@@ -6,6 +6,7 @@ from fastapi import Query, Response
 
 from millrace.api.bodies import answer, page_answer
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.naming import named, named_page
 from millrace.api.queries import (
     Cursor,
     Labels,
@@ -60,13 +61,15 @@ async def list_runs(
         created_before=instant(created_before),
         labels=labels(label),
     )
-    return page_answer(await container.run_queries.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.run_queries.list(narrow, cursor=cursor, limit=limit))
+    )
 
 
 @router.get("/runs/{run}", dependencies=READ, responses={200: {"model": RunView}})
 async def get_run(run: str, container: Containers) -> Response:
     """One run with its input and output."""
-    return answer(await container.run_queries.get(run))
+    return answer(await named(container, await container.run_queries.get(run)))
 
 
 async def list_task_runs(run: str, container: Containers, cursor: Cursor = None, limit: Limit = 50) -> Response:

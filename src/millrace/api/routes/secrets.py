@@ -6,6 +6,7 @@ from fastapi import Request, Response
 
 from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.naming import named, named_page
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.secrets import SECRET_EXAMPLE, Deleted, KeyRotated, SecretBody, SecretDetail, SecretPage
 from millrace.auth.permissions import Permission
@@ -20,7 +21,7 @@ Writer = Annotated[Principal, requires(Permission.SECRET_WRITE)]
 @router.get("/secrets", dependencies=READ, responses={200: {"model": SecretPage}})
 async def list_secrets(container: Containers, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """The secrets of the database by name, without their values."""
-    return page_answer(await container.secret_queries.list(cursor=cursor, limit=limit))
+    return page_answer(await named_page(container, await container.secret_queries.list(cursor=cursor, limit=limit)))
 
 
 @router.post(
@@ -36,7 +37,7 @@ async def rotate_key(container: Containers) -> Response:
 @router.get("/secrets/{name}", dependencies=READ, responses={200: {"model": SecretDetail}})
 async def get_secret(name: str, container: Containers) -> Response:
     """What is known of a secret: everything but its value."""
-    return answer(await container.secret_queries.get(name))
+    return answer(await named(container, await container.secret_queries.get(name)))
 
 
 @router.put(
@@ -48,7 +49,7 @@ async def set_secret(name: str, request: Request, container: Containers, caller:
     """Set a secret; it holds for every task that starts from now on. The answer says which workflows read it."""
     body = await checked_in_private(request, SecretBody)
     shown, made = await container.secret_commands.put(name, body.value, by=caller.user_id, description=body.description)
-    return answer(shown, 201 if made else 200)
+    return answer(await named(container, shown), 201 if made else 200)
 
 
 @router.delete("/secrets/{name}", responses={200: {"model": Deleted}})

@@ -2,18 +2,19 @@
 
 from typing import Annotated, Any
 
-from fastapi import Header, Request, Response
+from fastapi import Request, Response
 
 from millrace.api.answers import started_answer
 from millrace.api.bodies import answer, checked, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.keys import IdempotencyKey, one_key
+from millrace.api.naming import named_page
 from millrace.api.queries import Cursor, Limit, Moment, TriggerTypeWord, Words, instant, known_word, values_of, words
 from millrace.api.schemas.runs import EndBody, RunPage, RunView, StartBody, StopAnswer
 from millrace.app.runs.repository import RunFilter
 from millrace.app.runs.starting import StartRequest
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
-from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.states import RunStatus
 from millrace.definition.model import TRIGGER_TYPES
 
@@ -33,7 +34,7 @@ async def start_run(
     request: Request,
     container: Containers,
     caller: Starter,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=255)] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Start a run. 202 with the run; 200 when it was waited for and has finished, or when the key is known."""
     body = await checked(request, StartBody)
@@ -46,7 +47,7 @@ async def start_run(
         run_at=instant(body.run_at),
         confirmation=body.confirmation,
     )
-    key = _one_key(idempotency_key, body.idempotency_key)
+    key = one_key(idempotency_key, body.idempotency_key)
     started = await container.run_starter.start(workflow, wanted, by=caller.user_id, key=key)
     return await started_answer(container, started, body)
 
@@ -93,11 +94,6 @@ async def list_runs_of_workflow(
         created_from=instant(created_after),
         created_before=instant(created_before),
     )
-    return page_answer(await container.run_queries.list(narrow, cursor=cursor, limit=limit))
-
-
-def _one_key(header: str | None, body: str | None) -> str | None:
-    if header is not None and body is not None and header != body:
-        fault = Fault("idempotency_key", "value", "the header Idempotency-Key has another value", "send one of them")
-        raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
-    return header if header is not None else body
+    return page_answer(
+        await named_page(container, await container.run_queries.list(narrow, cursor=cursor, limit=limit))
+    )

@@ -1,18 +1,35 @@
 """Routes about the installation: task types, the definition's schema, workers, doctor, settings."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer
 from millrace.api.deps import Containers, api_router, requires
 from millrace.api.presence import while_present
+from millrace.api.progress import LINES, ProgressAnswer, wants_progress
 from millrace.api.schemas.system import DoctorReport, SettingPage, TaskTypePage, WorkerPage
 from millrace.auth.permissions import Permission
 from millrace.config import settings_table
 from millrace.definition import definition_json_schema
 
 router = api_router("system")
+
+DOCTOR_LINE = {
+    "type": "object",
+    "description": "One JSON document a line: `progress` when a check begins, in the last line `answer`.",
+    "properties": {
+        "progress": {
+            "type": "object",
+            "properties": {"check": {"type": "string"}, "number": {"type": "integer"}, "of": {"type": "integer"}},
+        },
+        "answer": {"$ref": "#/components/schemas/DoctorReport"},
+    },
+}
+DOCTOR_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": DoctorReport, "content": {LINES: {"schema": DOCTOR_LINE}}}
+}
 
 READ = [requires(Permission.WORKFLOW_READ)]
 
@@ -43,7 +60,7 @@ async def list_workers(
     return answer(await container.worker_queries.list(live_only=live, limit=limit))
 
 
-@router.get("/doctor", dependencies=[requires(Permission.DOCTOR_READ)], responses={200: {"model": DoctorReport}})
+@router.get("/doctor", dependencies=[requires(Permission.DOCTOR_READ)], responses=DOCTOR_ANSWERS)
 async def run_doctor(
     request: Request,
     container: Containers,
@@ -54,8 +71,11 @@ async def run_doctor(
 ) -> Response:
     """Check the database for anything that cannot be, and whether the files of artifacts are as they were stored.
 
-    It ends when the client goes.
+    It ends when the client goes. With `Accept: application/x-ndjson` each check is told when it begins, one JSON
+    document a line, and the last line has the report.
     """
+    if wants_progress(request):
+        return ProgressAnswer(lambda say: container.doctor.examine(deep=deep, tell=lambda step: say(asdict(step))))
     return answer(await while_present(request, container.doctor.examine(deep=deep)))
 
 

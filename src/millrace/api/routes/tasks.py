@@ -7,6 +7,7 @@ from fastapi import Query, Request, Response
 from millrace.api.bodies import answer, document, request_body
 from millrace.api.deps import Containers, api_router, requires
 from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
+from millrace.api.schemas.texts import NO_NUL
 from millrace.api.schemas.versions import TASK_EXAMPLE, TaskPage, TaskView
 from millrace.app.workflows.requests import LONGEST_COMMENT, SaveOptions
 from millrace.auth.permissions import Permission
@@ -79,7 +80,7 @@ async def remove_task(
     caller: Writer,
     if_match: IfMatch,
     version: Annotated[int | None, Query(ge=1, description="The number of the version that this changes.")] = None,
-    comment: Annotated[str | None, Query(max_length=LONGEST_COMMENT, pattern=r"^[^\x00]*$")] = None,
+    comment: Annotated[str | None, Query(max_length=LONGEST_COMMENT, pattern=NO_NUL)] = None,
     deploy: Annotated[bool | None, Query(description="false: the new version is not deployed.")] = None,
 ) -> Response:
     """Remove a task. Refused while other tasks depend on it or read what it answers."""

@@ -6,6 +6,7 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.naming import named, named_page
 from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.versions import DifferenceAnswer, RollbackBody, VersionBody, VersionDetail, VersionPage
@@ -18,13 +19,17 @@ router = api_router("versions")
 
 READ = [requires(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]
-NumberOrTag = Annotated[str | None, Query(min_length=1, max_length=64, description="The number or tag of a version.")]
+NumberOrTag = Annotated[
+    str | None, Query(min_length=1, max_length=64, description="The number or tag of a version, or newest.")
+]
 
 
 @router.get("/workflows/{workflow}/versions", dependencies=READ, responses={200: {"model": VersionPage}})
 async def list_versions(workflow: str, container: Containers, cursor: Cursor = None, limit: Limit = 50) -> Response:
     """The versions of a workflow, newest first."""
-    return page_answer(await container.workflow_queries.versions(workflow, cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.workflow_queries.versions(workflow, cursor=cursor, limit=limit))
+    )
 
 
 # A tag may hold slashes.
@@ -36,9 +41,9 @@ async def list_versions(workflow: str, container: Containers, cursor: Cursor = N
 async def get_version(
     workflow: str, version: str, container: Containers, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """One version with its definition. `{version}` is a number, else a tag."""
+    """One version with its definition. `{version}` is a number, else a tag, else `newest`."""
     shown, tag = await container.workflow_queries.version(workflow, version)
-    return answer_unless_known(shown, tag, if_none_match)
+    return answer_unless_known(await named(container, shown), tag, if_none_match)
 
 
 @router.patch(
@@ -51,11 +56,11 @@ async def change_version(
 ) -> Response:
     """Give a version another tag or comment; null takes it away. What the version does never changes."""
     body = await checked(request, VersionBody)
-    told = Retelling(frozenset(body.model_fields_set), body.tag, body.comment)
+    told = Retelling(frozenset(body.model_fields_set), body.tag, body.comment, body.move)
     shown, tag = await container.workflow_lifecycle.retell(
         workflow, version, told, by=caller.user_id, if_match=if_match
     )
-    return answer(shown, headers={"ETag": tag})
+    return answer(await named(container, shown), headers={"ETag": tag})
 
 
 @router.get("/workflows/{workflow}/diff", dependencies=READ, responses={200: {"model": DifferenceAnswer}})
@@ -66,7 +71,8 @@ async def compare_versions(
     new: Annotated[NumberOrTag, Query(alias="to")] = None,
 ) -> Response:
     """What is different between two versions, by task and by field: by default the newest and the one before it."""
-    return answer(await container.workflow_queries.difference(workflow, old, new))
+    found = await container.workflow_queries.difference(workflow, old, new)
+    return answer(await named(container, found, "from", "to"))
 
 
 @router.post(
@@ -87,4 +93,4 @@ async def roll_back(
         deploy=body.deploy,
         if_match=if_match,
     )
-    return answer(shown, headers={"ETag": tag})
+    return answer(await named(container, shown), headers={"ETag": tag})

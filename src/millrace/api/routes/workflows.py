@@ -6,11 +6,14 @@ from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, document, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
+from millrace.api.naming import named, named_page
 from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.queries import Cursor, Labels, Limit, Words, labels, words
+from millrace.api.schemas.texts import NO_NUL
 from millrace.api.schemas.workflows import (
     DEFINITION_EXAMPLE,
     ApplyAnswer,
+    DeletedWorkflow,
     ValidationAnswer,
     WorkflowDetail,
     WorkflowPage,
@@ -29,7 +32,7 @@ DEFINITION_BODY = request_body({"$ref": "#/components/schemas/WorkflowBody"}, DE
 CHANGE_BODY = request_body({"$ref": "#/components/schemas/WorkflowChange"}, {"description": "as it is now"})
 
 Source = Annotated[
-    str | None, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="What it was applied from.")
+    str | None, Query(min_length=1, max_length=200, pattern=NO_NUL, description="What it was applied from.")
 ]
 
 
@@ -47,14 +50,16 @@ async def list_workflows(
 ) -> Response:
     """List workflows by name."""
     narrow = WorkflowFilter(words("status", status, STATUSES), category, owner, name, labels(label), source)
-    return page_answer(await container.workflow_queries.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(
+        await named_page(container, await container.workflow_queries.list(narrow, cursor=cursor, limit=limit))
+    )
 
 
 @router.post("/workflows", status_code=201, responses={201: {"model": WorkflowDetail}}, openapi_extra=DEFINITION_BODY)
 async def create_workflow(request: Request, container: Containers, caller: Writer) -> Response:
     """Create a workflow from a definition in JSON or YAML. It is deployed unless it is a draft or `deploy: false`."""
     shown, tag = await container.workflow_commands.create(await document(request), by=caller.user_id)
-    return answer(shown, 201, {"ETag": tag, "Location": f"/api/v1/workflows/{shown['id']}"})
+    return answer(await named(container, shown), 201, {"ETag": tag, "Location": f"/api/v1/workflows/{shown['id']}"})
 
 
 @router.post(
@@ -77,7 +82,7 @@ async def apply_workflow(
     dry_run: Annotated[bool, Query(description="Say what would be done, and do nothing.")] = False,
 ) -> Response:
     """Make the workflow of this name what the definition says, whether there is one or not; the same again does
-    nothing. A workflow that is made with `source` can be found by it."""
+    nothing. With `source` it belongs to that source from then on, and can be found by it."""
     body = await document(request)
     return answer(await container.workflow_commands.apply(body, by=caller.user_id, source=source, dry_run=dry_run))
 
@@ -86,7 +91,7 @@ async def apply_workflow(
 async def get_workflow(workflow: str, container: Containers, if_none_match: IfNoneMatch = None) -> Response:
     """A workflow with its newest definition. `{workflow}` is an id, a name or a slug."""
     shown, tag = await container.workflow_queries.get(workflow)
-    return answer_unless_known(shown, tag, if_none_match)
+    return answer_unless_known(await named(container, shown), tag, if_none_match)
 
 
 @router.put("/workflows/{workflow}", responses={200: {"model": WorkflowDetail}}, openapi_extra=CHANGE_BODY)
@@ -107,13 +112,15 @@ async def update_workflow(
     shown, tag = await container.workflow_commands.update(
         workflow, body, by=caller.user_id, if_match=if_match, replace=replace
     )
-    return answer(shown, headers={"ETag": tag})
+    return answer(await named(container, shown), headers={"ETag": tag})
 
 
-@router.delete("/workflows/{workflow}", status_code=204)
+@router.delete("/workflows/{workflow}", status_code=204, responses={200: {"model": DeletedWorkflow}})
 async def delete_workflow(
     workflow: str, container: Containers, caller: Writer, if_match: IfMatch, source: Source = None
 ) -> Response:
-    """Delete a workflow; with `source` only if it was applied from there. Its runs go on and stay readable."""
-    await container.workflow_commands.delete(workflow, by=caller.user_id, if_match=if_match, source=source)
-    return Response(status_code=204)
+    """Delete a workflow; with `source` only if it was applied from there. Its runs go on and stay readable.
+
+    Runs that were to start later are cancelled: 200 says how many, 204 that there were none."""
+    cancelled = await container.workflow_commands.delete(workflow, by=caller.user_id, if_match=if_match, source=source)
+    return answer({"cancelled_runs": cancelled}) if cancelled else Response(status_code=204)

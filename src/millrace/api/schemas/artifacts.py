@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, Field
 
+from millrace.api.schemas.users import UserRef
+
 
 class ArtifactReference(BaseModel):
     """How a run's input or a task's config names a file; tasks answer it, too."""
@@ -22,7 +24,7 @@ class ArtifactView(BaseModel):
     run_id: str | None = Field(description="The run whose task wrote it; null for an upload.")
     task: str | None
     attempt: int | None
-    created_by: str | None = Field(description="The user who sent it.")
+    created_by: UserRef | None = Field(description="The user who sent it.")
     created_at: str
     expires_at: str | None = Field(description="When it is deleted; null is never.")
     reference: ArtifactReference

@@ -5,8 +5,11 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, model_validator
 from pydantic_core import PydanticCustomError
 
+from millrace.api.keys import BodyKey
 from millrace.api.queries import instant, known_word
-from millrace.app.container import Container
+from millrace.api.schemas.texts import NO_NUL
+from millrace.api.schemas.users import UserRef
+from millrace.api.schemas.versions import Number
 from millrace.app.operations.operations import BulkRequest
 from millrace.app.runs.control import LONGEST_REASON
 from millrace.app.runs.repository import RunFilter
@@ -43,23 +46,30 @@ class BulkBody(BaseModel):
     action: Literal["cancel", "pause", "resume", "retry"]
     filter: BulkFilter
     all: bool = Field(default=False, description="Really every run, where the filter has no condition.")
-    reason: str | None = Field(default=None, max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")
-    version: int | Literal["same", "newest"] = Field(default="same", description="For retry: what the new runs take.")
+    reason: str | None = Field(default=None, max_length=LONGEST_REASON, pattern=NO_NUL)
+    version: Number | Literal["same", "newest"] = Field(
+        default="same", description="For retry: what the new runs take."
+    )
     dry_run: bool = Field(default=False, description="Only count the runs that are meant.")
     confirmation: bool = Field(
         default=False,
         description="For retry: also runs of workflows with require_confirmation, which are refused without it.",
     )
+    again: bool = Field(
+        default=False, description="For retry: also runs that were retried or rerun before, which are left out else."
+    )
+    idempotency_key: BodyKey = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.version != "same" and self.action != "retry":
             raise PydanticCustomError("version", "a version is for retry only", {"remedy": "leave it out"})
+        if self.again and self.action != "retry":
+            raise PydanticCustomError("again", "`again` is for retry only", {"remedy": "leave it out"})
         return self
 
-    async def wanted(self, container: Container) -> BulkRequest:
-        """Raises `NotFound` for a workflow that is not there, `InvalidRequest` for every run without `all`, and for a
-        trigger type that there is not."""
+    def wanted(self) -> BulkRequest:
+        """Raises `InvalidRequest` for every run without `all`, and for a trigger type that there is not."""
         found = self.filter
         if found == BulkFilter() and not self.all:
             remedy = "add a condition, such as workflow or status; or send `all: true` if you mean every run"
@@ -67,29 +77,41 @@ class BulkBody(BaseModel):
             raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
         narrow = RunFilter(
             status=tuple(found.status),
-            workflow_id=None if found.workflow is None else await self._workflow_id(container, found.workflow),
             trigger_type=known_word("filter.trigger_type", found.trigger_type, TRIGGER_TYPES),
             correlation_id=found.correlation_id,
             created_from=instant(found.created_after),
             created_before=instant(found.created_before),
             labels=found.labels,
         )
-        return BulkRequest(self.action, narrow, self.reason, self.version, self.dry_run, self.confirmation)
+        return BulkRequest(
+            action=self.action,
+            narrow=narrow,
+            workflow=found.workflow,
+            reason=self.reason,
+            version=self.version,
+            dry_run=self.dry_run,
+            confirmation=self.confirmation,
+            again=self.again,
+        )
 
-    async def _workflow_id(self, container: Container, reference: str) -> str:
-        """A deleted workflow starts nothing, so its runs can be ended and not retried."""
-        known = container.workflow_queries
-        return await (known.id_of(reference) if self.action == "retry" else known.id_of_runs(reference))
+
+class RefusedRun(BaseModel):
+    run: str
+    message: str
 
 
 class OperationView(BaseModel):
     id: str
     action: str
     status: Literal["running", "completed", "failed"]
-    total: int = Field(description="Runs that the filter found when the operation began.")
+    total: int = Field(description="Runs that are meant: found when the operation began, and not left out.")
+    already_retried: int = Field(
+        description="For retry: runs that the filter found and that were retried or rerun before; left out."
+    )
     done: int
-    failed: int = Field(description="Runs that had finished or did not take it; `error` says why the last one did not.")
-    error: str | None
-    created_by: str | None
+    failed: int = Field(description="Runs that had finished or did not take it.")
+    refused: list[RefusedRun] = Field(description="Those that `failed` counts, and why: the first 100 of them.")
+    error: str | None = Field(description="What the last run said that did not take it.")
+    created_by: UserRef | None
     created_at: str
     finished_at: str | None

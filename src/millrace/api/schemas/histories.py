@@ -12,7 +12,9 @@ class RecordView(BaseModel):
     type: str = Field(examples=["task.completed"])
     path: str | None = Field(examples=["fetch"])
     at: str = Field(examples=["2026-03-29T01:00:02.500000Z"])
-    data: dict[str, Any] | None = Field(examples=[{"attempt": 1}])
+    data: dict[str, Any] | None = Field(
+        description="What belongs to its type; `by` is a user, with `id` and `name`.", examples=[{"attempt": 1}]
+    )
     run_id: str | None = Field(default=None, description="Only in streams of more than one run.")
     workflow_id: str | None = Field(default=None, description="Only in streams of more than one run.")
 
@@ -40,10 +42,14 @@ class LogPage(BaseModel):
 class WaitView(BaseModel):
     """A time in which nothing ran, and why."""
 
-    reason: str = Field(examples=["queued", "retry_delay", "run_paused", "not_admitted", "start_delayed"])
+    reason: str = Field(
+        examples=["queued", "task_limit", "retry_delay", "run_paused", "concurrency", "rate_limit", "not_admitted"],
+        description="`task_limit`: for a worker and a place under a limit; `not_admitted`: for either of two limits.",
+    )
     since: str = Field(alias="from")
     until: str | None = Field(description="Null while it lasts.")
     available_at: str | None = Field(default=None, description="The earliest time at which it could go on.")
+    keys: list[str] = Field(default=[], description="Of the limits under which it waited.")
 
 
 class AttemptView(BaseModel):
@@ -87,5 +93,6 @@ class TimelineView(BaseModel):
     waits: list[WaitView]
     tasks: list[TaskStory] = Field(description="In the order in which they first appear in the history.")
     notes: list[NoteView] = Field(description="Records of the run itself.")
-    last_seq: int
-    complete: bool = Field(description="False when the run has more records than a timeline is made of.")
+    last_seq: int = Field(description="The last record told here.")
+    complete: bool = Field(description="False when the run has more records than one timeline is made of (50,000).")
+    next_after: int | None = Field(description="Then: what to send as `after` for the timeline of the records behind.")

@@ -3,18 +3,31 @@
 The response models describe; answers are not passed through them, since they are made of stored JSON.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, Strict
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    Strict,
+    model_validator,
+)
 
-from millrace.api.schemas.versions import NumberOrTag
+from millrace.api.keys import BodyKey
+from millrace.api.schemas.texts import NO_NUL
+from millrace.api.schemas.users import USER_EXAMPLE, UserRef
+from millrace.api.schemas.versions import Number, NumberOrTag
 from millrace.app.runs.control import LONGEST_REASON
+from millrace.core.errors import Fault, InvalidRequest
 
 MAX_WAIT: Final = 300
 
 
 class Waiting(BaseModel):
-    """Whether the answer waits for the end of the run."""
+    """Whether the answer waits for the end of the run; what all bodies that start one have in common."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
@@ -26,13 +39,32 @@ class Waiting(BaseModel):
     def waits(self) -> bool:
         return self.wait or self.async_mode is False
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _says_nothing_twice(cls, given: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
+        """Of two words for one thing the one would win that the caller did not mean."""
+        if isinstance(given, dict) and {"input", "input_data"} <= given.keys():
+            raise _contradiction("input_data", "input_data is another name of input, which is given, too")
+        body = validated(given)
+        if "wait" in body.model_fields_set and body.async_mode is body.wait:
+            opposite = "waits" if body.wait else "does not wait"
+            raise _contradiction("async_mode", f"async_mode is the opposite of wait, which {opposite}")
+        return body
+
+
+def _contradiction(path: str, message: str) -> InvalidRequest:
+    fault = Fault(path, "contradiction", message, "send one of them")
+    return InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+
 
 class StartBody(Waiting):
     """How a run is to be started; everything may be left out."""
 
     input: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("input", "input_data"))
     variables: dict[str, Any] = Field(default_factory=dict, description="Override the definition's variables.")
-    version: NumberOrTag | None = Field(default=None, description="A number or tag. Default: deployed, else newest.")
+    version: NumberOrTag | None = Field(
+        default=None, description="A number, a tag or newest. Default: deployed, else newest."
+    )
     run_at: Annotated[AwareDatetime | None, Strict(False)] = Field(
         default=None, description="Not before this time: ISO 8601 with a zone."
     )
@@ -40,10 +72,8 @@ class StartBody(Waiting):
         default=None, ge=-1000, le=1000, description="Higher goes first. Default: the definition's, else 0."
     )
     confirmation: bool = Field(default=False, description="Asked for by manual triggers with require_confirmation.")
-    correlation_id: str | None = Field(default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$")
-    idempotency_key: str | None = Field(
-        default=None, min_length=1, max_length=255, pattern=r"^[^\x00]*$", description="As the header Idempotency-Key."
-    )
+    correlation_id: str | None = Field(default=None, min_length=1, max_length=255, pattern=NO_NUL)
+    idempotency_key: BodyKey = None
 
 
 class RetryBody(Waiting):
@@ -52,14 +82,18 @@ class RetryBody(Waiting):
     input: dict[str, Any] | None = Field(
         default=None,
         validation_alias=AliasChoices("input", "input_data"),
-        description="Replaces the input; without it the run gets the old one.",
+        description="Replaces the input; without it the run gets the old one. Finished tasks that read a value that "
+        "is another now are done again, and what comes after them; `done_again` of the answer names them.",
     )
-    variables: dict[str, Any] | None = Field(default=None, description="Override those of the old run.")
-    version: int | Literal["same", "newest"] = Field(
+    variables: dict[str, Any] | None = Field(
+        default=None, description="Override those of the old run. What reads them is done again as for `input`."
+    )
+    version: Number | Literal["same", "newest"] = Field(
         default="same", description="The version to run: that of the old run, the newest, or a number."
     )
     priority: int | None = Field(default=None, ge=-1000, le=1000)
     confirmation: bool = False
+    idempotency_key: BodyKey = None
 
 
 class RerunBody(RetryBody):
@@ -73,7 +107,7 @@ class EndBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: str | None = Field(default=None, max_length=LONGEST_REASON, pattern=r"^[^\x00]*$")
+    reason: str | None = Field(default=None, max_length=LONGEST_REASON, pattern=NO_NUL)
 
 
 class WorkflowOfRun(BaseModel):
@@ -94,7 +128,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "status": "completed",
     "trigger_type": "manual",
     "trigger_id": None,
-    "triggered_by": "019e2f5f-0000-7000-8000-000000000001",
+    "triggered_by": USER_EXAMPLE,
     "input": {"day": "2026-03-29"},
     "variables": {"region": "eu"},
     "output": {"orders": 128},
@@ -104,6 +138,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "parent": None,
     "retry_of": None,
     "root": "019e2f60-7a1b-7c3d-8e4f-5a6b7c8d9e0f",
+    "done_again": [],
     "waiting_for": [],
     "run_at": None,
     "created_at": "2026-03-29T01:00:00.000000Z",
@@ -111,6 +146,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "finished_at": "2026-03-29T01:00:04.250000Z",
     "cancelled_at": None,
     "cancelled_by": None,
+    "cancel_reason": None,
     "payloads_deleted_at": None,
 }
 
@@ -124,6 +160,11 @@ class WaitingFor(BaseModel):
     message: str
 
 
+class DoneAgain(BaseModel):
+    task: str
+    reason: str
+
+
 class RunView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": RUN_EXAMPLE})
 
@@ -132,7 +173,7 @@ class RunView(BaseModel):
     status: str
     trigger_type: str
     trigger_id: str | None
-    triggered_by: str | None
+    triggered_by: UserRef | None
     input: Any
     variables: Any
     output: Any
@@ -142,13 +183,18 @@ class RunView(BaseModel):
     parent: str | None
     retry_of: str | None
     root: str = Field(description="The first run of its family: what was retried and rerun belongs together.")
-    waiting_for: list[WaitingFor] = Field(description="Why it does not go on at once; empty in lists.")
+    done_again: list[DoneAgain] = Field(
+        description="Of a retry or a rerun from a task: what was done in the run it repeats and is done again all the "
+        "same, and why; the first 100. Empty in lists."
+    )
+    waiting_for: list[WaitingFor] = Field(description="Why it does not go on at once; in lists the first reason only.")
     run_at: str | None
     created_at: str
     started_at: str | None
     finished_at: str | None
     cancelled_at: str | None
-    cancelled_by: str | None
+    cancelled_by: UserRef | None = Field(description="Who asked for the end; null where no person did.")
+    cancel_reason: str | None = Field(description="Why it was to end, as far as somebody said so; null in lists.")
     payloads_deleted_at: str | None = Field(
         description="When retention deleted the logs of the run, and what its tasks took and answered."
     )

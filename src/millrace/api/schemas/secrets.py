@@ -4,15 +4,15 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from millrace.api.schemas.texts import NO_NUL
+from millrace.api.schemas.users import UserRef
+
 SECRET_EXAMPLE: Final[dict[str, Any]] = {"value": "a value of at least 6 characters", "description": "of the shop"}
 CONNECTION_EXAMPLE: Final[dict[str, Any]] = {
     "type": "postgresql",
     "description": "where reports read",
     "config": {"host": "db.internal", "database": "reports", "user": "reader", "password": "…", "tls": "verify-full"},
 }
-
-NO_NUL: Final = r"^[^\x00]*$"
-"""No database stores this character in text."""
 
 CONNECTION_TYPES: Final = "postgresql, mysql, mariadb, sqlite, smtp or http"
 
@@ -49,8 +49,8 @@ class SecretView(BaseModel):
     overridden_by: Literal["environment", "folder"] | None = Field(
         description="Where a value of the same name stands that wins over this one."
     )
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
 
@@ -70,8 +70,8 @@ class ConnectionView(BaseModel):
     description: str | None
     config: dict[str, Any] = Field(description="With *** in place of what is secret.")
     version: int
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
 

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
+from millrace.api.schemas.texts import NO_NUL, NO_NUL_NOT_BLANK
+from millrace.api.schemas.users import UserRef
 from millrace.core.values import JsonObject
 
 LONGEST_COMMENT = 2000
@@ -28,9 +30,10 @@ TASK_OPTIONS: Final[JsonObject] = {
     **SAVE_OPTIONS,
 }
 
-Comment = Annotated[str, Field(max_length=LONGEST_COMMENT, pattern=r"^[^\x00]*$")]
-Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
-NumberOrTag = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | Tag
+Comment = Annotated[str, Field(max_length=LONGEST_COMMENT, pattern=NO_NUL)]
+Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=NO_NUL_NOT_BLANK)]
+Number = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+NumberOrTag = Number | Tag
 
 
 class Body(BaseModel):
@@ -42,16 +45,17 @@ class VersionBody(Body):
 
     tag: Tag | None = Field(default=None, description="Names one version of the workflow.", examples=["1.0"])
     comment: Comment | None = None
+    move: bool = Field(default=False, description="Take the tag from the version that has it, which is refused else.")
 
 
 class RollbackBody(Body):
-    version: NumberOrTag = Field(description="The number or tag of the version to go back to.")
+    version: NumberOrTag = Field(description="The number or tag of the version to go back to, or newest.")
     comment: Comment | None = Field(default=None, description="Kept with the new version.")
     deploy: bool = Field(default=True, description="false: the new version is not deployed.")
 
 
 class DeployBody(Body):
-    version: NumberOrTag | None = Field(default=None, description="A number or tag; by default the newest version.")
+    version: NumberOrTag | None = Field(default=None, description="A number, a tag or newest, which is the default.")
     comment: Comment | None = Field(default=None, description="Kept with the deployment.")
 
 
@@ -59,7 +63,7 @@ class VersionSummary(BaseModel):
     id: str
     number: int
     tag: str | None
-    author: str | None
+    author: UserRef | None
     comment: str | None
     content_hash: str
     created_at: str
@@ -125,7 +129,7 @@ class Deployment(BaseModel):
     action: Literal["deploy", "undeploy", "rollback"]
     outcome: Literal["succeeded", "failed"]
     message: str | None = Field(description="The comment of who did it, or why it failed.")
-    deployed_by: str | None
+    deployed_by: UserRef | None
     at: str
 
 

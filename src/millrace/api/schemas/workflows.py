@@ -4,6 +4,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from millrace.api.schemas.users import USER_EXAMPLE, UserRef
 from millrace.api.schemas.versions import SAVE_OPTIONS, Differences
 from millrace.app.workflows.requests import STATUSES
 from millrace.core.values import JsonObject
@@ -26,6 +27,20 @@ WORKFLOW_OPTIONS: Final[JsonObject] = {
 }
 
 
+SHORT_WORDS: Final[JsonObject] = {
+    "cron_expression": {
+        "type": ["string", "null"],
+        "description": "The trigger `cron` fires by it. Null takes the trigger out.",
+    },
+    "max_concurrent_runs": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "description": "The limit of `concurrency`. Null puts it back to 1.",
+    },
+}
+"""Fields of a task list that a change may give alone."""
+
+
 class WorkflowSummary(BaseModel):
     id: str
     name: str
@@ -38,8 +53,8 @@ class WorkflowSummary(BaseModel):
     status: str = Field(examples=["active"])
     version: int = Field(description="Number of the newest version.")
     deployed_version: int | None
-    created_by: str | None
-    updated_by: str | None
+    created_by: UserRef | None
+    updated_by: UserRef | None
     created_at: str
     updated_at: str
 
@@ -68,8 +83,8 @@ class WorkflowDetail(WorkflowSummary):
                 "status": "active",
                 "version": 1,
                 "deployed_version": 1,
-                "created_by": "019e2f5f-0000-7000-8000-000000000001",
-                "updated_by": "019e2f5f-0000-7000-8000-000000000001",
+                "created_by": USER_EXAMPLE,
+                "updated_by": USER_EXAMPLE,
                 "created_at": "2026-03-29T01:00:00.000000Z",
                 "updated_at": "2026-03-29T01:00:00.000000Z",
                 "source": None,
@@ -89,10 +104,14 @@ class WorkflowDetail(WorkflowSummary):
         }
     )
 
-    source: str | None = Field(description="What an `apply` made it from.")
+    source: str | None = Field(description="What it was applied from last, if it was told.")
     definition: dict[str, Any] = Field(description="The canonical form.")
     tasks: list[TaskSummary] = Field(description="The names that the tasks of the definition have besides.")
     warnings: list[str]
+
+
+class DeletedWorkflow(BaseModel):
+    cancelled_runs: int = Field(description="Runs that were to start later.")
 
 
 class WorkflowPage(BaseModel):
@@ -110,10 +129,13 @@ class StateOfWorkflow(BaseModel):
     version: int
     status: str
     deployed_version: int | None
+    source: str | None = Field(description="What it was applied from last, if it was told.")
 
 
 class ApplyAnswer(StateOfWorkflow):
-    outcome: Literal["created", "updated", "unchanged"]
+    outcome: Literal["created", "updated", "adopted", "unchanged"] = Field(
+        description="`adopted`: nothing changed but that it belongs to `source` now."
+    )
     name: str
     before: StateOfWorkflow | None
     changes: Differences | None = Field(description="Without it the workflow is new.")

@@ -3,9 +3,10 @@
 import { attempt, handlers, throttled, trouble } from "./live.js";
 import { showRun } from "./run.js";
 import { follow, get, key } from "./server.js";
-import { between, button, link, make, moment, plain, status, took } from "./words.js";
+import { between, button, link, make, moment, starter, status, took, waits } from "./words.js";
 
 const REFRESH = 1000; // lists are read again at most so often, however much happens
+const PAGES_SEARCHED = 10; // pages without a run that fits are passed over, so many at once
 const GROUPS = [
   ["All", ""],
   ["Active", "pending,running,waiting,paused,cancelling"],
@@ -49,10 +50,11 @@ function signIn(reason) {
 function runRow(run) {
   const cell = (className, ...children) => make("td", className, ...children);
   const name = link(run.workflow.name, "/runs/" + run.id);
+  const why = waits(run)[0];
   return make("tr", "row",
-    cell("", name),
+    cell("", name, why && make("div", "small soft", why)),
     cell("side", status(run.status)),
-    cell("small soft", plain(run.trigger_type)),
+    cell("small soft", starter(run)),
     cell("small num", moment(run.created_at)),
     cell("small num side", run.started_at ? took(between(run.started_at, run.finished_at)) : ""));
 }
@@ -84,37 +86,65 @@ async function showRuns(signal, query) {
   const chosen = query.get("status") || "";
   const [list, body] = table("stack", ["Workflow", "Status", "Started by", "Created", "Took"]);
   const empty = make("p", "empty");
-  const more = button("Older runs", "more", () => attempt(() => page(true)));
+  const more = button("Older runs", "more", () => attempt(search));
   const head = make("div", "head", make("h1", "", "Runs"), make("span", "grow"),
     chips(chosen, workflow ? { workflow } : {}));
   if (workflow) head.append(link("× only this workflow", "/runs" + (chosen ? "?status=" + chosen : "")));
   main.replaceChildren(head, make("section", "card", list, empty, more));
-  let cursor = null;
+  let newest = [];
   let older = [];
+  let cursor = null; // where older runs begin that were not looked at
+  let searched = false; // whether any were looked at behind the newest
+  let searching = false;
+  let barren = false; // whether the last search ended without one that fits
 
-  async function page(next) {
+  function read(from) {
     const wanted = new URLSearchParams({ limit: "50" });
     if (chosen) wanted.set("status", chosen);
     if (workflow) wanted.set("workflow", workflow);
-    if (next) wanted.set("cursor", cursor);
-    const found = await get("/runs?" + wanted, signal);
-    if (next || !older.length) cursor = found.next_cursor;
-    if (next) older.push(...found.items);
-    const fresh = next ? null : new Map(found.items.map((run) => [run.id, run]));
-    if (fresh) newest = found.items;
+    if (from !== null) wanted.set("cursor", from);
+    return get("/runs?" + wanted, signal);
+  }
+
+  function draw() {
     const shown = [...newest, ...older.filter((run) => !newest.some((other) => other.id === run.id))];
     const focused = document.activeElement && document.activeElement.getAttribute("href");
     body.replaceChildren(...shown.map(runRow));
     if (focused) [...body.querySelectorAll("a")].find((one) => one.getAttribute("href") === focused)?.focus();
     list.hidden = !shown.length;
-    // A page looks at so many rows and no more: one without a run that fits is not the end of the list.
-    empty.textContent = cursor === null ? "No runs here yet." : "Not among the newest runs.";
+    empty.textContent = cursor === null ? "No runs here yet." : "None among the runs that were looked at so far.";
     empty.hidden = Boolean(shown.length);
     more.hidden = cursor === null;
+    more.textContent = searching ? "Searching …" : barren || !shown.length ? "Search further" : "Older runs";
   }
 
-  let newest = [];
-  const refresh = throttled(signal, REFRESH, () => page(false));
+  // A page of the server looks at so many rows and no more: one without a run that fits is not the end of the list.
+  async function search() {
+    if (searching) return;
+    let found = 0;
+    searched = searching = true;
+    draw();
+    try {
+      for (let pages = 0; !found && cursor !== null && pages < PAGES_SEARCHED; pages += 1) {
+        const page = await read(cursor);
+        cursor = page.next_cursor;
+        found = page.items.length;
+        older.push(...page.items);
+      }
+    } finally {
+      searching = false;
+      barren = !found;
+      draw();
+    }
+  }
+
+  const refresh = throttled(signal, REFRESH, async () => {
+    const page = await read(null);
+    newest = page.items;
+    if (!searched) cursor = page.next_cursor;
+    draw();
+    if (!searched && !newest.length && cursor !== null) await search();
+  });
   refresh();
   follow("/stream", signal, handlers((name, record) => {
     if (name === "error" || record.type.startsWith("run.")) refresh();

@@ -3,18 +3,22 @@
 import { attempt, connected, handlers, throttled } from "./live.js";
 import { showLog } from "./log.js";
 import { follow, get } from "./server.js";
-import { between, button, facts, instant, link, make, moment, payload, plain, status, took, why } from "./words.js";
+import { between, button, facts, instant, link, make, moment, payload, plain, starter, status, took, waits, why } from "./words.js";
 
 const REFRESH = 500;
 const TICK = 1000;
+const WAIT_TICKS = 5; // while a run waits, what for is asked again: it changes without a record of this run
 const TASKS = 200;
 const FINISHED = new Set(["completed", "failed", "cancelled"]);
 
 const REASONS = {
   queued: "waiting for a free worker",
+  task_limit: "waiting for a free worker and a place under its limit",
+  concurrency: "waiting for a place under its limit",
+  rate_limit: "waiting for its turn under the rate limit",
   retry_delay: "waiting to be tried again",
   run_paused: "the run is paused",
-  not_admitted: "waiting for a place under its limit",
+  not_admitted: "waiting for a place under its limits",
   start_delayed: "waiting for its time to start",
 };
 const reason = (wait) => REASONS[wait.reason] || plain(wait.reason);
@@ -27,17 +31,31 @@ function head(run) {
   return box;
 }
 
-function overview(run) {
+// Why it was to be cancelled and by whom: told by its records, which know it also while it is still being ended.
+function cancelled(run, story) {
+  const asked = story.notes.filter((note) => note.type === "run.cancel_requested").map((note) => note.data);
+  const told = asked.length || !run.cancelled_at ? asked : [{ by: run.cancelled_by, reason: run.cancel_reason }];
+  return told.map(({ by, reason }) => "Cancelled" + (by ? " by " + by.name : "") + (reason ? ": " + reason : ""));
+}
+
+async function starting(run, signal) {
+  if (run.triggered_by || !run.trigger_id) return null;
+  return get("/triggers/" + encodeURIComponent(run.trigger_id), signal).catch(() => null);
+}
+
+function overview(run, story, trigger) {
   const card = make("section", "card");
   card.setAttribute("aria-label", "About this run");
   if (run.error) card.append(make("p", "fault", why(run.error)));
+  for (const words of waits(run)) card.append(make("p", "notice", "Waits: " + words));
+  for (const words of cancelled(run, story)) card.append(make("p", "notice", words));
   card.append(facts([
     ["Created", moment(run.created_at)],
     ["Started", moment(run.started_at)],
     ["Finished", moment(run.finished_at)],
     ["Took", run.started_at ? took(between(run.started_at, run.finished_at)) : null],
     ["Version", run.workflow.version],
-    ["Started by", plain(run.trigger_type)],
+    ["Started by", starter(run, trigger)],
     ["Correlation", run.correlation_id],
     ["Retry of", run.retry_of && link("another run", "/runs/" + run.retry_of)],
     ["Parent", run.parent && link("another run", "/runs/" + run.parent)],
@@ -152,7 +170,7 @@ class Tasks {
     const name = button(task.path, "name", () => this.toggle(task.path));
     name.dataset.path = task.path;
     name.setAttribute("aria-expanded", String(this.open.has(task.path)));
-    const tries = task.attempt > 1 ? ", attempt " + task.attempt : "";
+    const tries = task.adopted_from ? ", taken over" : task.attempt > 1 ? ", attempt " + task.attempt : "";
     const length = task.started_at ? took(between(task.started_at, task.finished_at)) : "";
     const row = make("tr", "row",
       make("td", "", name, make("div", "type", task.type + tries)),
@@ -168,6 +186,9 @@ class Tasks {
   story_of(task, told) {
     const box = make("div", "story");
     if (task.error) box.append(make("p", "fault small", why(task.error)));
+    if (task.adopted_from) {
+      box.append(make("p", "small", "Taken over from ", link("another run", "/runs/" + task.adopted_from)));
+    }
     if (task.skip_reason) box.append(make("p", "small", "Skipped: " + plain(task.skip_reason)));
     if (told && told.attempts.length + told.waits.length + told.notes.length) box.append(tale(told));
     box.append(this.open.get(task.path));
@@ -198,11 +219,13 @@ export async function showRun(signal, main, runId) {
   const path = "/runs/" + encodeURIComponent(runId);
   const tasks = new Tasks(signal, runId);
   let shown = null;
+  let trigger; // what started it, unless it is gone or a person did
   let top = make("div");
   let about = make("div");
 
   async function refresh() {
     const [run, story] = await Promise.all([get(path, signal), get(path + "/timeline", signal), tasks.read(false)]);
+    if (trigger === undefined) trigger = await starting(run, signal);
     const newTop = head(run);
     top.replaceWith(newTop);
     [top, shown] = [newTop, run];
@@ -213,7 +236,7 @@ export async function showRun(signal, main, runId) {
   // What was opened or closed by hand stays so.
   function draw() {
     const open = new Map([...about.querySelectorAll("details")].map((one) => [one.textContent, one.open]));
-    const fresh = overview(shown);
+    const fresh = overview(shown, tasks.story, trigger);
     for (const box of fresh.querySelectorAll("details")) box.open = open.get(box.textContent) ?? box.open;
     about.replaceWith(fresh);
     about = fresh;
@@ -226,8 +249,11 @@ export async function showRun(signal, main, runId) {
   if (FINISHED.has(shown.status)) return connected(true, true);
   const again = throttled(signal, REFRESH, refresh);
   follow(path + "/events?after=" + tasks.story.last_seq, signal, handlers(again));
+  let ticks = 0;
   const timer = setInterval(() => {
+    ticks += 1;
     if (FINISHED.has(shown.status)) clearInterval(timer);
+    else if (shown.waiting_for.length && ticks % WAIT_TICKS === 0) again();
     else draw();
   }, TICK);
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });

@@ -65,6 +65,15 @@ export function took(milliseconds) {
 
 export const between = (from, to) => (from ? (to ? instant(to) : Date.now()) - instant(from) : null);
 export const plain = (word) => String(word).replaceAll("_", " ");
+
+// Who or what started a run: a person or a trigger by name, as far as it is known, with the kind of start behind it.
+export function starter(run, trigger) {
+  const who = run.triggered_by ? run.triggered_by.name : trigger && trigger.name;
+  return who ? who + " (" + plain(run.trigger_type) + ")" : plain(run.trigger_type);
+}
+
+// What it waits for, as lines: of a task with its name before it.
+export const waits = (run) => run.waiting_for.map((one) => (one.task ? one.task + ": " : "") + one.message);
 export const why = (error) => (error ? error.kind + ": " + error.message : "");
 
 export function payload(name, value) {

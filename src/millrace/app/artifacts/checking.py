@@ -16,6 +16,7 @@ from millrace.app.artifacts.repository import ArtifactFilter
 from millrace.core.values import JsonObject
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
+from millrace.ports.doctor import Step, Tell, unheard
 from millrace.ports.objects import (
     ObjectInaccessible,
     ObjectStore,
@@ -30,6 +31,8 @@ SAMPLE = 1_000
 READ_THROUGH = 16 * 1_048_576
 """Bytes that a plain round reads to compare checksums."""
 MOST_SHOWN = 50
+
+UNREADABLE, ORPHAN = "artifact_unreadable", "object_without_row"
 
 
 class Told:
@@ -67,10 +70,12 @@ class ArtifactChecks:
         self._objects = objects
         self._clock = clock
 
-    async def examine(self, *, deep: bool) -> Findings:
+    async def examine(self, *, deep: bool, tell: Tell = unheard) -> Findings:
         found = Findings()
         try:
+            tell(Step(UNREADABLE, 1, self.count))
             await self._rows(found, deep=deep)
+            tell(Step(ORPHAN, 2, self.count))
             await self._orphans(found, deep=deep)
         except ObjectStoreUnavailable as error:
             found.store_away = str(error)
@@ -123,7 +128,7 @@ class ArtifactChecks:
 
 def _unreadable(row: RowMapping, fault: str) -> JsonObject:
     return {
-        "code": "artifact_unreadable",
+        "code": UNREADABLE,
         "run_id": row["run_id"],
         "message": f"the artifact {row['name']} ({row['id']}) cannot be read: {fault}",
         "remedy": "Mend the disk or the file's permissions, restore the folder of the artifacts from a backup, "
@@ -133,7 +138,7 @@ def _unreadable(row: RowMapping, fault: str) -> JsonObject:
 
 def _orphan(key: str) -> JsonObject:
     return {
-        "code": "object_without_row",
+        "code": ORPHAN,
         "run_id": None,
         "message": f"nothing refers to the object {key}, which is more than a day old",
         "remedy": "The sweeper deletes it within six hours; if it stays, see the server's log.",

@@ -6,6 +6,7 @@ was found. A crash between object and commit, a failed attempt, a deleted run: a
 """
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from millrace.app.artifacts import keys, repository
@@ -75,9 +76,10 @@ class Orphans:
 
     async def _old(self, folder: str, before: Instant, most: int | None) -> AsyncIterator[str]:
         looked_at = 0
-        async for one in self._objects.list(folder):
-            if one.stored_at < before:
-                yield one.key
-            looked_at += 1
-            if looked_at == most:
-                return
+        async with aclosing(self._objects.list(folder)) as listed:
+            async for one in listed:
+                if one.stored_at < before:
+                    yield one.key
+                looked_at += 1
+                if looked_at == most:
+                    return

@@ -78,7 +78,7 @@ def list_artifacts(
         along.append(artifacts.c.run_id == narrow.run_id)
         at_most = APART
     if narrow.name is not None:
-        fits.insert(0, func.instr(func.lower(artifacts.c.name), narrow.name.lower()) > 0)
+        fits.insert(0, artifacts.c.name.icontains(narrow.name, autoescape=True))
     if narrow.uploaded is not None:
         of_run = func.coalesce(artifacts.c.run_id, "")
         fits.insert(0, of_run == "" if narrow.uploaded else of_run != "")
@@ -137,17 +137,17 @@ def _spilled_payloads(connection: Connection, run_id: str) -> Iterable[str]:
 
 
 def _counts(now: Instant) -> list[ColumnElement[Any]]:
-    completed = (
-        select(attempts.c.number)
+    # A value rather than `exists`, which PostgreSQL may answer by reading all attempts there are.
+    ended = (
+        select(attempts.c.status)
         .where(
             attempts.c.run_id == artifacts.c.run_id,
             attempts.c.path == artifacts.c.path,
             attempts.c.number == artifacts.c.attempt,
-            attempts.c.status == AttemptStatus.COMPLETED.value,
         )
-        .exists()
+        .scalar_subquery()
     )
     return [
         or_(artifacts.c.expires_at.is_(None), artifacts.c.expires_at > now),
-        or_(artifacts.c.attempt.is_(None), completed),
+        or_(artifacts.c.attempt.is_(None), ended == AttemptStatus.COMPLETED.value),
     ]

@@ -11,10 +11,10 @@ from typing import Any, TypeAlias
 from pydantic import SecretStr, ValidationError
 
 from millrace.app.connections.types import TYPES
+from millrace.app.request_faults import of_body
 from millrace.auth.masking import MASK
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition.private_faults import of_body
 
 Path: TypeAlias = tuple[str, ...]
 

@@ -1,6 +1,6 @@
 """The rows of connections. SQL only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -32,6 +32,12 @@ _CONNECTION = [connections.c[name] for name in ConnectionRow.__dataclass_fields_
 def find_connection(connection: Connection, name: str) -> ConnectionRow | None:
     row = connection.execute(select(*_CONNECTION).where(connections.c.name == name)).first()
     return None if row is None else ConnectionRow(*row)
+
+
+def known(connection: Connection, names: Collection[str]) -> frozenset[str]:
+    """Those of the names that are connections."""
+    query = select(connections.c.name).where(connections.c.name.in_(names))
+    return frozenset(connection.execute(query).scalars()) if names else frozenset()
 
 
 def list_connections(

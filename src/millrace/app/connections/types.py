@@ -5,13 +5,24 @@ text is kept that hides a password somewhere inside. No message repeats a value.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from millrace.app.secrets.commands import value_faults
+from millrace.ports.sendable import NotSendable, check_header_name, check_header_value, check_url
 
 TlsMode: TypeAlias = Literal["disable", "prefer", "require", "verify-ca", "verify-full"]
 TLS_NAMES: Mapping[str, TlsMode] = {
@@ -111,12 +122,32 @@ class Bearer(Config):
     type: Literal["bearer"]
     token: SecretStr
 
+    @field_validator("token")
+    @classmethod
+    def _in_a_header(cls, token: SecretStr) -> SecretStr:
+        _check(token.get_secret_value(), check_header_value, "the header ")
+        return token
+
 
 class ApiKey(Config):
     type: Literal["api_key"]
+    place: Literal["header", "query"] = Field(default="header", alias="in")
     key: SecretStr
     name: str = "X-API-Key"
-    place: Literal["header", "query"] = Field(default="header", alias="in")
+
+    @field_validator("key")
+    @classmethod
+    def _in_a_header(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        if info.data.get("place") == "header":
+            _check(key.get_secret_value(), check_header_value, "the header ")
+        return key
+
+    @field_validator("name")
+    @classmethod
+    def _of_a_header(cls, name: str, info: ValidationInfo) -> str:
+        if info.data.get("place") == "header":
+            _check(name, check_header_name, "name ")
+        return name
 
 
 class ClientCredentials(Config):
@@ -126,6 +157,12 @@ class ClientCredentials(Config):
     client_secret: SecretStr
     scope: str | None = None
     audience: str | None = None
+
+    @field_validator("token_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        _check(url, check_url, "token_url ")
+        return url
 
 
 class Http(Config):
@@ -139,10 +176,13 @@ class Http(Config):
 
     @field_validator("url", "webhook_url")
     @classmethod
-    def _address(cls, url: str | SecretStr | None) -> str | SecretStr | None:
+    def _address(cls, url: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
         text = url.get_secret_value() if isinstance(url, SecretStr) else url
-        if text is not None:
-            _check_address(text)
+        if text is None:
+            return url
+        _check(text, check_url, f"{info.field_name} ")
+        if "#" in text or " " in text or not text.isprintable():
+            raise ValueError("write https://HOST/PATH, without blanks and without #")
         return url
 
     @model_validator(mode="after")
@@ -194,11 +234,10 @@ def _tls_of(options: list[tuple[str, str]]) -> TlsMode | None:
     return mode
 
 
-def _check_address(text: str) -> None:
+def _check(text: str, check: Callable[[str], None], subject: str) -> None:
+    """Refuses at once what a task with this connection would be refused for."""
     try:
-        parts = urlsplit(text)
-        well = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
-    except ValueError:
-        well = False
-    if not well or parts.fragment or not text.isprintable() or " " in text:
-        raise ValueError("write https://HOST/PATH, without user, password or #")
+        check(text)
+    except NotSendable as error:
+        told = {"subject": subject, "what": error.what, "remedy": error.remedy}
+        raise PydanticCustomError("value", "{subject}{what}", told) from None

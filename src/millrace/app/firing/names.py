@@ -1,6 +1,7 @@
 """What a trigger's own expressions see, and what its run keeps as `trigger`; and the values of those expressions."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import orjson
 
@@ -31,7 +32,18 @@ def scheduled(row: TriggerRow, due: Due, now: Instant) -> JsonObject:
     }
 
 
-async def fill(row: TriggerRow, trigger: JsonObject, variables: JsonObject, evaluator: Evaluator) -> Filled:
+class Fillable(Protocol):
+    """A trigger's row, or the trigger as a definition has it. `condition` and `input` are JSON texts."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def condition(self) -> str | None: ...
+    @property
+    def input(self) -> str: ...
+
+
+async def fill(row: Fillable, trigger: JsonObject, variables: JsonObject, evaluator: Evaluator) -> Filled:
     """Evaluate `if`, and `input` only if that holds. Raises `ExpressionError`."""
     scope = Scope(trigger=trigger, variables=variables)
     place = f"triggers.{row.name}"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, select, update
 
 from millrace.app.triggers.repository import COLUMNS, TriggerRow, wakes_at
 from millrace.core.values import Instant
@@ -46,19 +46,31 @@ class Decision:
     count: int = 1
 
 
+WAITING = (
+    select(func.now_us().label("now"), *COLUMNS)
+    .where(triggers.c.next_due_at.is_not(None), triggers.c.active)
+    .order_by(wakes_at)
+)
+FIRST = WAITING.limit(1)
+DUE = WAITING.where(wakes_at <= bindparam("now")).limit(bindparam("limit"))
+
+
 def look(connection: Connection, limit: int, *, without: Collection[str]) -> Look:
     """The triggers that are to act now, the longest due first. `without` leaves some out, by their ids."""
-    now = connection.execute(select(func.now_us())).scalar_one()
-    waiting = select(*COLUMNS).where(triggers.c.next_due_at.is_not(None), triggers.c.active).order_by(wakes_at)
-    if without:
-        waiting = waiting.where(triggers.c.id.not_in(without))
-    due = [TriggerRow(**row._mapping) for row in connection.execute(waiting.where(wakes_at <= now).limit(limit))]
-    first = due[0] if due else None
-    if first is None:
-        found = connection.execute(waiting.limit(1)).first()
-        first = None if found is None else TriggerRow(**found._mapping)
-    wake_at = None if first is None or first.next_due_at is None else first.next_due_at + first.jitter_us
-    return Look(now, due, wake_at)
+    others = triggers.c.id.not_in(without)
+    row = connection.execute(FIRST.where(others) if without else FIRST).mappings().first()
+    if row is None:
+        return Look(connection.execute(select(func.now_us())).scalar_one(), (), None)
+    now, first = row["now"], _trigger(row)
+    wake_at = None if first.next_due_at is None else first.next_due_at + first.jitter_us
+    if wake_at is None or wake_at > now:
+        return Look(now, (), wake_at)
+    due = connection.execute(DUE.where(others) if without else DUE, {"now": now, "limit": limit}).mappings()
+    return Look(now, [_trigger(row) for row in due], wake_at)
+
+
+def _trigger(row: RowMapping) -> TriggerRow:
+    return TriggerRow(**{column: value for column, value in row.items() if column != "now"})
 
 
 def write(connection: Connection, decision: Decision) -> bool:

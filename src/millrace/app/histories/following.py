@@ -7,6 +7,7 @@ one batch at most and no snapshot of the database while its reader is slow; it g
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -14,15 +15,19 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.histories import repository
 from millrace.app.histories.queries import is_finished, unknown_run
-from millrace.app.histories.repository import LogFilter, Position, Window
+from millrace.app.histories.repository import Ends, LogFilter, Position, Window
 from millrace.app.histories.sharing import SharedReads
-from millrace.app.histories.views import View, change_view, log_view, record_view
+from millrace.app.histories.views import View, change_view, log_view, record_view, users_in
+from millrace.auth.names import UserNames
 from millrace.core.errors import Conflict, Fault, InvalidRequest
 from millrace.ports.bus import ANY_RUN, Bus
 from millrace.ports.database import Database
 
 POLL_SECONDS = 2.0
 """How long a hint is waited for before the follower looks without one."""
+
+SETTLING_SECONDS = 0.05
+"""The same where something is there already that may not be told yet: nobody hints at the end of the other commit."""
 
 BREATH_SECONDS = 0.02
 """Between two reads of one follower: what a busy run commits meanwhile comes in one batch."""
@@ -43,12 +48,15 @@ class Batch:
     position: str | None = None
     """Where to resume when nothing else comes; it may be beyond the last item, which a filter left out."""
     status: str | None = None
+    unsettled: bool = False
+    """Whether there is more, which waits for what others are just committing."""
 
 
 class Followers:
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: Bus, names: UserNames) -> None:
         self._database = database
         self._bus = bus
+        self._names = names
         self._shared = SharedReads()
 
     def records(self, run_id: str, *, after: int) -> AsyncIterator[Batch]:
@@ -61,7 +69,8 @@ class Followers:
                     raise unknown_run(run_id)
                 rows = repository.read_records(connection, run_id, Window(after=position, limit=LINES))
                 status = found.status if is_finished(found) else None
-                return _numbered(rows, record_view, position, found.last_seq, status)
+                shown = partial(record_view, names=self._names.within(connection, users_in(rows)))
+                return _numbered(rows, shown, position, found.last_seq, status)
 
             return await self._read(("records", run_id, position), read)
 
@@ -93,8 +102,7 @@ class Followers:
 
     async def here(self) -> str:
         """The newest position in the line of changes: to follow from here is to hear what comes now."""
-        _, newest = await self._database.read(repository.ends_of_changes)
-        return str(newest)
+        return str((await self._database.read(repository.ends_of_changes)).newest)
 
     async def place(self, given: str) -> Position:
         """The position that a client names. Raises `InvalidRequest`, or `Conflict` if the line has moved past it."""
@@ -110,13 +118,14 @@ class Followers:
 
         async def look(place: Position) -> tuple[Batch, Position]:
             def read(connection: Connection) -> tuple[Batch, Position]:
-                ends = _, newest = repository.ends_of_changes(connection)
+                ends = repository.ends_of_changes(connection)
                 _require_kept(place, ends)
                 rows = repository.read_changes(connection, place, workflow_id, LINES)
-                items = [(_name(row), change_view(row)) for row in rows]
+                names = self._names.within(connection, users_in(rows))
+                items = [(_name(row), change_view(row, names)) for row in rows]
                 if len(rows) == LINES:
                     return Batch(items, items[-1][0]), _parsed(items[-1][0])
-                return Batch(items, str(newest)), Position(newest + 1, BEGINNING)
+                return Batch(items, str(ends.newest), unsettled=ends.unsettled), Position(ends.newest + 1, BEGINNING)
 
             return await self._read(("changes", workflow_id, place), read)
 
@@ -134,7 +143,7 @@ class Followers:
             try:
                 batch, position = await look(position)
                 if not batch.items and batch.status is None:
-                    await hint
+                    await asyncio.wait({hint}, timeout=SETTLING_SECONDS if batch.unsettled else None)
             finally:
                 hint.cancel()
             yield batch
@@ -165,12 +174,11 @@ def _name(row: RowMapping) -> str:
     return str(position) if seq == row["last_seq"] else f"{position}.{seq}"
 
 
-def _require_kept(position: Position, ends: tuple[int, int]) -> None:
-    oldest, newest = ends
-    if position.change != BEGINNING and not oldest <= position.change <= newest + 1:
+def _require_kept(position: Position, ends: Ends) -> None:
+    if position.change != BEGINNING and not ends.oldest <= position.change <= ends.newest + 1:
         raise Conflict(
             "position_expired",
-            f"changes are kept from position {oldest} to {newest}, and what comes next is not among them; "
+            f"changes are kept from position {ends.oldest} to {ends.newest}, and what comes next is not among them; "
             "read the list of runs, then follow without a position",
         )
 

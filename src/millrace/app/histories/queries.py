@@ -1,7 +1,9 @@
 """Reading a run's records and log lines page by page, in both directions, and waiting for the next."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
@@ -10,7 +12,8 @@ from millrace.app.cursors import Page, encode_cursor
 from millrace.app.histories import repository
 from millrace.app.histories.repository import LogFilter, Progress, Window
 from millrace.app.histories.timeline import Timeline, timeline_of
-from millrace.app.histories.views import View, log_view, record_view
+from millrace.app.histories.views import BY_USERS, View, log_view, record_view, users_in, with_user
+from millrace.auth.names import UserNames
 from millrace.core.errors import NotFound
 from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.ports.bus import Bus
@@ -24,8 +27,9 @@ MOST_RECORDS = 50_000
 
 
 class HistoryQueries:
-    def __init__(self, database: Database, bus: Bus, clock: Clock) -> None:
+    def __init__(self, database: Database, bus: Bus, clock: Clock, names: UserNames) -> None:
         self._database = database
+        self._names = names
         self._bus = bus
         self._clock = clock
 
@@ -35,7 +39,8 @@ class HistoryQueries:
         def read(connection: Connection) -> Sequence[RowMapping]:
             return repository.read_records(connection, run_id, window)
 
-        return _page(await self._awaited(run_id, read, wait_seconds), window, record_view)
+        rows = await self._awaited(run_id, read, wait_seconds)
+        return _page(rows, window, partial(record_view, names=await self._names.of(users_in(rows))))
 
     async def logs(self, run_id: str, window: Window, narrow: LogFilter, *, wait_seconds: float) -> Page[View]:
         """A stretch of the run's log; with nothing there yet, waits for a line while the run goes on."""
@@ -45,9 +50,12 @@ class HistoryQueries:
 
         return _page(await self._awaited(run_id, read, wait_seconds), window, log_view)
 
-    async def timeline(self, run_id: str) -> Timeline:
-        """What became of each task and why, put together from the records."""
-        window = Window(limit=MOST_RECORDS)
+    async def timeline(self, run_id: str, *, after: int = 0) -> Timeline:
+        """What became of each task and why, put together from the records numbered above `after`.
+
+        They may be more than one timeline is made of: then it is not `complete`, and goes on after `next_after`.
+        """
+        window = Window(after=after, limit=MOST_RECORDS)
 
         def read(connection: Connection) -> tuple[Progress | None, Sequence[RowMapping]]:
             return repository.progress(connection, run_id), repository.read_records(connection, run_id, window)
@@ -55,7 +63,9 @@ class HistoryQueries:
         found, rows = await self._database.read(read)
         if found is None:
             raise unknown_run(run_id)
-        return await asyncio.to_thread(timeline_of, run_id, found, rows)
+        timeline = await asyncio.to_thread(timeline_of, run_id, found, rows, after)
+        names = await self._names.of(users_in(rows))
+        return {**timeline, "notes": [_named(note, names) for note in timeline["notes"]]}
 
     async def require(self, run_id: str) -> None:
         """Raise `NotFound` unless there is such a run."""
@@ -93,6 +103,20 @@ class HistoryQueries:
 
 def is_finished(progress: Progress) -> bool:
     return RunStatus(progress.status) in FINISHED_RUN
+
+
+def has_ended(database: Database) -> Callable[[str], Awaitable[bool]]:
+    """To ask whether a run has finished, or is not there: a look at one row."""
+
+    async def ask(run_id: str) -> bool:
+        found = await database.read_for_engine(lambda connection: repository.progress(connection, run_id))
+        return found is None or is_finished(found)
+
+    return ask
+
+
+def _named(note: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    return {**note, "data": with_user(note["data"], names)} if note["type"] in BY_USERS else note
 
 
 def unknown_run(run_id: str) -> NotFound:

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.dialects import Unsettled
+from millrace.core.values import Instant
 from millrace.storage.tables import changes, logs, records, runs
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -44,6 +46,9 @@ class Progress:
     status: str
     last_seq: int
     last_log: int
+    created_at: Instant
+    started_at: Instant | None
+    finished_at: Instant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +59,23 @@ class Position:
     seq: int
 
 
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The positions of the oldest change that is kept and of the newest one that is told; 1 and 0 if there is none."""
+
+    oldest: int
+    newest: int
+    unsettled: bool = False
+    """Whether there are changes behind the newest, which are told when nothing can appear before them any more."""
+
+
+_PROGRESS = (
+    runs.c.status, runs.c.last_seq, runs.c.last_log, runs.c.created_at, runs.c.started_at, runs.c.finished_at
+)  # fmt: skip
+
+
 def progress(connection: Connection, run_id: str) -> Progress | None:
-    row = connection.execute(select(runs.c.status, runs.c.last_seq, runs.c.last_log).where(runs.c.id == run_id)).first()
+    row = connection.execute(select(*_PROGRESS).where(runs.c.id == run_id)).first()
     return None if row is None else Progress(*row)
 
 
@@ -77,10 +97,13 @@ def read_logs(connection: Connection, run_id: str, window: Window, narrow: LogFi
     return _windowed(connection, query, logs, window)
 
 
-def ends_of_changes(connection: Connection) -> tuple[int, int]:
-    """The positions of the oldest change that is kept and of the newest; 1 and 0 when there is none."""
-    oldest, newest = connection.execute(select(func.min(changes.c.position), func.max(changes.c.position))).one()
-    return (1, 0) if oldest is None else (oldest, newest)
+def ends_of_changes(connection: Connection) -> Ends:
+    position = changes.c.position
+    settled = select(func.max(position)).where(position < Unsettled()).scalar_subquery()
+    oldest, newest, last = connection.execute(select(func.min(position), settled, func.max(position))).one()
+    if oldest is None:
+        return Ends(1, 0)
+    return Ends(oldest, oldest - 1 if newest is None else newest, unsettled=last != newest)
 
 
 def read_changes(
@@ -101,7 +124,7 @@ def read_changes(
             records.c.data,
         )
         .select_from(changes.join(runs, runs.c.id == changes.c.run_id).join(records, here))
-        .where(changes.c.position >= position.change)
+        .where(changes.c.position >= position.change, changes.c.position < Unsettled())
         .where(or_(changes.c.position > position.change, records.c.seq > position.seq))
         .order_by(changes.c.position, records.c.seq)
         .limit(limit)
@@ -111,11 +134,17 @@ def read_changes(
     return connection.execute(query).mappings().all()
 
 
-def delete_old_changes(connection: Connection, keep: int, limit: int) -> int:
-    """Forget the oldest changes beyond `keep`; answers how many."""
-    oldest, newest = ends_of_changes(connection)
-    until = min(newest - keep, oldest + limit - 1)
-    return connection.execute(delete(changes).where(changes.c.position <= until)).rowcount
+def last_old_change(connection: Connection, keep: int) -> int | None:
+    """The position of the newest change beyond the `keep` newest ones, if there are so many."""
+    query = select(changes.c.position).order_by(changes.c.position.desc()).offset(keep).limit(1)
+    found: int | None = connection.execute(query).scalar()
+    return found
+
+
+def delete_old_changes(connection: Connection, until: int, limit: int) -> int:
+    """Forget the oldest changes, up to `until`; answers how many."""
+    old = select(changes.c.position).where(changes.c.position <= until).order_by(changes.c.position).limit(limit)
+    return connection.execute(delete(changes).where(changes.c.position.in_(old))).rowcount
 
 
 def _windowed(connection: Connection, query: Select[Any], table: Table, window: Window) -> Sequence[RowMapping]:

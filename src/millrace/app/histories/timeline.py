@@ -1,12 +1,12 @@
 """What became of each task of a run and why: the run's records, told task by task.
 
-Pure: made of nothing but records. A record of a type that is not known here is kept as a note of its task or of the
-run, so no decision is ever left out because this file is older than the engine.
+Pure: made of nothing but records and the run's row. A record of a type that is not known here is kept as a note of its
+task or of the run, so no decision is ever left out because this file is older than the engine.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 from sqlalchemy.engine import RowMapping
@@ -15,7 +15,7 @@ from millrace.app.histories.repository import Progress
 from millrace.core.states import FINISHED_RUN
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
 
-Timeline: TypeAlias = dict[str, object]
+Timeline: TypeAlias = dict[str, Any]
 
 OUTCOMES = {
     "task.completed": "completed",
@@ -36,8 +36,9 @@ GOES_ON = frozenset(
 )
 """Records that end what a run as a whole was waiting for."""
 
-QUEUED, DELAYED, PAUSED = "queued", "retry_delay", "run_paused"
+QUEUED, TASK_LIMIT, DELAYED, PAUSED = "queued", "task_limit", "retry_delay", "run_paused"
 NOT_ADMITTED, START_DELAYED = "not_admitted", "start_delayed"
+CONCURRENCY, RATE_LIMIT = "concurrency", "rate_limit"
 
 
 @dataclass(slots=True)
@@ -87,8 +88,8 @@ class _Task:
             self.waits[-1].until = at
 
 
-def timeline_of(run_id: str, progress: Progress, records: Sequence[RowMapping]) -> Timeline:
-    """The timeline of a run from its records, oldest first."""
+def timeline_of(run_id: str, progress: Progress, records: Sequence[RowMapping], after: int = 0) -> Timeline:
+    """The timeline of a run from its records, oldest first, of which those up to `after` were told before."""
     tasks: dict[str, _Task] = {}
     notes: list[RowMapping] = []
     for record in records:
@@ -97,19 +98,20 @@ def timeline_of(run_id: str, progress: Progress, records: Sequence[RowMapping]) 
             notes.append(record)
         else:
             _tell(tasks.setdefault(path, _Task(path)), record)
-    of_run = {record["type"]: record["at"] for record in notes}
-    created, started = of_run.get("run.created"), of_run.get("run.started")
+    last_seq = records[-1]["seq"] if records else after
+    complete = last_seq >= progress.last_seq
     return {
         "run_id": run_id,
         "status": progress.status,
-        "created_at": _iso(created),
-        "started_at": _iso(started),
-        "finished_at": _iso(of_run.get(f"run.{progress.status}")),
+        "created_at": to_iso(progress.created_at),
+        "started_at": _iso(progress.started_at),
+        "finished_at": _iso(progress.finished_at),
         "waits": _waits_of_run(notes),
         "tasks": [_task_view(task) for task in tasks.values()],
         "notes": [_note_view(note) for note in notes],
-        "last_seq": records[-1]["seq"] if records else 0,
-        "complete": not records or records[-1]["seq"] >= progress.last_seq,
+        "last_seq": last_seq,
+        "complete": complete,
+        "next_after": None if complete else last_seq,
     }
 
 
@@ -139,9 +141,12 @@ def _scheduled(task: _Task, at: Instant, data: JsonObject) -> None:
     available = data.get("available_at")
     if not isinstance(available, int) or available < at:
         available = at
-    task.begin_wait(DELAYED if available > at else QUEUED, at)
+    keys: list[JsonValue] = [data[name] for name in ("limit_key", "type_key") if name in data]
+    task.begin_wait(DELAYED if available > at else TASK_LIMIT if keys else QUEUED, at)
     if available > at:
         task.waits[-1].data = {"available_at": to_iso(available)}
+    if keys:
+        task.waits[-1].data["keys"] = keys
     if attempt is not None:
         attempt.scheduled_at, attempt.available_at = at, available
 
@@ -180,14 +185,22 @@ def _waits_of_run(notes: Sequence[RowMapping]) -> list[dict[str, object]]:
         if kind in GOES_ON and waits and waits[-1].until is None:
             waits[-1].until = at
         if kind == "run.created":
-            waits.append(_Wait(NOT_ADMITTED, at))
+            waits.append(_admission(at, _data(note)))
         elif kind == "run.paused":
             waits.append(_Wait(PAUSED, at))
         elif kind == "run.delayed" and waits:
             until = _data(note).get("until")
             waits[-1].reason = START_DELAYED
-            waits[-1].data = {"available_at": to_iso(until)} if isinstance(until, int) else {}
+            waits[-1].data |= {"available_at": to_iso(until)} if isinstance(until, int) else {}
     return [_wait_view(wait) for wait in waits if wait.until != wait.since]
+
+
+def _admission(at: Instant, created: JsonObject) -> _Wait:
+    """What a new run waits for, as far as it is the only thing: its place, its turn in a rate, or either of them."""
+    limits = {CONCURRENCY: created.get("admission"), RATE_LIMIT: created.get("rate_limit")}
+    given = {reason: limit for reason, limit in limits.items() if isinstance(limit, dict)}
+    reason = next(iter(given)) if len(given) == 1 else NOT_ADMITTED
+    return _Wait(reason, at, data={"keys": [limit.get("key") for limit in given.values()]} if given else {})
 
 
 def _task_view(task: _Task) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """How records and log lines are shown, and the numbers by which a stream is resumed."""
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import orjson
 from sqlalchemy.engine import RowMapping
@@ -11,14 +11,32 @@ from millrace.core.values import to_iso
 View: TypeAlias = Mapping[str, object]
 
 
-def record_view(row: RowMapping) -> View:
+BY_USERS = frozenset({"run.created", "run.paused", "run.resumed", "run.cancel_requested"})
+"""Records whose data may say `by` whom: by an id as they are stored, by id and name as they are shown."""
+
+
+def users_in(rows: Sequence[RowMapping]) -> frozenset[str]:
+    """Ids of the users that the records tell of."""
+    told = (orjson.loads(row["data"]).get("by") for row in rows if row["type"] in BY_USERS and row["data"] is not None)
+    return frozenset(user_id for user_id in told if user_id)
+
+
+def record_view(row: RowMapping, names: Mapping[str, str]) -> View:
+    """The record with its user called by a name."""
+    tells = row["type"] in BY_USERS and row["data"] is not None
     return {
         "seq": row["seq"],
         "type": row["type"],
         "path": row["path"],
         "at": to_iso(row["at"]),
-        "data": _fragment(row["data"]),
+        "data": with_user(orjson.loads(row["data"]), names) if tells else _fragment(row["data"]),
     }
+
+
+def with_user(data: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
+    """The data of a record of `BY_USERS`, with its user called by a name."""
+    by = data.get("by")
+    return {**data, "by": {"id": by, "name": names[by]}} if by else data
 
 
 def log_view(row: RowMapping) -> View:
@@ -33,9 +51,9 @@ def log_view(row: RowMapping) -> View:
     }
 
 
-def change_view(row: RowMapping) -> View:
+def change_view(row: RowMapping, names: Mapping[str, str]) -> View:
     """A record of some run: among the records of others it must say whose it is."""
-    return {"run_id": row["run_id"], "workflow_id": row["workflow_id"], **record_view(row)}
+    return {"run_id": row["run_id"], "workflow_id": row["workflow_id"], **record_view(row, names)}
 
 
 def _fragment(text: str | None) -> object:

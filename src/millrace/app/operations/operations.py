@@ -4,23 +4,34 @@ Which runs are meant is fixed when the operation begins: those that the filter f
 moment. They are gone through by id, so none is missed and none is met twice; the progress is kept with each batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection
 
 from millrace.app.operations import repository
 from millrace.app.operations.repository import OperationRow
 from millrace.app.runs.control import RunControl
+from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, same_request
 from millrace.app.runs.repeating import SAME, RepeatRequest, RunRepeater
-from millrace.app.runs.repository import RunFilter, count_matching, matching_ids
+from millrace.app.runs.repository import (
+    RunFilter,
+    count_matching,
+    matching_ids,
+    repeats_of,
+    started_with,
+    take_key,
+)
 from millrace.app.runs.views import View
+from millrace.app.workflows.catalog import Catalog
 from millrace.auth.permissions import Permission, require
 from millrace.auth.principal import Principal
-from millrace.core.errors import MillraceError, NotFound, Unavailable
+from millrace.core.errors import Conflict, MillraceError, NotFound, Unavailable
 from millrace.core.states import RunStatus
 from millrace.core.values import SECOND, to_iso
+from millrace.engine.cell import Started
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -28,6 +39,9 @@ from millrace.ports.ids import Ids
 from millrace.ports.store import StartKey
 
 BATCH = 100
+MOST_REFUSED = 100
+"""Runs that did not take it of which an operation says why."""
+HAD_FINISHED = "it had finished already"
 KEYS = "operation"
 KEY_LIFETIME = 30 * 86_400 * SECOND
 
@@ -44,6 +58,9 @@ MEANT: Mapping[str, tuple[str, ...]] = {
 class BulkRequest:
     action: str
     narrow: RunFilter
+    """Without the workflow, which is known by its id there."""
+    workflow: str | None = None
+    """Id, name or slug of the only workflow whose runs are meant; of a deleted one its id, but not to retry."""
     reason: str | None = None
     version: int | str = SAME
     """For `retry`: the version the new runs take."""
@@ -51,36 +68,97 @@ class BulkRequest:
     """Only count."""
     confirmation: bool = False
     """For `retry`: runs whose workflow asks for a confirmation of each start are retried as well, not refused."""
+    again: bool = False
+    """For `retry`: also runs that another run does again already."""
+
+    def fingerprint(self) -> str:
+        """Two requests with the same one are the same request for an idempotency key.
+
+        The workflow counts as it was written: what a key holds is answered also when that workflow is gone.
+        """
+        asked = (self.action, self.workflow, asdict(self.narrow), self.reason, self.version, self.confirmation)
+        # Without it as it was before there was the word: keys outlive an upgrade.
+        return fingerprint((*asked, True) if self.again else asked)
 
 
 class Operations(Service):
     interval = 5.0
 
-    def __init__(self, database: Database, control: RunControl, repeater: RunRepeater, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self,
+        database: Database,
+        control: RunControl,
+        repeater: RunRepeater,
+        clock: Clock,
+        ids: Ids,
+        catalog: Catalog,
+        keys: CallerKeys,
+    ) -> None:
         super().__init__()
         self._database = database
         self._control = control
         self._repeater = repeater
         self._clock = clock
         self._ids = ids
+        self._catalog = catalog
+        self._keys = keys
+        self.after_begin: Callable[[], None] = self.wake
+        """Called when an operation was noted, which this process or another one then goes about."""
 
-    async def begin(self, request: BulkRequest, *, by: Principal) -> View:
-        """Note what is to be done and begin with it. Raises `Forbidden` for a retry without the right to start."""
+    async def begin(self, request: BulkRequest, *, by: Principal, key: str | None = None) -> View:
+        """Note what is to be done and begin with it, or find what an earlier request with the same key has begun.
+
+        A dry run does nothing, so it takes no key. Raises `Forbidden` for a retry without the right to start,
+        `NotFound` for a workflow that is not there, and `Conflict` when the key was used for another request.
+        """
         if request.action == "retry":
             require(by, Permission.RUN_START)
+        if request.dry_run:
+            return view(await self._counted(request, by))
+        given = self._keys.key(KeySpace.MANY, by.user_id, key, request.fingerprint)
+        # What a key has begun stays begun, whatever became of the workflow and its runs since.
+        if (begun := await self._held(given)) is not None:
+            return view(begun)
+        row = await self._counted(request, by)
+        noted = await self._database.write(lambda connection: _begun(connection, row, given))
+        if noted.existed:
+            return await self.get(same_request(noted, "operation").run_id)
+        self.after_begin()
+        return view(row)
+
+    async def _held(self, key: StartKey | None) -> OperationRow | None:
+        """What an earlier request with the key has begun. Raises `Conflict` if that was another request."""
+        if key is None:
+            return None
+        now = self._clock.now()
+        found = await self._database.read(lambda connection: repository.held_by(connection, key, now))
+        if found is None:
+            return None
+        request_hash, row = found
+        same_request(Started(row.id, existed=True, same_request=request_hash == key.request_hash), "operation")
+        return row
+
+    async def _counted(self, request: BulkRequest, by: Principal) -> OperationRow:
+        """The operation as it begins, with how many runs it means; a dry run is over with that."""
         meant = MEANT[request.action]
         statuses = tuple(status for status in request.narrow.status or meant if status in meant)
-        narrow = replace(request.narrow, status=statuses or ("none",))
+        workflow_id = await self._workflow_id(request)
+        narrow = replace(request.narrow, status=statuses or ("none",), workflow_id=workflow_id)
         until, now = self._ids.new(), self._clock.now()
-        total = await self._database.read(lambda connection: count_matching(connection, narrow, until=until))
+        repeated = request.again or request.action != "retry"
+        total, left_out = await self._database.read(
+            lambda connection: _counts(connection, narrow, until, repeated=repeated)
+        )
         stored = {
             "narrow": asdict(narrow),
             "until": until,
             "reason": request.reason,
             "version": request.version,
             "confirmation": request.confirmation,
+            "repeated": repeated,
+            "left_out": left_out,
         }
-        row = OperationRow(
+        return OperationRow(
             id=until,
             kind=request.action,
             request=orjson.dumps(stored).decode(),
@@ -94,10 +172,14 @@ class Operations(Service):
             created_at=now,
             finished_at=now if request.dry_run else None,
         )
-        if not request.dry_run:
-            await self._database.write(lambda connection: repository.add(connection, row))
-            self.wake()
-        return view(row)
+
+    async def _workflow_id(self, request: BulkRequest) -> str | None:
+        """A deleted workflow starts nothing, so its runs can be ended and not retried."""
+        if request.workflow is None:
+            return None
+        if request.action == "retry":
+            return (await self._catalog.resolve(request.workflow)).workflow.id
+        return await self._catalog.id_of_runs(request.workflow)
 
     async def get(self, operation_id: str) -> View:
         row = await self._database.read(lambda connection: repository.find(connection, operation_id))
@@ -114,44 +196,85 @@ class Operations(Service):
 
     async def _batch(self, row: OperationRow) -> None:
         asked = orjson.loads(row.request)
-        narrow = RunFilter(**asked["narrow"])
-        run_ids = await self._database.read(
-            lambda connection: matching_ids(
-                connection, narrow, after=row.position or "", until=asked["until"], limit=BATCH
-            )
-        )
+        run_ids = await self._database.read(lambda connection: _next(connection, row.position or "", asked))
         if not run_ids:
             over = replace(row, status="completed", finished_at=self._clock.now())
             await self._database.write(lambda connection: repository.save(connection, over))
             return
         if row.kind == "retry":
-            done, error = await self._retry(row, run_ids, _repeat(asked))
+            refused = await self._retry(row, run_ids, asked)
         else:
-            done = await self._control.wish(run_ids, row.kind, by=row.created_by or "", reason=asked["reason"])
-            error = None
+            taken = await self._control.wish(run_ids, row.kind, by=row.created_by or "", reason=asked["reason"])
+            refused = {run_id: HAD_FINISHED for run_id in run_ids if run_id not in taken}
+        told = [*_refused(asked), *({"run": run_id, "message": message} for run_id, message in refused.items())]
         further = replace(
             row,
+            request=orjson.dumps({**asked, "refused": told[:MOST_REFUSED]}).decode(),
             position=run_ids[-1],
-            done=row.done + done,
-            failed=row.failed + len(run_ids) - done,
-            error=error or row.error,
+            done=row.done + len(run_ids) - len(refused),
+            failed=row.failed + len(refused),
+            error=f"{told[-1]['run']}: {told[-1]['message']}" if refused else row.error,
         )
         await self._database.write(lambda connection: repository.save(connection, further))
 
-    async def _retry(self, row: OperationRow, run_ids: Sequence[str], request: RepeatRequest) -> tuple[int, str | None]:
-        """How many were retried, and what the last refusal said. A batch that is done again starts nothing twice."""
-        done, error = 0, None
+    async def _retry(self, row: OperationRow, run_ids: Sequence[str], asked: Mapping[str, Any]) -> dict[str, str]:
+        """The runs that were not retried, and why. A batch that is done again starts nothing twice."""
+        refused, request = dict[str, str](), _repeat(asked)
         for run_id in run_ids:
             key = StartKey(KEYS, row.id, run_id, row.id, self._clock.now() + KEY_LIFETIME)
             try:
+                if not _repeated(asked):
+                    await self._refuse_repeated(run_id, asked["until"], key)
                 await self._repeater.retry(run_id, request, by=row.created_by or "", start_key=key)
             except Unavailable:
                 raise
             except MillraceError as refusal:
-                error = f"{run_id}: {refusal.message}"
-            else:
-                done += 1
-        return done, error
+                refused[run_id] = refusal.message
+        return refused
+
+    async def _refuse_repeated(self, run_id: str, until: str, key: StartKey) -> None:
+        """Raise `Conflict` if somebody else has a run done again since the operation began."""
+
+        def read(connection: Connection) -> list[str]:
+            ours = started_with(connection, key.namespace, key.scope, key.key)
+            repeats = repeats_of(connection, run_id, after=until)
+            return [other for other in repeats if ours is None or other != ours[1]]
+
+        if others := await self._database.read(read):
+            raise Conflict("already_retried", f"it was retried meanwhile, as run {others[-1]}")
+
+
+def _counts(connection: Connection, narrow: RunFilter, until: str, *, repeated: bool) -> tuple[int, int]:
+    """The runs that are meant, and those left out because another one does them again already."""
+    found = count_matching(connection, narrow, until=until)
+    meant = found if repeated else count_matching(connection, narrow, until=until, repeated=False)
+    return meant, found - meant
+
+
+def _next(connection: Connection, after: str, asked: Mapping[str, Any]) -> Sequence[str]:
+    narrow, until = RunFilter(**asked["narrow"]), asked["until"]
+    return matching_ids(connection, narrow, after=after, until=until, limit=BATCH, repeated=_repeated(asked))
+
+
+def _repeated(asked: Mapping[str, Any]) -> bool:
+    """Whether runs are meant that are done again already. An operation noted before it could say so means them."""
+    return asked.get("repeated", True) is True
+
+
+def _refused(asked: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The first runs that did not take it, and why, as they are kept with what was asked."""
+    refused: list[dict[str, str]] = asked.get("refused", [])
+    return refused
+
+
+def _begun(connection: Connection, row: OperationRow, key: StartKey | None) -> Started:
+    """The operation, noted with its key in one transaction, or the one that the key holds."""
+    if key is not None:
+        request_hash, held = take_key(connection, key, row.id, row.created_at)
+        if held != row.id:
+            return Started(held, existed=True, same_request=request_hash == key.request_hash)
+    repository.add(connection, row)
+    return Started(row.id)
 
 
 def _repeat(asked: Mapping[str, Any]) -> RepeatRequest:
@@ -160,13 +283,16 @@ def _repeat(asked: Mapping[str, Any]) -> RepeatRequest:
 
 
 def view(row: OperationRow) -> View:
+    asked = orjson.loads(row.request)
     return {
         "id": row.id,
         "action": row.kind,
         "status": row.status,
         "total": row.total,
+        "already_retried": asked.get("left_out", 0),
         "done": row.done,
         "failed": row.failed,
+        "refused": _refused(asked),
         "error": row.error,
         "created_by": row.created_by,
         "created_at": to_iso(row.created_at),

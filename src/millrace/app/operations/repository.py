@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, insert, select, update
 
 from millrace.core.values import Instant
-from millrace.storage.tables import operations
+from millrace.ports.store import StartKey
+from millrace.storage.tables import operations, start_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,25 @@ def find(connection: Connection, operation_id: str) -> OperationRow | None:
     return None if row is None else OperationRow(*row)
 
 
+def held_by(connection: Connection, key: StartKey, now: Instant) -> tuple[str, OperationRow] | None:
+    """The request hash of a key whose time is not over, and the operation that it holds."""
+    columns = start_keys.c
+    query = (
+        select(columns.request_hash, *_COLUMNS)
+        .join(operations, operations.c.id == columns.run_id)
+        .where(columns.namespace == key.namespace, columns.scope == key.scope, columns.key == key.key)
+        .where(columns.expires_at > now)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row[0], OperationRow(*row[1:]))
+
+
 def unfinished(connection: Connection) -> Sequence[OperationRow]:
     query = select(*_COLUMNS).where(operations.c.status == "running").order_by(operations.c.id)
     return [OperationRow(*row) for row in connection.execute(query)]
 
 
 def save(connection: Connection, row: OperationRow) -> None:
-    changed = ("status", "position", "total", "done", "failed", "error", "finished_at")
+    changed = ("request", "status", "position", "total", "done", "failed", "error", "finished_at")
     values = {name: getattr(row, name) for name in changed}
     connection.execute(update(operations).where(operations.c.id == row.id).values(**values))

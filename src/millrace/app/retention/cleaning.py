@@ -1,14 +1,16 @@
 """Retention: once an hour, or when asked, what has been kept long enough is deleted, a little at a time.
 
-A round is a series of short jobs of the one writer. How much each does is chosen by what the last one took, so that it
-takes about `STEP`; and after each the writer is left to others for a while. So running work is hardly slower while
-millions of rows go. A round can be cut short anywhere: whatever it began is in the database, and the next goes on.
+A round is a series of short writes. How much each does is chosen by what the last one took, so that it takes about
+`STEP` where there is one writer; and after each the database is left to others for a while. So running work is hardly
+slower while millions of rows go. A round can be cut short anywhere: whatever it began is in the database, and the next
+goes on.
 """
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -16,8 +18,9 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from millrace.app.retention import repository
+from millrace.app.retention.incarnations import DeadIncarnations
 from millrace.app.retention.policy import Policy
-from millrace.app.retention.repository import Deletion, RoundRow
+from millrace.app.retention.repository import Counts, Deletion, RoundRow
 from millrace.core.values import Instant
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
@@ -33,7 +36,9 @@ FIRST_AFTER = 60.0
 """Seconds after the start, which has more urgent things to do."""
 
 STEP = 0.003
-"""Seconds of the writer that one job should take."""
+"""Seconds that one job should take of a writer that all share."""
+STEP_BESIDE_OTHERS = 0.02
+"""The same where nobody waits for it."""
 REST = 3.0
 """How many times as long the writer is then left alone, within bounds in seconds."""
 SHORTEST_REST, LONGEST_REST = 0.005, 0.1
@@ -46,14 +51,15 @@ FREE_PAGES_KEPT = 256
 class Pace:
     """How much a job does, by what jobs took so far; never so little that it would not get on."""
 
-    def __init__(self, least: int, most: int) -> None:
+    def __init__(self, least: int, most: int, step: float) -> None:
         self.size = self._least = least
         self._most = most
+        self._step = step
 
     def took(self, seconds: float) -> None:
-        if seconds > 1.5 * STEP:
-            self.size = max(self._least, int(self.size * max(0.3, STEP / seconds)))
-        elif seconds < 0.75 * STEP:
+        if seconds > 1.5 * self._step:
+            self.size = max(self._least, int(self.size * max(0.3, self._step / seconds)))
+        elif seconds < 0.75 * self._step:
             self.size = min(self._most, self.size + self.size // 4 + 1)
 
 
@@ -61,13 +67,15 @@ class Retention(Service):
     interval = 60.0
     """How soon a round that failed is tried again."""
 
-    def __init__(self, database: Database, file: DatabaseFile, clock: Clock, ids: Ids, policy: Policy) -> None:
+    def __init__(self, database: Database, file: DatabaseFile | None, clock: Clock, ids: Ids, policy: Policy) -> None:
         super().__init__()
         self._database, self._file, self._clock, self._ids = database, file, clock, ids
         self._policy = policy
-        self._next_at = clock.monotonic() + FIRST_AFTER
+        self._every, self._next_at = EVERY, clock.monotonic() + FIRST_AFTER
         self._round: RoundRow | None = None
-        self._runs, self._rows, self._pages = Pace(10, 500), Pace(100, 5_000), Pace(16, 256)
+        step = STEP_BESIDE_OTHERS if file is None else STEP
+        self._runs, self._rows, self._pages = Pace(10, 500, step), Pace(100, 5_000, step), Pace(16, 256, STEP)
+        self._dead = DeadIncarnations(database)
         self._without_payloads: dict[str, str] = {}
         """By workflow: the payloads of all runs up to this id are gone."""
 
@@ -83,6 +91,10 @@ class Retention(Service):
             self.wake()
         return self._round
 
+    def only_when_asked(self) -> None:
+        """Leave the rounds that are due by the clock to other processes."""
+        self._every = self._next_at = math.inf
+
     async def run_once(self) -> float | None:
         """A round, if it is time for one."""
         if self._round is None:
@@ -95,7 +107,7 @@ class Retention(Service):
             await self._finish(self._round, str(error))
             raise
         await self._finish(self._round, None)
-        self._next_at = self._clock.monotonic() + EVERY
+        self._next_at = self._clock.monotonic() + self._every
         return None
 
     def _new_round(self, cause: str) -> RoundRow:
@@ -119,11 +131,12 @@ class Retention(Service):
                 await self._firings(rule.id, cutoffs.runs)
             if cutoffs.payloads is not None:
                 await self._payloads(rule.id, cutoffs.payloads, now)
-        cutoff = self._policy.at(now).runs
-        if cutoff is not None:
-            await self._events(cutoff)
-            await self._operations(cutoff)
-            await self._incarnations(cutoff)
+        cutoffs = self._policy.at(now)
+        if cutoffs.runs is not None:
+            await self._events(cutoffs.runs)
+            await self._incarnations(cutoffs.runs)
+        if cutoffs.operations is not None:
+            await self._operations(cutoffs.operations)
         await self._give_back()
 
     async def _families(self, workflow_id: str, cutoff: Instant) -> None:
@@ -131,7 +144,7 @@ class Retention(Service):
         after, more = "", True
         while more:
             window = await self._database.read(partial(look, after=after, limit=LOOKED_AT_ONCE))
-            await self._give_up(window.due, partial(repository.give_up_families, cutoff=cutoff), "runs")
+            await self._give_up(window.due, partial(repository.give_up_families, cutoff=cutoff))
             after, more = window.last, window.more
 
     async def _payloads(self, workflow_id: str, cutoff: Instant, now: Instant) -> None:
@@ -140,17 +153,18 @@ class Retention(Service):
         undecided: str | None = None
         while more:
             window = await self._database.read(partial(look, after=after, limit=LOOKED_AT_ONCE))
-            await self._give_up(window.due, partial(repository.give_up_payloads, cutoff=cutoff, now=now), "payloads")
+            await self._give_up(window.due, partial(repository.give_up_payloads, cutoff=cutoff, now=now))
             after, more = window.last, window.more
             undecided = undecided or window.undecided
             # Without its last letter an id sorts right before itself.
             self._without_payloads[workflow_id] = after if undecided is None else undecided[:-1]
 
-    async def _give_up(self, due: Sequence[str], give_up: Callable[..., int], counted: str) -> None:
+    async def _give_up(self, due: Sequence[str], give_up: Callable[..., Counts]) -> None:
         while due:
             some, due = due[: self._runs.size], due[self._runs.size :]
             gone = await self._write(partial(give_up, ids=some), self._runs)
-            self._count(counted, gone)
+            for what, count in gone.items():
+                self._count(what, count)
             await self._clear()
 
     async def _clear(self) -> None:
@@ -175,7 +189,7 @@ class Retention(Service):
         await self._few_at_a_time(find, repository.delete_operations, "operations")
 
     async def _incarnations(self, cutoff: Instant) -> None:
-        async for ids in unreferenced_incarnations(self._database, cutoff):
+        async for ids in self._dead.unreferenced(cutoff):
             await self._write(partial(repository.delete_incarnations, ids=ids), self._rows)
             self._count("incarnations", len(ids))
 
@@ -185,8 +199,8 @@ class Retention(Service):
             self._count(what, len(ids))
 
     async def _give_back(self) -> None:
-        """Give the space of what was deleted back to the disk."""
-        while await self._file.free_pages() > FREE_PAGES_KEPT:
+        """Give the space of what was deleted back to the disk. (A server does so by itself.)"""
+        while self._file is not None and await self._file.free_pages() > FREE_PAGES_KEPT:
             took = await self._file.give_back(self._pages.size)
             self._pages.took(took)
             await _rest(took)
@@ -208,17 +222,6 @@ class Retention(Service):
     def _count(self, what: str, more: int) -> None:
         assert self._round is not None, "only a round deletes"  # noqa: S101
         self._round = replace(self._round, **{what: getattr(self._round, what) + more})
-
-
-async def unreferenced_incarnations(database: Database, cutoff: Instant) -> AsyncIterator[Sequence[str]]:
-    """Ids of incarnations that were dead by `cutoff` and that no attempt refers to, some at a time."""
-    after = ""
-    while dead := await database.read(
-        partial(repository.dead_incarnations, cutoff=cutoff, after=after, limit=LOOKED_AT_ONCE)
-    ):
-        if ids := await database.read(partial(repository.unreferenced, ids=dead)):
-            yield ids
-        after = dead[-1]
 
 
 async def _rest(took: float) -> None:

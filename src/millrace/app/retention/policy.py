@@ -7,6 +7,7 @@ workflow. Payloads go by the rule of each run's own workflow, when the whole fam
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from millrace.app.runs.keys import LIFETIME
 from millrace.config import Settings
 from millrace.core.durations import parse_period
 from millrace.core.values import Duration, Instant
@@ -26,7 +27,9 @@ class Policy:
         return Policy(str(changes.get("payloads") or self.payloads), str(changes.get("runs") or self.runs))
 
     def at(self, now: Instant) -> "Cutoffs":
-        return Cutoffs(_before(now, self.payloads), _before(now, self.runs))
+        runs = _before(now, self.runs)
+        operations = None if runs is None else min(runs, now - LIFETIME)
+        return Cutoffs(_before(now, self.payloads), runs, operations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,8 @@ class Cutoffs:
 
     payloads: Instant | None
     runs: Instant | None
+    operations: Instant | None
+    """As runs, but not while an idempotency key may hold the operation."""
 
 
 def policy_of(settings: Settings) -> Policy:

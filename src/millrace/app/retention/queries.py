@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from millrace.app.retention import repository
-from millrace.app.retention.cleaning import LOOKED_AT_ONCE, Retention, unreferenced_incarnations
+from millrace.app.retention.cleaning import LOOKED_AT_ONCE, Retention
+from millrace.app.retention.incarnations import TO_THE_END, DeadIncarnations
 from millrace.app.retention.policy import Cutoffs, Policy
 from millrace.app.retention.repository import RoundRow
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
@@ -61,15 +62,16 @@ class RetentionQueries:
             if due != Due():
                 workflows.append({"workflow_id": rule.id, "name": rule.name, "kept": _periods(policy), **due.as_json()})
             total.add(due)
-        left = await self._left(self._policy.at(now).runs)
+        left = await self._left(self._policy.at(now))
         return {"dry_run": True, **total.as_json(), **left, "workflows": workflows}
 
-    async def _left(self, cutoff: Instant | None) -> JsonObject:
+    async def _left(self, cutoffs: Cutoffs) -> JsonObject:
         """What would go that belongs to no run."""
-        if cutoff is None:
+        if cutoffs.runs is None or cutoffs.operations is None:
             return {"operations": 0, "incarnations": 0}
-        operations = await self._database.read(partial(repository.count_old_operations, cutoff=cutoff))
-        dead = [len(ids) async for ids in unreferenced_incarnations(self._database, cutoff)]
+        operations = await self._database.read(partial(repository.count_old_operations, cutoff=cutoffs.operations))
+        walk = DeadIncarnations(self._database, most=TO_THE_END).unreferenced(cutoffs.runs)
+        dead = [len(ids) async for ids in walk]
         return {"operations": operations, "incarnations": sum(dead)}
 
     async def _due(self, workflow_id: str, cutoffs: Cutoffs) -> Due:

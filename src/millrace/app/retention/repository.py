@@ -10,13 +10,29 @@ sweeper, which takes what no row refers to.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Select, and_, bindparam, delete, exists, func, insert, literal, select, update
-from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
+from millrace.app.dialects import JsonField, JsonItem, JsonItems
 from millrace.core.values import SECOND, Instant
 from millrace.storage.tables import (
     artifacts,
@@ -41,6 +57,12 @@ SKEW = 60 * SECOND
 """How much later than its run an id may be, when many are made at once."""
 
 ROUNDS_KEPT = 100
+
+Counts: TypeAlias = Mapping[str, int]
+"""How many went, by the names that `RoundRow` counts them under."""
+
+Place: TypeAlias = tuple[str, str, int]
+"""The key of an attempt: run, path, number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +115,7 @@ def workflow_rules(connection: Connection) -> Sequence[WorkflowRule]:
     """All workflows, deleted ones too, with what the version that is in force says."""
     in_force = func.coalesce(workflows.c.deployed_version, workflows.c.newest_version)
     query = (
-        select(workflows.c.id, workflows.c.name, func.json_extract(workflow_versions.c.definition, "$.retention"))
+        select(workflows.c.id, workflows.c.name, JsonField(workflow_versions.c.definition, "retention"))
         .join(
             workflow_versions,
             and_(workflow_versions.c.workflow_id == workflows.c.id, workflow_versions.c.number == in_force),
@@ -208,13 +230,13 @@ def count_old(connection: Connection, run_ids: Sequence[str], cutoff: Instant) -
 
 def _ids() -> Select[Any]:
     """The ids of `:ids`, a JSON list: the same statement for any number of them."""
-    return select(func.json_each(bindparam("ids")).table_valued("value", name="one").c.value)
+    return select(JsonItems(bindparam("ids", type_=Text())).table_valued("value", name="one").c.value)
 
 
 def _remember(*, whole: bool) -> Any:
     size = runs.c.last_seq + runs.c.last_log
     doomed = select(runs.c.id, literal(whole), size).where(runs.c.id.in_(_ids()))
-    return insert(deletions).prefix_with("or replace").from_select(["run_id", "whole", "size"], doomed)
+    return insert(deletions).from_select(["run_id", "whole", "size"], doomed)
 
 
 def _part_of(table: Any, key: str, *only: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -228,6 +250,29 @@ _OTHERS_OF_FAMILIES = select(runs.c.id).where(runs.c.root_run_id.in_(_ids()), _I
 _PAYLOADS_STILL_DUE = select(runs.c.id).where(
     runs.c.id.in_(_ids()), runs.c.payloads_deleted_at.is_(None), payloads_are_old()
 )
+_TRIGGERED = select(runs.c.id, runs.c.trigger_id, runs.c.created_at).where(
+    runs.c.id.in_(_ids()), runs.c.trigger_id.is_not(None), runs.c.retry_of.is_(None)
+)
+
+
+def _firings_of_runs() -> Any:
+    """Of each `[run, trigger, earliest]` of `:fired` the firing that started the run.
+
+    It has its id from right before the run has its own: so it is the first one or so that is met going back from there.
+    """
+    one = JsonItems(bindparam("fired", type_=Text())).table_valued("value", name="one")
+    run, trigger, earliest = (JsonItem(one.c.value, literal_column(str(place))) for place in range(3))
+    its_firing = (
+        select(firings.c.id)
+        .where(firings.c.trigger_id == trigger, firings.c.id < run, firings.c.id >= earliest, firings.c.run_id == run)
+        .order_by(firings.c.id.desc())
+        .limit(1)
+    )
+    return select(its_firing.correlate(one).scalar_subquery()).select_from(one)
+
+
+FIRINGS_OF_RUNS = _firings_of_runs()
+_DELETE_FIRINGS = delete(firings).where(firings.c.id.in_(FIRINGS_OF_RUNS))
 _REMEMBER = {whole: _remember(whole=whole) for whole in (True, False)}
 _DELETE_RUNS = (
     delete(timers).where(timers.c.run_id.in_(_ids())),
@@ -267,22 +312,37 @@ _PARTS = {
 """The same of one large run."""
 
 
-def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant) -> int:
-    """Delete the runs of these roots' families that are still due; what belonged to them follows. Answers how many."""
+def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant) -> Counts:
+    """Delete the runs of these roots' families that are still due, and their firings; what belonged to them follows.
+
+    A firing names its run, so it goes with it: at no time is there a firing that started a run of which nothing is
+    known. (`find_old_firings` is for those that started none.)
+    """
     roots = connection.execute(_FAMILIES_STILL_DUE, {**_given(ids), "cutoff": cutoff}).scalars().all()
     gone = [*roots, *connection.execute(_OTHERS_OF_FAMILIES, _given(roots)).scalars()]
-    connection.execute(_REMEMBER[True], _given(gone))
+    _remember_all(connection, gone, whole=True)
+    fired = [
+        (run_id, trigger_id, first_id_at(created_at - SKEW))
+        for run_id, trigger_id, created_at in connection.execute(_TRIGGERED, _given(gone))
+    ]
+    without_run = connection.execute(_DELETE_FIRINGS, {"fired": json.dumps(fired)}).rowcount if fired else 0
     for statement in _DELETE_RUNS:
         connection.execute(statement, _given(gone))
-    return len(gone)
+    return {"runs": len(gone), "firings": without_run}
 
 
-def give_up_payloads(connection: Connection, ids: Sequence[str], cutoff: Instant, now: Instant) -> int:
-    """Mark runs that are still due as without payloads, which follow. Answers how many runs."""
+def give_up_payloads(connection: Connection, ids: Sequence[str], cutoff: Instant, now: Instant) -> Counts:
+    """Mark runs that are still due as without payloads, which follow."""
     due = connection.execute(_PAYLOADS_STILL_DUE, {**_given(ids), "cutoff": cutoff}).scalars().all()
-    connection.execute(_REMEMBER[False], _given(due))
+    _remember_all(connection, due, whole=False)
     connection.execute(_MARK, {**_given(due), "now": now})
-    return len(due)
+    return {"payloads": len(due)}
+
+
+def _remember_all(connection: Connection, ids: Sequence[str], *, whole: bool) -> None:
+    """Note that the rows of these runs are to go, whatever was noted of them before."""
+    connection.execute(_DONE, _given(ids))
+    connection.execute(_REMEMBER[whole], _given(ids))
 
 
 def next_deletions(connection: Connection, limit: int) -> Sequence[Deletion]:
@@ -330,10 +390,7 @@ def _given(ids: Sequence[str]) -> dict[str, Any]:
     return {"ids": json.dumps(list(ids))}
 
 
-# --- what belongs to no run: operations that have ended, and dead incarnations ----------------------------------------
-
-# An incarnation that was declared lost, or has retired, claims nothing any more. So whether attempts refer to it is
-# asked by reading alone: what is unreferenced then stays so until it is deleted.
+# --- what belongs to no run: operations that have ended ---------------------------------------------------------------
 
 
 def find_old_operations(connection: Connection, cutoff: Instant, limit: int) -> Sequence[str]:
@@ -351,6 +408,20 @@ def delete_operations(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(delete(operations).where(operations.c.id.in_(ids)))
 
 
+# --- dead incarnations: see `incarnations` for how it is known that nothing refers to one -----------------------------
+
+_KEY = (attempts.c.run_id, attempts.c.path, attempts.c.number)
+_GIVEN_KEY: tuple[BindParameter[Any], ...] = (bindparam("run"), bindparam("path"), bindparam("number"))
+
+ATTEMPTS_FROM = (
+    select(*_KEY, attempts.c.incarnation_id)
+    .where(tuple_(*_KEY) > tuple_(*_GIVEN_KEY), attempts.c.run_id < bindparam("bound"))
+    .order_by(*_KEY)
+    .limit(bindparam("limit"))
+)
+ITS_INCARNATION = select(attempts.c.incarnation_id).where(tuple_(*_KEY) == tuple_(*_GIVEN_KEY))
+
+
 def dead_incarnations(connection: Connection, cutoff: Instant, after: str, limit: int) -> Sequence[str]:
     """Incarnations above `after` whose life was over by `cutoff`."""
     over = func.coalesce(incarnations.c.retired_at, incarnations.c.lost_at)
@@ -358,15 +429,29 @@ def dead_incarnations(connection: Connection, cutoff: Instant, after: str, limit
     return connection.execute(query.order_by(incarnations.c.id).limit(limit)).scalars().all()
 
 
-def unreferenced(connection: Connection, ids: Sequence[str]) -> Sequence[str]:
-    """Those of the incarnations that no attempt is known of. Reads all attempts."""
-    query = select(attempts.c.incarnation_id).where(attempts.c.incarnation_id.in_(ids)).distinct()
-    known = set(connection.execute(query).scalars())
-    return [id_ for id_ in ids if id_ not in known]
+def still_there(connection: Connection, witnesses: Mapping[str, Place]) -> set[str]:
+    """Those incarnations that the attempt at the given place refers to."""
+    return {
+        incarnation
+        for incarnation, place in witnesses.items()
+        if connection.execute(ITS_INCARNATION, _at(place)).scalar() == incarnation
+    }
+
+
+def attempts_from(
+    connection: Connection, after: Place, bound: str, limit: int
+) -> Sequence[tuple[str, str, int, str | None]]:
+    """The next attempts in order of their keys, of runs below `bound`: each with its incarnation."""
+    values = {**_at(after), "bound": bound, "limit": limit}
+    return connection.execute(ATTEMPTS_FROM, values).all()
 
 
 def delete_incarnations(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(delete(incarnations).where(incarnations.c.id.in_(ids)))
+
+
+def _at(place: Place) -> dict[str, Any]:
+    return dict(zip(("run", "path", "number"), place, strict=True))
 
 
 # --- rounds -----------------------------------------------------------------------------------------------------------
@@ -375,7 +460,8 @@ def delete_incarnations(connection: Connection, ids: Sequence[str]) -> None:
 def save_round(connection: Connection, row: RoundRow) -> None:
     """Write a round as it is now; the oldest are forgotten."""
     values = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    connection.execute(insert(retention_rounds).prefix_with("or replace").values(values))
+    connection.execute(delete(retention_rounds).where(retention_rounds.c.id == row.id))
+    connection.execute(insert(retention_rounds).values(values))
     newest = select(retention_rounds.c.id).order_by(retention_rounds.c.id.desc()).limit(ROUNDS_KEPT)
     connection.execute(delete(retention_rounds).where(retention_rounds.c.id.not_in(newest.scalar_subquery())))
 

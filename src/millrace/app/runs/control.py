@@ -53,16 +53,16 @@ class RunControl:
             )
         self._engine.receive([item])
 
-    async def wish(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None = None) -> int:
-        """Ask many runs to `cancel`, `pause` or `resume`, in one commit; answers how many have not finished."""
+    async def wish(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None = None) -> frozenset[str]:
+        """Ask many runs to `cancel`, `pause` or `resume`, in one commit; answers which have not finished."""
         data: JsonObject = {"by": by} if reason is None else {"by": by, "reason": reason}
         items = [InboxItem(self._ids.new(), run_id, kind, data) for run_id in run_ids]
         accepted = await self._store.post(items) if items else frozenset()
         self._engine.receive([item for item in items if item.id in accepted])
-        return len(accepted)
+        return frozenset(item.run_id for item in items if item.id in accepted)
 
     async def stop(self, reference: str, *, by: str, reason: str | None) -> int:
         """Cancel every run of a workflow, also of a deleted one, that has not finished; answers how many."""
         workflow_id = await self._catalog.id_of_runs(reference)
         live = await self._database.read(lambda connection: repository.live_runs(connection, workflow_id))
-        return await self.wish(live, "cancel", by=by, reason=reason)
+        return len(await self.wish(live, "cancel", by=by, reason=reason))

@@ -4,25 +4,20 @@ It decides nothing about idempotency or about whether the workflow takes starts:
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import orjson
 
 from millrace.app.plans import CompiledVersion
 from millrace.app.workflows.repository import WorkflowRow
+from millrace.app.workflows.writing import NO_START
 from millrace.core.errors import Conflict, Fault, Forbidden, InvalidRequest
-from millrace.core.failures import Failure
 from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import parse_duration, validate_input
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
 from millrace.ports.ids import Ids
-from millrace.ports.store import NewFiring, NewRun, RateLimit, StartKey, WhenFull
-
-NO_START = frozenset({"inactive", "archived"})
-NO_LIMIT = 2**31 - 1
-"""Of a workflow that limits how often its runs begin, not how many there are."""
+from millrace.ports.store import NO_LIMIT, NewFiring, NewRun, RateLimit, StartKey, WhenFull
 
 LONGEST_KEY = 150
 
@@ -38,8 +33,6 @@ class Origin:
     retry_of: str | None = None
     root_run_id: str | None = None
     causation_depth: int = 0
-    adopted: Mapping[str, str] = field(default_factory=dict)
-    adopted_failures: Mapping[str, Failure] = field(default_factory=dict)
     firing: NewFiring | None = None
 
 
@@ -98,8 +91,6 @@ class RunMaker:
             root_run_id=origin.root_run_id,
             retry_of=origin.retry_of,
             causation_depth=origin.causation_depth,
-            adopted=origin.adopted,
-            adopted_failures=origin.adopted_failures,
             start_key=start_key,
             firing=origin.firing,
         )

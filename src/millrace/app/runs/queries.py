@@ -1,6 +1,7 @@
 """Reading runs: one, lists of them, and their tasks."""
 
 from collections.abc import Mapping
+from itertools import islice
 
 from sqlalchemy import Connection
 
@@ -10,12 +11,16 @@ from millrace.app.runs import repository
 from millrace.app.runs.payloads import read_back
 from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS, RunFilter, RunHead
 from millrace.app.runs.views import View, run_view, task_run_view
-from millrace.app.runs.waiting import waiting_for
-from millrace.core.errors import NotFound
+from millrace.app.runs.waiting import waiting_for, waiting_in_list
+from millrace.core.errors import Fault, InvalidRequest, NotFound
 from millrace.core.states import FINISHED_RUN, RunStatus
+from millrace.definition.words import hint
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.payloads import Payloads
+
+TASKS_TOLD = 20
+"""Of a run whose task was asked for under a wrong name."""
 
 
 class RunQueries:
@@ -40,9 +45,10 @@ class RunQueries:
             row = repository.find_run(connection, run_id)
             if row is None:
                 return None
+            told = repository.told_of(connection, row)
             if RunStatus(row["status"]) in FINISHED_RUN:
-                return run_view(row, [])
-            return run_view(row, waiting_for(connection, run_id, self._clock.now(), self._type_limits))
+                return run_view(row, [], told)
+            return run_view(row, waiting_for(connection, run_id, self._clock.now(), self._type_limits), told)
 
         found = await self._database.read(read)
         if found is None:
@@ -52,10 +58,14 @@ class RunQueries:
     async def list(self, narrow: RunFilter, *, cursor: str | None, limit: int) -> Page[View]:
         """Runs, newest first. A page may hold fewer than `limit`, or none, and have a next one all the same."""
         before = decode_text(cursor)
-        rows, below = await self._database.read(
-            lambda connection: repository.list_runs(connection, narrow, before=before, limit=limit)
-        )
-        return Page([run_view(row) for row in rows], None if below is None else encode_cursor(below))
+
+        def read(connection: Connection) -> tuple[list[View], str | None]:
+            rows, below = repository.list_runs(connection, narrow, before=before, limit=limit)
+            waits = waiting_in_list(connection, rows, self._clock.now(), self._type_limits)
+            return [run_view(row, waits.get(row["id"], ())) for row in rows], below
+
+        views, below = await self._database.read(read)
+        return Page(views, None if below is None else encode_cursor(below))
 
     async def tasks(self, run_id: str, *, cursor: str | None, limit: int) -> Page[View]:
         """The task runs of a run, in the order in which the definition lists their tasks."""
@@ -74,6 +84,16 @@ class RunQueries:
             await self.head(run_id)
             raise NotFound("task_run_not_found", f"run {run_id} has no task {path!r}")
         return await read_back(task_run_view(row), TASK_PAYLOADS, self._payloads)
+
+    async def require_task(self, run_id: str, path: str) -> None:
+        """Raise `InvalidRequest` for a filter by a task that the run does not have, `NotFound` without such a run."""
+        known = (await self._plans.plan((await self.head(run_id)).version_id)).tasks
+        if path in known:
+            return
+        message = f"run {run_id} has no task {path[:100]!r}{hint(path, known)}"
+        remedy = f"write one of {', '.join(islice(known, TASKS_TOLD))}{', …' if len(known) > TASKS_TOLD else ''}"
+        fault = Fault("query.task", "unknown_task", message, remedy)
+        raise InvalidRequest("unknown_task", "there is no such task in the run", faults=[fault])
 
     async def head(self, run_id: str) -> RunHead:
         head = await self._database.read(lambda connection: repository.head(connection, run_id))

@@ -3,21 +3,24 @@
 The old run never changes. What the new one takes over it refers to: outputs are not copied.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.plans import CompiledVersion, StoredPlans
 from millrace.app.runs import repository
-from millrace.app.runs.adoption import adoptable
+from millrace.app.runs.adoption import Adoption, adoption, changed_reads
+from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
 from millrace.app.runs.payloads import whole_row
 from millrace.app.runs.queries import unknown_run
 from millrace.app.runs.starting import RunStarter, payloads_deleted
 from millrace.app.workflows.catalog import Catalog, CatalogEntry
-from millrace.core.errors import Conflict, Fault, InvalidRequest
+from millrace.core.errors import Conflict, Fault, InvalidRequest, MillraceError
 from millrace.core.failures import Failure
 from millrace.core.plan import Phase
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
@@ -26,9 +29,12 @@ from millrace.definition import check_overrides
 from millrace.engine.cell import Started
 from millrace.ports.database import Database
 from millrace.ports.payloads import Payloads
-from millrace.ports.store import StartKey
+from millrace.ports.store import NewRun, StartKey
 
 SAME, NEWEST = "same", "newest"
+
+MOST_TOLD = 100
+"""Tasks that are told of which are done again although they were done; a workflow may have a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,10 @@ class RepeatRequest:
     """A number, `same` or `newest`."""
     priority: int | None = None
     confirmation: bool = False
+
+    def fingerprint(self, operation: str, from_task: str | None = None) -> str:
+        """Two repetitions of a run with the same one are the same request for an idempotency key."""
+        return fingerprint((operation, from_task, self.input, self.variables, self.version, self.priority))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class RunRepeater:
         maker: RunMaker,
         starter: RunStarter,
         payloads: Payloads,
+        keys: CallerKeys,
     ) -> None:
         self._database = database
         self._plans = plans
@@ -66,26 +77,64 @@ class RunRepeater:
         self._maker = maker
         self._starter = starter
         self._payloads = payloads
+        self._keys = keys
 
     async def retry(
-        self, run_id: str, request: RepeatRequest, *, by: str, start_key: StartKey | None = None
+        self,
+        run_id: str,
+        request: RepeatRequest,
+        *,
+        by: str,
+        key: str | None = None,
+        start_key: StartKey | None = None,
     ) -> Started:
         """Do again what did not complete, and all that comes after it; the rest is taken over.
 
-        What failed as its `allow_failure` says counts as done, unless something before it is done again.
+        What failed as its `allow_failure` says counts as done, unless something before it is done again. `key` is a
+        caller's: it gives what an earlier retry of this run with it has started. `start_key` is one of our own.
 
-        Raises `NotFound`, `InvalidRequest`, `Forbidden`, and `Conflict`: the run goes on still (`run_not_finished`), or
-        has completed (`nothing_to_retry`).
+        Raises `NotFound`, `InvalidRequest`, `Forbidden`, and `Conflict`: the run goes on still (`run_not_finished`),
+        has completed (`nothing_to_retry`), or the key was used for another request (`idempotency_conflict`).
         """
-        old = await self._old_run(run_id)
-        if old.row["status"] == RunStatus.COMPLETED:
-            raise Conflict("nothing_to_retry", f"run {run_id} has completed; to do it again, rerun it")
-        return await self._repeat(old, request, by, from_task=None, adopts=True, start_key=start_key)
+        given = self._key(run_id, key, request, "retry")
 
-    async def rerun(self, run_id: str, request: RepeatRequest, *, by: str, from_task: str | None) -> Started:
-        """Do everything again, or `from_task` and all that comes after it."""
-        old = await self._old_run(run_id)
-        return await self._repeat(old, request, by, from_task=from_task, adopts=from_task is not None)
+        async def repeated() -> Started:
+            old = await self._old_run(run_id)
+            if old.row["status"] == RunStatus.COMPLETED:
+                raise Conflict("nothing_to_retry", f"run {run_id} has completed; to do it again, rerun it")
+            return await self._repeat(old, request, by, from_task=None, adopts=True, start_key=start_key or given)
+
+        return await self._once(given, repeated())
+
+    async def rerun(
+        self, run_id: str, request: RepeatRequest, *, by: str, from_task: str | None, key: str | None = None
+    ) -> Started:
+        """Do everything again, or `from_task` and all that comes after it. `key` as for `retry`."""
+        given = self._key(run_id, key, request, "rerun", from_task)
+
+        async def repeated() -> Started:
+            old = await self._old_run(run_id)
+            adopts = from_task is not None
+            return await self._repeat(old, request, by, from_task=from_task, adopts=adopts, start_key=given)
+
+        return await self._once(given, repeated())
+
+    def _key(
+        self, run_id: str, key: str | None, request: RepeatRequest, operation: str, from_task: str | None = None
+    ) -> StartKey | None:
+        """The key of a request whose values can be stored. Raises `InvalidRequest` for those that cannot."""
+        check_values(input=request.input or {}, variables=request.variables or {})
+        return self._keys.key(KeySpace.REPEAT, run_id, key, partial(request.fingerprint, operation, from_task))
+
+    async def _once(self, key: StartKey | None, repeated: Coroutine[Any, Any, Started]) -> Started:
+        try:
+            return await repeated
+        except MillraceError:
+            # What a key has started stays started, whatever became of the old run and its workflow since.
+            started = await self._keys.holder(key)
+            if started is None:
+                raise
+            return started
 
     async def _repeat(
         self,
@@ -97,14 +146,11 @@ class RunRepeater:
         adopts: bool,
         start_key: StartKey | None = None,
     ) -> Started:
-        check_values(input=request.input or {}, variables=request.variables or {})
         entry = await self._catalog.resolve(old.row["workflow_id"])
         refuse_inactive(entry.workflow)
         version = await self._version(old, entry, request.version)
         require_confirmation(version, request.confirmation)
         check_overrides(version.definition, request.variables or {})
-        adopted = self._adopted(old, version, request, from_task) if adopts else {}
-        await self._refuse_deleted(adopted)
         origin = Origin(
             trigger_type=old.row["trigger_type"],
             trigger=repository.json_of(old.row["trigger_data"]),
@@ -113,8 +159,6 @@ class RunRepeater:
             retry_of=old.row["id"],
             root_run_id=old.row["root_run_id"],
             causation_depth=old.row["causation_depth"],
-            adopted=adopted,
-            adopted_failures=_failures(old, adopted),
         )
         wanted = Wanted(
             input=repository.json_of(old.row["input"]) if request.input is None else request.input,
@@ -123,7 +167,17 @@ class RunRepeater:
             priority=old.row["priority"] if request.priority is None else request.priority,
         )
         new = await self._maker.make(entry.workflow, version, wanted, origin, start_key=start_key)
+        if adopts:
+            new = await self._adopting(old, version, new, from_task)
         return await self._starter.submit(entry.workflow, version, new)
+
+    async def _adopting(self, old: OldRun, version: CompiledVersion, new: NewRun, from_task: str | None) -> NewRun:
+        """The run with what it takes over. Raises `InvalidRequest` and `Conflict`."""
+        found = _adoption(old, version, new, from_task)
+        adopted = {path: old.tasks[path]["adopted_from"] or old.row["id"] for path in found.adopted}
+        await self._refuse_deleted(adopted)
+        told = dict(islice(found.done_again.items(), MOST_TOLD))
+        return replace(new, adopted=adopted, adopted_failures=_failures(old, adopted), done_again=told)
 
     async def _refuse_deleted(self, adopted: dict[str, str]) -> None:
         """What a task answered is kept for a while only; without it nothing can be taken over."""
@@ -131,25 +185,6 @@ class RunRepeater:
         gone = await self._database.read(lambda connection: repository.without_payloads(connection, origins))
         if gone:
             raise payloads_deleted(gone[0])
-
-    def _adopted(
-        self, old: OldRun, version: CompiledVersion, request: RepeatRequest, from_task: str | None
-    ) -> dict[str, str]:
-        if from_task is not None and from_task not in version.plan.tasks_of(Phase.MAIN):
-            known = ", ".join(version.plan.tasks_of(Phase.MAIN)[:20])
-            message = f"version {version.number} has no task {from_task!r}"
-            fault = Fault("from_task", "unknown_task", message, f"write one of {known}")
-            raise InvalidRequest("unknown_task", "there is no such task to start from", faults=[fault])
-        edited = request.input is not None or request.variables is not None or version.id != old.version.id
-        statuses = {path: _status(row) for path, row in old.tasks.items()}
-        paths = adoptable(
-            old.version.plan,
-            version.plan,
-            statuses,
-            settled=() if edited else ("skipped by if",),
-            again=() if from_task is None else (from_task,),
-        )
-        return {path: old.tasks[path]["adopted_from"] or old.row["id"] for path in paths}
 
     async def _old_run(self, run_id: str) -> OldRun:
         row, tasks = await self._database.read(lambda connection: repository.run_to_repeat(connection, run_id))
@@ -166,6 +201,23 @@ class RunRepeater:
         number = entry.workflow.newest_version if wanted == NEWEST else wanted
         assert isinstance(number, int), "checked where the request was read"  # noqa: S101
         return await self._plans.version((await self._catalog.version(entry.workflow, str(number))).id)
+
+
+def _adoption(old: OldRun, version: CompiledVersion, new: NewRun, from_task: str | None) -> Adoption:
+    if from_task is not None and from_task not in version.plan.tasks_of(Phase.MAIN):
+        known = ", ".join(version.plan.tasks_of(Phase.MAIN)[:20])
+        message = f"version {version.number} has no task {from_task!r}"
+        fault = Fault("from_task", "unknown_task", message, f"write one of {known}")
+        raise InvalidRequest("unknown_task", "there is no such task to start from", faults=[fault])
+    before = {name: repository.json_of(old.row[name]) for name in ("input", "variables")}
+    changed = changed_reads(version.plan, before, {"input": new.input, "variables": new.variables})
+    return adoption(
+        old.version.plan,
+        version.plan,
+        {path: _status(row) for path, row in old.tasks.items()},
+        settled=("skipped by if",) if version.id == old.version.id else (),
+        again=changed if from_task is None else {**changed, from_task: "the new run begins with it"},
+    )
 
 
 def _failures(old: OldRun, adopted: Mapping[str, str]) -> dict[str, Failure]:

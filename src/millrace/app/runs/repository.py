@@ -9,24 +9,42 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Select, case, delete, func, literal_column, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    select,
+)
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.dialects import JsonItems
 from millrace.app.walking import TOGETHER, Walk, hidden, newest
 from millrace.app.workflows.repository import has_label
 from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.core.values import SECOND, Instant, JsonObject
 from millrace.ports.payloads import MARK
+from millrace.ports.store import InboxItem, StartKey
 from millrace.storage.tables import (
     attempts,
+    inbox,
     incarnations,
     limits,
+    records,
     runs,
     start_keys,
     task_runs,
     workflow_versions,
     workflows,
 )
+
+_LATER = runs.alias("later")
 
 LARGEST_IN_LIST = 65_536
 
@@ -84,6 +102,23 @@ def find_run(connection: Connection, run_id: str) -> RowMapping | None:
     return connection.execute(query).mappings().first()
 
 
+def told_of(connection: Connection, row: RowMapping) -> JsonObject:
+    """What only the history of a run knows: `done_again` and `cancel_reason`."""
+    told: JsonObject = {"done_again": {}, "cancel_reason": None}
+    of_run = select(records.c.data).where(records.c.run_id == row["id"])
+    if row["retry_of"] is not None:
+        told["done_again"] = _data(connection, of_run.where(records.c.seq == 1)).get("done_again") or {}
+    if row["cancelled_at"] is not None:
+        asked = of_run.where(records.c.type == "run.cancel_requested").order_by(records.c.seq).limit(1)
+        told["cancel_reason"] = _data(connection, asked).get("reason")
+    return told
+
+
+def _data(connection: Connection, query: Select[Any]) -> JsonObject:
+    text = connection.execute(query).scalar()
+    return {} if text is None else json_of(text)
+
+
 def list_runs(
     connection: Connection, narrow: RunFilter, *, before: str | None, limit: int
 ) -> tuple[Sequence[RowMapping], str | None]:
@@ -94,22 +129,45 @@ def list_runs(
     return connection.execute(query).mappings().all() if found.ids else [], found.next
 
 
-def matching_ids(connection: Connection, narrow: RunFilter, *, after: str, until: str, limit: int) -> Sequence[str]:
-    """Ids of runs that a filter finds, oldest first, above `after` and up to `until`."""
+def matching_ids(
+    connection: Connection, narrow: RunFilter, *, after: str, until: str, limit: int, repeated: bool = True
+) -> Sequence[str]:
+    """Ids of runs that a filter finds, oldest first, above `after` and up to `until`; `repeated` as in the count."""
     span = (*_span(narrow), runs.c.id > after, runs.c.id <= until)
+    also = () if repeated else (_not_repeated(until),)
     ids: list[str] = []
     for walk in _walks(narrow, _workflows(connection, narrow), span):
-        query = select(runs.c.id).where(*walk.along, *walk.fits).order_by(runs.c.id).limit(limit)
+        query = select(runs.c.id).where(*walk.along, *walk.fits, *also).order_by(runs.c.id).limit(limit)
         ids += connection.execute(query).scalars()
     return sorted(ids)[:limit]
 
 
-def count_matching(connection: Connection, narrow: RunFilter, *, until: str) -> int:
+def count_matching(connection: Connection, narrow: RunFilter, *, until: str, repeated: bool = True) -> int:
+    """How many runs a filter finds up to `until`; without `repeated` only those that none up to there does again."""
     span = (*_span(narrow), runs.c.id <= until)
+    also = () if repeated else (_not_repeated(until),)
+    count = select(func.count()).select_from(runs)
     return sum(
-        int(connection.execute(select(func.count()).select_from(runs).where(*walk.along, *walk.fits)).scalar_one())
+        int(connection.execute(count.where(*walk.along, *walk.fits, *also)).scalar_one())
         for walk in _walks(narrow, _workflows(connection, narrow), span)
     )
+
+
+def repeats_of(connection: Connection, run_id: str, *, after: str) -> Sequence[str]:
+    """The runs above `after` that do a run again, oldest first."""
+    root = select(runs.c.root_run_id).where(runs.c.id == run_id).scalar_subquery()
+    query = select(_LATER.c.id).where(*_of_family(root), _LATER.c.retry_of == run_id, _LATER.c.id > after)
+    return connection.execute(query.order_by(_LATER.c.id)).scalars().all()
+
+
+def _not_repeated(until: str) -> ColumnElement[bool]:
+    again = (*_of_family(runs.c.root_run_id), _LATER.c.retry_of == runs.c.id, _LATER.c.id <= until)
+    return ~exists().where(*again)
+
+
+def _of_family(root: Any) -> tuple[ColumnElement[bool], ...]:
+    """Who does a run again is of its family, which `ix_runs_root_run_id` finds."""
+    return _LATER.c.root_run_id == root, _LATER.c.root_run_id != _LATER.c.id
 
 
 def first_id(at: Instant) -> str:
@@ -127,6 +185,19 @@ def head(connection: Connection, run_id: str) -> RunHead | None:
 def live_runs(connection: Connection, workflow_id: str) -> Sequence[str]:
     query = select(runs.c.id).where(_NOT_COMPLETED, runs.c.status.in_(_LIVE), hidden(runs.c.workflow_id) == workflow_id)
     return connection.execute(query.order_by(runs.c.id)).scalars().all()
+
+
+def delayed_runs(connection: Connection, workflow_id: str, now: Instant) -> Sequence[str]:
+    """Runs that wait for a time that has not come."""
+    waits = (runs.c.run_at > now, runs.c.started_at.is_(None), runs.c.status.in_(("pending", "paused")))
+    query = select(runs.c.id).where(_NOT_COMPLETED, hidden(runs.c.workflow_id) == workflow_id, *waits)
+    return connection.execute(query.order_by(runs.c.id)).scalars().all()
+
+
+def post(connection: Connection, item: InboxItem) -> None:
+    """Put a wish about a run into its inbox, as part of the transaction of what it follows from."""
+    row = {"id": item.id, "run_id": item.run_id, "kind": item.kind, "data": orjson.dumps(item.data).decode()}
+    connection.execute(insert(inbox).values(**row, created_at=func.now_us()))
 
 
 def task_runs_of(connection: Connection, run_id: str, paths: Sequence[str]) -> Mapping[str, RowMapping]:
@@ -148,10 +219,24 @@ def run_to_repeat(connection: Connection, run_id: str) -> tuple[RowMapping | Non
     return run, connection.execute(ended.where(task_runs.c.run_id == run_id)).mappings().all()
 
 
-def run_to_wait_for(connection: Connection, run_id: str) -> RowMapping | None:
+def runs_that_wait(connection: Connection, run_ids: Sequence[str]) -> Sequence[RowMapping]:
+    """What says how they were to start; by their ids."""
     names = ("id", "status", "run_at", "priority", "admission_key", "admission_limit", "rate_key", "rate_limit",
              "rate_period_us")  # fmt: skip
-    return connection.execute(select(*(runs.c[name] for name in names)).where(runs.c.id == run_id)).mappings().first()
+    query = select(*(runs.c[name] for name in names)).where(runs.c.id.in_(run_ids))
+    return connection.execute(query).mappings().all()
+
+
+def places_held(connection: Connection, keys: Sequence[str]) -> Mapping[str, int]:
+    """How many runs hold a place under each of the keys, where any do."""
+    held = (runs.c.admission_key.is_not(None), runs.c.admitted_at.is_not(None), runs.c.finished_at.is_(None))
+    query = select(runs.c.admission_key, func.count()).where(runs.c.admission_key.in_(keys), *held)
+    return {key: count for key, count in connection.execute(query.group_by(runs.c.admission_key))}
+
+
+def next_free(connection: Connection, rate_keys: Sequence[str]) -> Mapping[str, Instant]:
+    query = select(limits.c.key, limits.c.next_free_at).where(limits.c.key.in_(rate_keys))
+    return {key: at or 0 for key, at in connection.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,21 +292,32 @@ def rate_has_room_at(connection: Connection, row: RowMapping, now: Instant) -> I
     return begins
 
 
+_SCHEDULED = (attempts.c.finished_at.is_(None), attempts.c.status == "scheduled")
+_OF_ATTEMPT = [
+    attempts.c[name]
+    for name in ("run_id", "path", "number", "queue", "available_at", "limit_key", "limit_size", "type_key")
+]
+
+
 def scheduled_attempts(connection: Connection, run_id: str, limit: int) -> Sequence[RowMapping]:
-    names = ("path", "number", "queue", "available_at", "limit_key", "limit_size", "type_key")
-    query = select(*(attempts.c[name] for name in names)).where(
-        attempts.c.run_id == run_id, attempts.c.finished_at.is_(None), attempts.c.status == "scheduled"
-    )
+    query = select(*_OF_ATTEMPT).where(attempts.c.run_id == run_id, *_SCHEDULED)
     return connection.execute(query.order_by(attempts.c.path).limit(limit)).mappings().all()
 
 
-def running_under(connection: Connection, column: str, key: str) -> int:
-    """How many attempts run that have `key` in `column` (`limit_key` or `type_key`)."""
-    query = select(func.count()).where(
-        attempts.c[column] == key, attempts.c[column].is_not(None), attempts.c.finished_at.is_(None),
-        attempts.c.status == "running",
-    )  # fmt: skip
-    return connection.execute(query).scalar_one()
+def first_scheduled(connection: Connection, run_ids: Sequence[str]) -> Sequence[RowMapping]:
+    """Of each run that has any, the first attempt by its path that waits for a worker."""
+    paths = select(attempts.c.run_id, func.min(attempts.c.path).label("path"))
+    first = paths.where(attempts.c.run_id.in_(run_ids), *_SCHEDULED).group_by(attempts.c.run_id).subquery()
+    same = (attempts.c.run_id == first.c.run_id) & (attempts.c.path == first.c.path)
+    return connection.execute(select(*_OF_ATTEMPT).join(first, same).where(*_SCHEDULED)).mappings().all()
+
+
+def running_under(connection: Connection, column: str, keys: Sequence[str]) -> Mapping[str, int]:
+    """How many attempts run that have each of the keys in `column` (`limit_key` or `type_key`), where any do."""
+    key = attempts.c[column]
+    running = (key.is_not(None), attempts.c.finished_at.is_(None), attempts.c.status == "running")
+    return {found: count for found, count in connection.execute(
+        select(key, func.count()).where(key.in_(keys), *running).group_by(key))}  # fmt: skip
 
 
 def served_queues(connection: Connection) -> frozenset[str]:
@@ -248,6 +344,20 @@ def started_with(connection: Connection, namespace: str, scope: str, key: str) -
     )
     row = connection.execute(query).first()
     return None if row is None else (row[0], row[1])
+
+
+def take_key(connection: Connection, key: StartKey, started: str, now: Instant) -> tuple[str, str]:
+    """Let the key hold what is started with it, unless it holds something: the request hash and what it holds."""
+    names = {"namespace": key.namespace, "scope": key.scope, "key": key.key}
+    columns = start_keys.c
+    free = [columns[name] == value for name, value in names.items()]
+    connection.execute(delete(start_keys).where(*free, columns.expires_at <= now))
+    held = started_with(connection, **names)
+    if held is not None:
+        return held
+    values = {**names, "request_hash": key.request_hash, "run_id": started, "expires_at": key.expires_at}
+    connection.execute(insert(start_keys).values(**values))
+    return key.request_hash, started
 
 
 def delete_expired_keys(connection: Connection, now: Instant, limit: int) -> int:
@@ -371,5 +481,5 @@ def _fits(narrow: RunFilter) -> list[ColumnElement[bool]]:
 
 
 def _is_one_of(column: ColumnElement[Any], values: Sequence[str]) -> ColumnElement[bool]:
-    given = func.json_each(orjson.dumps(list(values)).decode()).table_valued("value", name="one")
+    given = JsonItems(literal(orjson.dumps(list(values)).decode())).table_valued("value", name="one")
     return column.in_(select(given.c.value))

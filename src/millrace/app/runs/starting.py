@@ -1,32 +1,26 @@
 """Starting runs: one use case for the API, the command line and triggers. The same key gives the same run."""
 
 import asyncio
-import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import orjson
-
 from millrace.app.plans import CompiledVersion, StoredPlans
-from millrace.app.runs import repository
+from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, same_request
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
 from millrace.app.runs.payloads import put_away
+from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.workflows.catalog import Catalog
 from millrace.app.workflows.repository import WorkflowRow
 from millrace.core.errors import Conflict, InvalidRequest, MillraceError, NotFound
-from millrace.core.values import SECOND, Instant, JsonObject, to_iso
+from millrace.core.values import Instant, JsonObject, to_iso
 from millrace.definition import check_overrides
 from millrace.engine.cell import Started
 from millrace.engine.engine import Engine
 from millrace.ports.clock import Clock
-from millrace.ports.database import Database
 from millrace.ports.payloads import Payloads
 from millrace.ports.store import NewFiring, NewRun, Refusal, StartKey
 
 __all__ = ["Fired", "FiringOutcome", "RunStarter", "StartRequest", "Started", "TriggeredStart"]
-
-CALLER_KEYS = "caller"
-KEY_LIFETIME = 7 * 86_400 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +39,7 @@ class StartRequest:
     def fingerprint(self) -> str:
         # A number as one, as it was when a version had no other name: keys outlive an upgrade.
         version = int(self.version) if self.version and self.version.isdecimal() else self.version
-        asked = (self.input, self.variables, version, self.correlation_id, self.priority, self.run_at)
-        return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return fingerprint((self.input, self.variables, version, self.correlation_id, self.priority, self.run_at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,46 +78,50 @@ class Fired:
 class RunStarter:
     def __init__(
         self,
-        database: Database,
         engine: Engine,
         plans: StoredPlans,
         catalog: Catalog,
         clock: Clock,
         maker: RunMaker,
         payloads: Payloads,
+        keys: CallerKeys,
+        manual: ManualTriggers,
     ) -> None:
-        self._database = database
+        self._manual = manual
         self._engine = engine
         self._plans = plans
         self._catalog = catalog
         self._clock = clock
         self._maker = maker
         self._payloads = payloads
+        self._keys = keys
 
     async def start(self, reference: str, request: StartRequest, *, by: str, key: str | None = None) -> Started:
         """Start a run, or find the one that an earlier request with the same key started. Durable when it returns.
 
-        Raises `NotFound`, `InvalidRequest`, `Forbidden` (`confirmation_required`), and `Conflict`: the workflow takes
-        no starts, its limit is full, or the key was used for another request.
+        Raises `NotFound`, `InvalidRequest`, `Forbidden` (`confirmation_required`), and `Conflict`: the workflow or its
+        manual trigger takes no starts, its limit is full, or the key was used for another request.
         """
         check_values(input=request.input, variables=request.variables)
         workflow = (await self._catalog.resolve(reference)).workflow
-        start_key = None if key is None else self._key(workflow, key, request.fingerprint())
+        start_key = self._keys.key(KeySpace.START, workflow.id, key, request.fingerprint)
         try:
             version = await self._version(reference, request.version)
             refuse_inactive(workflow)
             require_confirmation(version, request.confirmation)
             check_overrides(version.definition, request.variables)
             trigger: JsonObject = {"id": None, "type": "manual", "time": to_iso(self._clock.now()), "user_id": by}
-            wanted = Wanted(request.input, request.variables, request.correlation_id, request.priority, request.run_at)
-            origin = Origin("manual", trigger, triggered_by=by)
+            manual = await self._manual.of_start(workflow.id, version, request.variables, trigger)
+            given = {**manual.input, **request.input}
+            wanted = Wanted(given, request.variables, request.correlation_id, request.priority, request.run_at)
+            origin = Origin("manual", manual.trigger, trigger_id=manual.trigger_id, triggered_by=by)
             new = await self._maker.make(workflow, version, wanted, origin, start_key=start_key)
         except MillraceError:
             # What a key has started stays started, also when the workflow would not take the request any more.
-            started = None if start_key is None else await self._started_before(start_key)
+            started = await self._keys.holder(start_key)
             if started is None:
                 raise
-            return _same_request(started)
+            return started
         return await self.submit(workflow, version, new)
 
     async def submit(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
@@ -137,10 +134,10 @@ class RunStarter:
                 "start it again when one has finished",
             )
         if started.refused is Refusal.ORIGIN_DELETED:
-            raise NotFound("run_not_found", f"run {new.retry_of} was deleted meanwhile (retention)")
+            raise NotFound("run_not_found", f"run {started.origin} was deleted meanwhile (retention)")
         if started.refused is Refusal.PAYLOADS_DELETED:
-            raise payloads_deleted(str(new.retry_of))
-        return _same_request(started)
+            raise payloads_deleted(str(started.origin))
+        return same_request(started)
 
     async def fire(self, start: TriggeredStart) -> Fired:
         """Start the run of a firing. Firing, key, run and cursor of the trigger are committed together, or nothing is.
@@ -179,28 +176,6 @@ class RunStarter:
         if wanted is not None:
             version_id = (await self._catalog.version(entry.workflow, wanted)).id
         return await self._plans.version(version_id)
-
-    def _key(self, workflow: WorkflowRow, key: str, fingerprint: str) -> StartKey:
-        return StartKey(CALLER_KEYS, workflow.id, key, fingerprint, self._clock.now() + KEY_LIFETIME)
-
-    async def _started_before(self, key: StartKey) -> Started | None:
-        found = await self._database.read(
-            lambda connection: repository.started_with(connection, key.namespace, key.scope, key.key)
-        )
-        if found is None:
-            return None
-        request_hash, run_id = found
-        return Started(run_id, existed=True, same_request=request_hash == key.request_hash)
-
-
-def _same_request(started: Started) -> Started:
-    if not started.same_request:
-        raise Conflict(
-            "idempotency_conflict",
-            f"the idempotency key was used before for a different request, which started run {started.run_id}; "
-            "use a new key for a new request",
-        )
-    return started
 
 
 def payloads_deleted(run_id: str) -> Conflict:

@@ -10,13 +10,16 @@ import orjson
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS
-from millrace.core.values import to_iso
+from millrace.core.values import JsonObject, to_iso
 from millrace.ports.payloads import MARK, PutAway
 
 View: TypeAlias = Mapping[str, object]
 
 
-def run_view(row: RowMapping, waiting_for: Sequence[View] = ()) -> View:
+def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject | None = None) -> View:
+    """`told`: what the history of the run knows (`repository.told_of`), where a single run is shown."""
+    told = told or {}
+    done_again = told.get("done_again")
     return {
         "id": row["id"],
         "workflow": {"id": row["workflow_id"], "name": row["workflow_name"], "version": row["version_number"]},
@@ -31,9 +34,13 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = ()) -> View:
         "parent": row["parent_run_id"],
         "retry_of": row["retry_of"],
         "root": row["root_run_id"],
+        "done_again": [{"task": path, "reason": why} for path, why in done_again.items()]
+        if isinstance(done_again, dict)
+        else [],
         "waiting_for": waiting_for,
         **_times(row, ("run_at", "created_at", "started_at", "finished_at", "cancelled_at")),
         "cancelled_by": row["cancelled_by"],
+        "cancel_reason": told.get("cancel_reason"),
         **_times(row, ("payloads_deleted_at",)),
     }
 

@@ -7,6 +7,7 @@ counts and what a user said about `enabled`, until the definition itself says so
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection
@@ -96,7 +97,11 @@ class Registrar:
 
 def declared(definition: str) -> Iterator[Declared]:
     """The triggers of a stored definition, which was validated when it was saved."""
-    for trigger in orjson.loads(definition).get("triggers") or []:
+    return declared_in(orjson.loads(definition))
+
+
+def declared_in(canonical: Mapping[str, Any]) -> Iterator[Declared]:
+    for trigger in canonical.get("triggers") or []:
         condition = trigger.get("if")
         yield Declared(
             name=trigger["id"],

@@ -81,6 +81,12 @@ def of_workflow(connection: Connection, workflow_id: str) -> Sequence[TriggerRow
     return [_trigger(row) for row in connection.execute(query)]
 
 
+def of_type(connection: Connection, workflow_id: str, type_: str) -> Sequence[TriggerRow]:
+    """The triggers of one type that a workflow has, to be read only."""
+    query = select(*COLUMNS).where(triggers.c.workflow_id == workflow_id, triggers.c.type == type_)
+    return [_trigger(row) for row in connection.execute(query.order_by(triggers.c.id))]
+
+
 def to_change(connection: Connection, trigger_id: str) -> TriggerRow | None:
     """One trigger, locked until the transaction ends."""
     row = connection.execute(select(*COLUMNS).where(triggers.c.id == trigger_id).with_for_update()).first()

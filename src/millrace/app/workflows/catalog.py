@@ -55,7 +55,7 @@ class Catalog:
             raise
 
     async def version(self, workflow: WorkflowRow, wanted: str) -> VersionRow:
-        """The version with this number, else with this tag. Raises `NotFound`."""
+        """The version with this number, else with this tag, or `newest`. Raises `NotFound`."""
         row = await self._database.read(lambda connection: repository.version_called(connection, workflow.id, wanted))
         if row is None:
             raise unknown_version(workflow, wanted)

@@ -3,7 +3,7 @@
 split the request → merge with what is there → validate → decide; `writing` writes it
 """
 
-import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,9 +12,10 @@ from millrace.app.workflows.drafts import Draft, Drafts
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.app.workflows.requests import SaveOptions, split
 from millrace.app.workflows.views import current_definition, detail, difference_view, etag
-from millrace.app.workflows.writing import Change, Current, IfMatch, Saved, WorkflowWriter, stale
+from millrace.app.workflows.writing import Change, Current, IfMatch, WorkflowWriter, stale
 from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject, JsonValue
+from millrace.definition import merged
 from millrace.definition.diff import difference
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -44,9 +45,13 @@ class WorkflowCommands:
         self._writer = writer
 
     async def create(self, body: JsonValue, *, by: str) -> tuple[JsonObject, str]:
-        """A new workflow as shown, and its ETag. Raises `InvalidRequest`, or `Conflict` when the name is taken."""
+        """A new workflow as shown, and its ETag.
+
+        Raises `InvalidRequest`, or `Conflict` when the name is taken or the body says which version it changes.
+        """
         given, options = split(body)
-        draft = await asyncio.to_thread(self._drafts.checked, given)
+        draft = await self._drafts.judged(given)
+        _refuse_version_of_new(str(draft.canonical["name"]), options)
         created = await self._writer.add(self._new(draft, options, by), by=by, message=options.comment)
         return detail(created, draft.warnings), etag(created.workflow)
 
@@ -62,7 +67,7 @@ class WorkflowCommands:
         async def decide(current: Current) -> Change:
             refuse_stale(current.workflow, options)
             before: JsonObject = {"name": current.workflow.name} if replace else described(current)
-            draft = await asyncio.to_thread(self._drafts.checked, self._drafts.merged(before, given))
+            draft = await self._drafts.judged(merged(before, given))
             return await self.decided(current, Save(draft, options, "version_tag" in given), by)
 
         saved = await self._writer.change(reference, decide, by=by, if_match=if_match)
@@ -71,19 +76,21 @@ class WorkflowCommands:
     async def apply(self, body: JsonValue, *, by: str, source: str | None, dry_run: bool) -> JsonObject:
         """Make the workflow of this name what the body says, whether there is one or not: what was done, in words.
 
-        A workflow that is made here, or was made by an earlier `apply`, belongs to `source` from now on.
+        The workflow belongs to `source` from now on, whoever made it; without `source` it stays where it belongs.
         """
         given, options = split(body)
-        draft = await asyncio.to_thread(self._drafts.checked, given)
+        draft = await self._drafts.judged(given)
         save = Save(draft, options, "version_tag" in given, strict=True)
         name = str(draft.canonical["name"])
         before = await self._named(name)
         if before is None:
+            _refuse_version_of_new(name, options)
+            new = replace(self._new(draft, options, by), source=source)
             if dry_run:
-                return _applied("created", None, self._new(draft, options, by), draft)
+                return _applied("created", None, new, draft.warnings)
             try:
-                new = replace(self._new(draft, options, by), source=source)
-                return _applied("created", None, await self._writer.add(new, by=by, message=options.comment), draft)
+                added = await self._writer.add(new, by=by, message=options.comment)
+                return _applied("created", None, added, draft.warnings)
             except Conflict as error:
                 before = await self._named(name)
                 if error.code != "name_taken" or before is None:
@@ -92,14 +99,17 @@ class WorkflowCommands:
 
     async def delete(
         self, reference: str, *, by: str, if_match: IfMatch | None = None, source: str | None = None
-    ) -> None:
-        """Hide the workflow and free its name. Its runs go on and stay readable: they keep their version."""
-        await self._writer.delete(reference, by=by, if_match=if_match, source=source)
+    ) -> int:
+        """Hide the workflow and free its name. Its runs go on and stay readable: they keep their version.
+
+        Those that were to start later are cancelled; answers how many.
+        """
+        return await self._writer.delete(reference, by=by, if_match=if_match, source=source)
 
     async def validate(self, body: JsonValue) -> JsonObject:
         """The canonical form of a definition and the warnings about it, without saving. Raises `InvalidRequest`."""
         given, _ = split(body)
-        draft = await asyncio.to_thread(self._drafts.checked, given)
+        draft = await self._drafts.judged(given)
         warnings: list[JsonValue] = list(draft.warnings)
         return {"valid": True, "definition": draft.canonical, "warnings": warnings}
 
@@ -124,24 +134,28 @@ class WorkflowCommands:
     async def _apply_to(
         self, workflow: WorkflowRow, save: Save, *, by: str, source: str | None, dry_run: bool
     ) -> JsonObject:
-        shown: list[tuple[Current, Change]] = []
+        shown: list[tuple[str, Current]] = []
 
         async def decide(current: Current) -> Change:
             refuse_stale(current.workflow, save.options)
             change = await self.decided(current, save, by)
-            if source is not None and current.source not in (None, source):
+            outcome = "updated" if change.of(current) else "unchanged"
+            if source is not None and current.source != source:
                 change = replace(change, source=source)
-            shown[:] = [(current, change)]
+                outcome = "adopted" if outcome == "unchanged" else outcome
+            shown[:] = [(outcome, current)]
             return change
 
+        warnings: Sequence[str] = save.draft.warnings
         if dry_run:
             current = await self._writer.read(workflow.id)
             change = await decide(current)
-            saved = Saved(Current(change.workflow, change.version, {}, None), change.warnings, change.of(current))
+            after = Current(change.workflow, change.version, {}, change.source or current.source)
         else:
             saved = await self._writer.change(workflow.id, decide, by=by)
-        before, _ = shown[0]
-        return _applied("updated" if saved.changed else "unchanged", before, saved.current, save.draft)
+            after, warnings = saved.current, saved.warnings
+        outcome, before = shown[0]
+        return _applied(outcome, before, after, warnings)
 
     async def _tag(self, current: Current, save: Save) -> str | None:
         """The tag of the newest version after a change: what the request gives, unless a version has it with reason."""
@@ -211,6 +225,16 @@ def refuse_stale(workflow: WorkflowRow, options: SaveOptions) -> None:
         raise stale(workflow)
 
 
+def _refuse_version_of_new(name: str, options: SaveOptions) -> None:
+    """Who names the version that he changes has seen a workflow, and would not know that it is another one now."""
+    if options.expected_version is not None:
+        raise Conflict(
+            "stale_version",
+            f"`version` is the version that a change is based on, and there is no workflow named {name!r} to be at "
+            f"version {options.expected_version}; leave `version` out to create it",
+        )
+
+
 def _deploys_draft(workflow: WorkflowRow, options: SaveOptions) -> bool:
     return workflow.status == "draft" and options.deploy is True
 
@@ -224,22 +248,24 @@ def _deployed(workflow: WorkflowRow, status: str, number: int, options: SaveOpti
     return number if wanted else workflow.deployed_version
 
 
-def _applied(outcome: str, before: Current | None, after: Current, draft: Draft) -> JsonObject:
+def _applied(outcome: str, before: Current | None, after: Current, warnings: Sequence[str]) -> JsonObject:
     workflow = after.workflow
-    warnings: list[JsonValue] = list(draft.warnings)
+    told: list[JsonValue] = list(warnings)
     return {
         "outcome": outcome,
         "name": workflow.name,
-        **_state(workflow),
-        "before": None if before is None else _state(before.workflow),
+        **_state(after),
+        "before": None if before is None else _state(before),
         "changes": None if before is None else difference_view(difference(described(before), described(after))),
-        "warnings": warnings,
+        "warnings": told,
     }
 
 
-def _state(workflow: WorkflowRow) -> JsonObject:
+def _state(current: Current) -> JsonObject:
+    workflow = current.workflow
     return {
         "version": workflow.newest_version,
         "status": workflow.status,
         "deployed_version": workflow.deployed_version,
+        "source": current.source,
     }

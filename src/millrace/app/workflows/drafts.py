@@ -1,10 +1,12 @@
-"""A definition on its way into a version: read, merged with what is there, checked. Pure apart from the task types."""
+"""A definition on its way into a version: read, merged with what is there, checked."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import orjson
 
+from millrace.app.workflows.surroundings import Surroundings
 from millrace.core.errors import InvalidRequest
 from millrace.core.values import JsonObject
 from millrace.definition import InvalidDefinition, content_hash, validate
@@ -53,9 +55,15 @@ class Draft:
 class Drafts:
     """Checks definitions against the task types and trigger types of this installation."""
 
-    def __init__(self, runners: RunnerRegistry, trigger_types: TriggerTypes) -> None:
+    def __init__(self, runners: RunnerRegistry, trigger_types: TriggerTypes, surroundings: Surroundings) -> None:
         self._runners = runners
         self._trigger_types = trigger_types
+        self._surroundings = surroundings
+
+    async def judged(self, raw: JsonObject) -> Draft:
+        """As `checked`, without holding up others, and warned also of what it needs and this installation lacks."""
+        draft = await asyncio.to_thread(self.checked, raw)
+        return replace(draft, warnings=[*draft.warnings, *await self._surroundings.warnings(draft.canonical)])
 
     def checked(self, raw: JsonObject) -> Draft:
         """Validate a definition of any accepted shape. Raises `InvalidRequest` with every fault at once."""
@@ -66,10 +74,6 @@ class Drafts:
             message = f"the definition has {count} fault{'s' if count > 1 else ''}"
             raise InvalidRequest("invalid_definition", message, faults=error.faults) from None
         return Draft(validated.canonical, content_hash(validated.canonical), list(validated.warnings))
-
-    def merged(self, current: JsonObject, given: JsonObject) -> JsonObject:
-        """`current` with the top-level fields of `given` in place of its own; null takes a field out."""
-        return {key: value for key, value in {**current, **given}.items() if value is not None}
 
 
 def _text(definition: JsonObject, key: str) -> str | None:

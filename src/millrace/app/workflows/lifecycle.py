@@ -27,6 +27,8 @@ class Retelling:
     given: frozenset[str]
     tag: str | None = None
     comment: str | None = None
+    move: bool = False
+    """The tag may be taken from the version that has it."""
 
 
 class WorkflowLifecycle:
@@ -112,7 +114,7 @@ class WorkflowLifecycle:
         async def decide(current: Current) -> Change:
             old = await self._version(current.workflow, version)
             chosen[:] = [old]
-            draft = await asyncio.to_thread(self._drafts.checked, _described(current.workflow, old))
+            draft = await self._drafts.judged(_described(current.workflow, old))
             told = comment or f"rolled back to version {old.number}"
             options = SaveOptions(deploy=deploy and current.workflow.status != "draft", comment=told)
             change = await self._commands.decided(current, Save(draft, options, tagged=False), by)
@@ -135,8 +137,9 @@ class WorkflowLifecycle:
             )
             changed[:] = [after]
             if after.id == current.version.id:
-                return Change(current.workflow, after)
-            return Change(current.workflow, current.version, retold=None if after == row else after)
+                return Change(current.workflow, after, takes_tag=told.move)
+            retold = None if after == row else after
+            return Change(current.workflow, current.version, retold=retold, takes_tag=told.move)
 
         saved = await self._writer.change(reference, decide, by=by, if_match=if_match)
         return version_view(changed[0], with_definition=True), etag(saved.current.workflow)

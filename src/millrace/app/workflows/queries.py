@@ -57,7 +57,7 @@ class WorkflowQueries:
         return Page([version_view(row, with_definition=False) for row in shown], more)
 
     async def version(self, reference: str, version: str) -> tuple[JsonObject, str]:
-        """The version with this number, else with this tag, and the ETag of its workflow."""
+        """The version with this number, else with this tag, or `newest`, and the ETag of its workflow."""
         workflow, row = await self._version(reference, version)
         return version_view(row, with_definition=True), etag(workflow)
 

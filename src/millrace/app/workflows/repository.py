@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, delete, exists, func, insert, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, case, delete, insert, or_, select, update
 from sqlalchemy.engine import Row
 
+from millrace.app.dialects import JsonHas
 from millrace.core.values import Instant
 from millrace.storage.tables import task_uids, workflow_sources, workflow_versions, workflows
 
@@ -112,10 +113,9 @@ def _narrowed(query: Select[Any], narrow: WorkflowFilter) -> Select[Any]:
     return query.where(*(has_label(key, value) for key, value in narrow.labels.items()))
 
 
-def has_label(key: str, value: str) -> Any:
+def has_label(key: str, value: str) -> ColumnElement[bool]:
     """Whether a workflow has the label; key and value are bound, so they may hold anything."""
-    labels = func.json_each(workflows.c.labels).table_valued("key", "value", name="label")
-    return exists(select(literal_column("1")).select_from(labels).where(labels.c.key == key, labels.c.value == value))
+    return JsonHas(workflows.c.labels, key, value)
 
 
 def name_taken(connection: Connection, name: str, *, but: str | None = None) -> bool:
@@ -175,13 +175,19 @@ def version_by_id(connection: Connection, version_id: str) -> VersionRow | None:
     return _version(connection.execute(select(*_VERSION).where(workflow_versions.c.id == version_id)).first())
 
 
+NEWEST = "newest"
+
+
 def version_called(connection: Connection, workflow_id: str, reference: str) -> VersionRow | None:
-    """The version with this number, else with this tag."""
+    """The version with this number, else with this tag; `newest` is the newest unless a version has that tag."""
     if reference.isdecimal() and reference.isascii() and len(reference) < 10:
         found = version_by_number(connection, workflow_id, int(reference))
         if found is not None:
             return found
-    return version_by_tag(connection, workflow_id, reference)
+    tagged = version_by_tag(connection, workflow_id, reference)
+    if tagged is None and reference == NEWEST:
+        return next(iter(list_versions(connection, workflow_id, before=None, limit=1)), None)
+    return tagged
 
 
 def list_versions(connection: Connection, workflow_id: str, *, before: int | None, limit: int) -> Sequence[VersionRow]:

@@ -39,6 +39,9 @@ def split(body: JsonValue) -> tuple[JsonObject, SaveOptions]:
     deploy = read.take("deploy", lambda value: isinstance(value, bool), "true or false")
     comment = read.take("comment", _is_comment, f"text of at most {LONGEST_COMMENT} characters")
     version = read.take("version", _is_version, "the number of the version this changes, for example 3")
+    if status is not None and isinstance(active, bool) and active != (status == "active"):
+        message = f"is_active: {str(active).lower()} contradicts status: {status}"
+        faults.append(Fault("is_active", "contradiction", message, "send one of them"))
     if faults:
         raise InvalidRequest("invalid_request", "the request is not valid", faults=faults)
     if status is None and active is not None:

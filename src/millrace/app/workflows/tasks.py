@@ -1,6 +1,5 @@
 """Single tasks of a workflow, each by its uid. Every change is a change of the whole definition: a new version."""
 
-import asyncio
 from dataclasses import dataclass, replace
 
 from millrace.app.workflows import task_edits
@@ -108,7 +107,7 @@ class WorkflowTasks:
 
     async def _checked(self, definition: JsonObject, path: str, given: GivenTask) -> Draft:
         try:
-            return await asyncio.to_thread(self._drafts.checked, definition)
+            return await self._drafts.judged(definition)
         except InvalidRequest as error:
             faults = task_edits.within_task(error.faults, path, given)
             raise InvalidRequest(error.code, "the workflow would not be valid with this task", faults=faults) from None
@@ -117,7 +116,7 @@ class WorkflowTasks:
         faults = task_edits.detach(definition, placed)
         task_edits.remove(placed)
         try:
-            draft = await asyncio.to_thread(self._drafts.checked, definition)
+            draft = await self._drafts.judged(definition)
         except InvalidRequest as error:
             faults += task_edits.before_removal(error.faults, placed)
         if faults:

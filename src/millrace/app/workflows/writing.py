@@ -1,7 +1,8 @@
 """The one place where workflows are written: a change is decided on what was read, and written only if that still is.
 
     read → decide (validation and all, outside any transaction) → compare and write, in one transaction:
-    version, tags, uids of tasks, the workflow's row, the record of a deployment, the rows of its triggers
+    version, tags, uids of tasks, the workflow's row, the record of a deployment, the rows of its triggers,
+    and the end of its delayed runs if it takes no starts any more
 
 Whoever was slower decides anew, so nothing is lost, and the writer thread never waits for a validation.
 """
@@ -16,19 +17,24 @@ from sqlalchemy import Connection
 
 from millrace.app.deployments import repository as deployments
 from millrace.app.deployments.repository import DeploymentRow
+from millrace.app.runs.repository import delayed_runs, post
 from millrace.app.workflows import repository
 from millrace.app.workflows.catalog import Catalog, unknown_workflow
 from millrace.app.workflows.deploying import TriggerRegistrar
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.core.errors import Conflict, NotFound, Unavailable
-from millrace.core.values import Instant
+from millrace.core.values import Instant, JsonObject, to_iso
 from millrace.definition import slugify
 from millrace.definition.outline import task_ids
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
+from millrace.ports.store import InboxItem
 
 T = TypeVar("T")
+
+NO_START = frozenset({"inactive", "archived"})
+"""The statuses in which a workflow takes no starts."""
 
 MAX_TRIES = 8
 """Decisions anew when others change the same workflow at the same time."""
@@ -49,12 +55,14 @@ class Change:
     """What a workflow is to be. `version` is the newest one; it is new if its number is. Who and when is added later.
 
     A deployment is recorded when `deployed_version` changes, or when `action` says so; `retold` is an older version
-    with another tag or comment; `renamed` is the old and the new id of a task that keeps its uid.
+    with another tag or comment; `takes_tag` takes the tag from the version that has it, where else it is refused;
+    `renamed` is the old and the new id of a task that keeps its uid.
     """
 
     workflow: WorkflowRow
     version: VersionRow
     retold: VersionRow | None = None
+    takes_tag: bool = False
     action: str | None = None
     message: str | None = None
     source: str | None = None
@@ -91,6 +99,8 @@ class WorkflowWriter:
         self._registrar = registrar
         self.after_change: Callable[[], None] = _nobody
         """Told after each commit; the composition root lets it wake the scheduler."""
+        self.hand_over: Callable[[Sequence[InboxItem]], None] = _nobody
+        """Given the wishes about runs that a commit has written; the container lets the engine take them."""
 
     async def read(self, reference: str) -> Current:
         """The workflow with this id, name or slug. Raises `NotFound`."""
@@ -117,13 +127,22 @@ class WorkflowWriter:
                 return Saved(current, change.warnings, changed=False)
             saved = await self._write(partial(self._save, before=current, change=change, by=by))
             if saved is not None:
-                return Saved(saved, change.warnings, changed=True)
+                after, cancelled = saved
+                self.hand_over(cancelled)
+                return Saved(after, (*change.warnings, *_told_of(after.workflow, len(cancelled))), changed=True)
         raise Unavailable("busy", f"the workflow {reference!r} is being changed by many at once; try again")
 
-    async def delete(self, reference: str, *, by: str, if_match: IfMatch | None, source: str | None) -> None:
-        """Hide the workflow and free its name; with `source` only if it was applied from there."""
-        if not await self._write(partial(self._delete, reference=reference, by=by, if_match=if_match, source=source)):
+    async def delete(self, reference: str, *, by: str, if_match: IfMatch | None, source: str | None) -> int:
+        """Hide the workflow and free its name; with `source` only if it was applied from there.
+
+        Answers how many of its runs were to start later, and are cancelled.
+        """
+        work = partial(self._delete, reference=reference, by=by, if_match=if_match, source=source)
+        cancelled = await self._write(work)
+        if cancelled is None:
             raise unknown_workflow(reference)
+        self.hand_over(cancelled)
+        return len(cancelled)
 
     async def record_failure(self, version: VersionRow, action: str, reason: str, *, by: str) -> None:
         """Keep that a deployment of a version was tried in vain."""
@@ -152,8 +171,13 @@ class WorkflowWriter:
         self._sync(connection, workflow, new.version, workflow.created_at)
         return replace(new, workflow=workflow, uids=self._named(connection, new.version))
 
-    def _save(self, connection: Connection, before: Current, change: Change, by: str) -> Current | None:
-        """Write the change unless the workflow is no longer as it was read; then write nothing and answer `None`."""
+    def _save(
+        self, connection: Connection, before: Current, change: Change, by: str
+    ) -> tuple[Current, Sequence[InboxItem]] | None:
+        """Write the change unless the workflow is no longer as it was read; then write nothing and answer `None`.
+
+        Also answers what ends the runs that were to start later.
+        """
         found = newest(connection, before.workflow.id, lock=True)
         if found is None or found.workflow != before.workflow:
             return None
@@ -174,14 +198,17 @@ class WorkflowWriter:
             deployments.add(connection, row)
         self._sync(connection, after, change.version, now)
         uids = self._named(connection, change.version)
-        return Current(after, change.version, uids, change.source or before.source)
+        cancelled: Sequence[InboxItem] = ()
+        if after.status in NO_START and before.workflow.status not in NO_START:
+            cancelled = self._cancel_delayed(connection, after.id, by, now, f"the workflow is {after.status} now")
+        return Current(after, change.version, uids, change.source or before.source), cancelled
 
     def _delete(
         self, connection: Connection, reference: str, by: str, if_match: IfMatch | None, source: str | None
-    ) -> bool:
+    ) -> Sequence[InboxItem] | None:
         workflow = repository.find_workflow(connection, reference, lock=True)
         if workflow is None:
-            return False
+            return None
         if if_match is not None and not if_match(workflow):
             raise stale(workflow)
         if source is not None and repository.source_of(connection, workflow.id) != source:
@@ -192,7 +219,18 @@ class WorkflowWriter:
             row = self._deployment(workflow.id, None, "undeploy", "the workflow was deleted", by, now)
             deployments.add(connection, row)
         self._registrar.sync(connection, replace(workflow, deployed_version=None), None, now=now)
-        return True
+        return self._cancel_delayed(connection, workflow.id, by, now, "the workflow was deleted")
+
+    def _cancel_delayed(
+        self, connection: Connection, workflow_id: str, by: str, now: Instant, reason: str
+    ) -> Sequence[InboxItem]:
+        """No run starts any more that was to start later: every start is refused now."""
+        data: JsonObject = {"by": by, "reason": reason}
+        found = delayed_runs(connection, workflow_id, now)
+        items = [InboxItem(self._ids.new(), run_id, "cancel", data) for run_id in found]
+        for item in items:
+            post(connection, item)
+        return items
 
     def _sync(self, connection: Connection, workflow: WorkflowRow, version: VersionRow, now: Instant) -> None:
         deployed: VersionRow | None = None
@@ -224,6 +262,13 @@ class WorkflowWriter:
         return DeploymentRow(self._ids.new(), workflow_id, version, action, outcome, message, by, now)
 
 
+def _told_of(workflow: WorkflowRow, cancelled: int) -> Sequence[str]:
+    if not cancelled:
+        return ()
+    runs = "1 run that was to start later is" if cancelled == 1 else f"{cancelled} runs that were to start later are"
+    return (f"{runs} cancelled: the workflow is {workflow.status} and takes no starts",)
+
+
 def newest(connection: Connection, reference: str, *, lock: bool = False) -> Current | None:
     workflow = repository.find_workflow(connection, reference, lock=lock)
     if workflow is None:
@@ -238,20 +283,20 @@ def newest(connection: Connection, reference: str, *, lock: bool = False) -> Cur
 def stale(workflow: WorkflowRow) -> Conflict:
     return Conflict(
         "stale_version",
-        f"the workflow {workflow.name!r} has changed: it is at version {workflow.newest_version} now; "
-        "read it again and repeat the change",
+        f"the workflow {workflow.name!r} has changed since: it was last changed at {to_iso(workflow.updated_at)} and "
+        f"is at version {workflow.newest_version}; read it again and repeat the change",
     )
 
 
 def _save_versions(connection: Connection, found: Current, change: Change) -> None:
     if change.retold is not None:
-        _refuse_taken_tag(connection, change.retold)
+        _free_tag(connection, change.retold, take=change.takes_tag)
         repository.describe_version(connection, change.retold)
     if change.version.number > found.version.number:
-        _refuse_taken_tag(connection, change.version)
+        _free_tag(connection, change.version)
         repository.add_version(connection, change.version)
     elif change.version != found.version:
-        _refuse_taken_tag(connection, change.version)
+        _free_tag(connection, change.version, take=change.takes_tag)
         repository.describe_version(connection, change.version)
 
 
@@ -266,17 +311,21 @@ def _refuse_taken_name(connection: Connection, workflow: WorkflowRow) -> None:
         raise Conflict("name_taken", f"there is a workflow named {workflow.name!r} already; names are unique")
 
 
-def _refuse_taken_tag(connection: Connection, version: VersionRow) -> None:
+def _free_tag(connection: Connection, version: VersionRow, *, take: bool = False) -> None:
+    """See that no other version has the tag: take it away from that one, or raise `Conflict`."""
     if version.tag is None:
         return
     holder = repository.version_by_tag(connection, version.workflow_id, version.tag)
-    if holder is not None and holder.id != version.id:
+    if holder is None or holder.id == version.id:
+        return
+    if not take:
         raise Conflict(
             "tag_taken",
             f"version {holder.number} of the workflow has the tag {version.tag!r}; a tag names one version: "
-            "choose another, or take it off that version first",
+            "choose another, or send `move: true` (`millrace tag --move`)",
         )
+    repository.describe_version(connection, replace(holder, tag=None))
 
 
-def _nobody() -> None:
+def _nobody(*_told: object) -> None:
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from millrace.auth.vault.envelope import Sealed, Subject
 from millrace.core.values import Instant
@@ -43,6 +43,17 @@ def keys_in_use(connection: Connection) -> dict[str, int]:
 def check_values(connection: Connection) -> dict[str, str]:
     rows = connection.execute(select(encryption_keys.c.id, encryption_keys.c.check_value))
     return {key_id: text for key_id, text in rows}
+
+
+def newest_key(connection: Connection) -> str | None:
+    """The id of the key that was noted last."""
+    newest = select(encryption_keys.c.id).order_by(encryption_keys.c.created_at.desc(), encryption_keys.c.id).limit(1)
+    return connection.execute(newest).scalar()
+
+
+def forget_keys(connection: Connection) -> None:
+    """As if no key had ever been used."""
+    connection.execute(delete(encryption_keys))
 
 
 def note_key(connection: Connection, key_id: str, check_value: str, now: Instant) -> None:

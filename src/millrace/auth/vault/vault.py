@@ -5,13 +5,14 @@ was lost or mistyped would go on for weeks with secrets that no task can read.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from millrace.auth.vault import envelope, repository
 from millrace.auth.vault.envelope import Sealed, Subject
 from millrace.auth.vault.key_source import (
+    FILE,
     EncryptionKeyUnusable,
     configured_ring,
     key_file,
@@ -87,20 +88,31 @@ class Vault:
             repository.reseal(connection, row, envelope.resealed(self._ring, row.subject, row.sealed))
         return len(rows)
 
+    def note_first(self, connection: "Connection") -> None:
+        """Have the current key be the one that other processes must have, too, if no key is that yet."""
+        if repository.newest_key(connection) is None:
+            self._note_current(connection)
+
     def _note_current(self, connection: "Connection") -> None:
         key = self._ring.current
         repository.note_key(connection, key.id, envelope.check_value(key), self._clock.now())
 
 
-async def open_vault(settings: Settings, database: Database, clock: Clock) -> Vault:
+async def open_vault(
+    settings: Settings, database: Database, clock: Clock, others: Callable[[], Awaitable[bool]] | None = None
+) -> Vault:
     """The vault of this installation; the first start makes its key.
 
-    Raises `EncryptionKeyUnusable` unless every value in the database has its key here.
+    `others` tells whether other processes run on this database, where there may be some: what one of them seals all
+    must be able to open. Raises `EncryptionKeyUnusable` unless every value in the database has its key here, and this
+    process the key of the others.
     """
     ring = await asyncio.to_thread(configured_ring, settings)
     in_use = await database.read(repository.keys_in_use)
     known = await database.read(repository.check_values) if in_use else {}
     _require_keys(ring, in_use, known, settings)
+    if others is not None:
+        await _agree(ring, database, settings, settled=bool(in_use) or await others())
     if ring is None:
         try:
             ring = KeyRing(await asyncio.to_thread(make_key_file, key_file(settings)))
@@ -109,7 +121,25 @@ async def open_vault(settings: Settings, database: Database, clock: Clock) -> Va
                 f"the encryption key cannot be written to {key_file(settings)}: {error.strerror}; "
                 "set MILLRACE_ENCRYPTION_KEY or MILLRACE_ENCRYPTION_KEY_FILE"
             ) from None
-    return Vault(ring, database, clock, settings)
+    vault = Vault(ring, database, clock, settings)
+    if others is not None:
+        await database.write(vault.note_first)
+    return vault
+
+
+async def _agree(ring: KeyRing | None, database: Database, settings: Settings, *, settled: bool) -> None:
+    """Refuse to be the one process that has another key. While that is not settled, this process may choose it."""
+    newest = await database.read(repository.newest_key)
+    if newest is None or (ring is not None and ring.get(newest) is not None):
+        return
+    if not settled:
+        await database.write(repository.forget_keys)
+        return
+    raise EncryptionKeyUnusable(
+        f"the other processes on this database use the encryption key {newest}, and {_what_is_there(ring, settings)}. "
+        f"Give every process the same key: copy the file {FILE} from the home folder of one of them to "
+        f"{key_file(settings)}, or set MILLRACE_ENCRYPTION_KEY for all"
+    )
 
 
 def _require_keys(

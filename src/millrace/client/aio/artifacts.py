@@ -11,7 +11,9 @@ from typing import BinaryIO, Final, Literal, cast
 
 from millrace.client.aio.pausing import in_thread
 from millrace.client.aio.resource import AsyncResource
-from millrace.client.aio.transfers import download, parts_of
+from millrace.client.aio.transfers import checked_path, download, parts_of
+from millrace.client.answers import part
+from millrace.client.errors import InvalidArgument
 from millrace.client.requests import Body, path_of
 from millrace.client.types import ArtifactPage, ArtifactView
 
@@ -60,13 +62,13 @@ class AsyncArtifacts(AsyncResource):
         """Send a file: its path, its bytes, or a file that is open for reading bytes.
 
         `name` is by default that of the file, `media_type` guessed from it; `expires_in` is a period (`12h`, `30d`),
-        without it the artifact is kept. Raises `OSError` when the file cannot be read, `ValueError` without a name.
+        without it the artifact is kept. Raises `OSError` when the file cannot be read.
         """
         if isinstance(source, str | Path):
             with await in_thread(_opened, Path(source)) as file:
                 return await self._send(file, name or Path(source).name, media_type, expires_in)
         if name is None:
-            raise ValueError("an artifact that is no file with a path needs a name")
+            raise InvalidArgument("name", "an artifact that is no file with a path needs a name")
         return await self._send(source, name, media_type, expires_in)
 
     async def download(self, artifact: str, to: str | Path, *, overwrite: bool = False) -> Path:
@@ -77,7 +79,7 @@ class AsyncArtifacts(AsyncResource):
         """
         target = Path(to)
         if await in_thread(target.is_dir):
-            target /= Path((await self.get(artifact))["name"]).name
+            target /= Path(str(part(await self.get(artifact), "name"))).name
         path = path_of("artifacts", artifact, "content")
         return await download(
             self._transport, path, target, overwrite=overwrite, silence=SILENCE_SECONDS, resumable=True
@@ -119,7 +121,7 @@ class AsyncArtifacts(AsyncResource):
 
 
 def _opened(path: Path) -> BinaryIO:
-    return path.open("rb")
+    return checked_path(path, "source").open("rb")
 
 
 def _size(file: BinaryIO) -> int | None:

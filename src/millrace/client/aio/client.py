@@ -16,7 +16,8 @@ from millrace.client.aio.triggers import AsyncTriggers
 from millrace.client.aio.vault import AsyncConnections, AsyncSecrets
 from millrace.client.aio.versions import AsyncDeployments, AsyncVersions
 from millrace.client.aio.workflows import AsyncWorkflows
-from millrace.client.errors import RunFailed
+from millrace.client.answers import part
+from millrace.client.errors import InvalidArgument, RunFailed
 from millrace.client.location import locate
 from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
@@ -30,7 +31,7 @@ class AsyncClient:
     that it is asked to wait; `retries` how often a request that may be repeated is. `transport` replaces the network:
     a proxy of your own, a certificate authority, an application in this process.
 
-    Close it with `async with` or `aclose()`. Raises `NoApiKey`, and `ValueError` for what can be no URL or no key.
+    Close it with `async with` or `aclose()`. Raises `NoApiKey`, and `InvalidArgument` for what can be no URL or no key.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class AsyncClient:
         retries: int = 4,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
+        if not timeout > 0:
+            raise InvalidArgument("timeout", f"{timeout} is no time to wait; give seconds above 0")
         self._transport = AsyncTransport(
             locate(url, api_key), timeout=timeout, retrying=Retrying(retries), through=transport
         )
@@ -85,10 +88,10 @@ class AsyncClient:
         starting = AsyncRuns(self._transport.until(None if timeout is None else began + timeout))
         run = await starting.start(workflow, input, **options)
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
-        run = await self.runs.wait(run["id"], left)
-        if run["status"] != "completed":
+        run = await self.runs.wait(part(run, "id"), left)
+        if part(run, "status") != "completed":
             raise RunFailed(run)
-        return run["output"]
+        return part(run, "output")
 
     async def aclose(self) -> None:
         await self._transport.close()

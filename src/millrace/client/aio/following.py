@@ -12,6 +12,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from millrace.client.aio.pausing import pause
 from millrace.client.aio.transport import AsyncTransport
+from millrace.client.answers import part
 from millrace.client.errors import RequestRefused, StreamFailed, UnexpectedAnswer, Unreachable
 from millrace.client.requests import Query
 from millrace.client.retrying import Patience
@@ -68,9 +69,9 @@ class AsyncStream(Generic[T]):
                         patience.there()
                         self.position = event.number or self.position
                         if event.name == "end":
-                            self.status = str(event.data["status"])
+                            self.status = str(part(event.data, "status"))
                         elif event.name == "error":
-                            raise StreamFailed(str(event.data["code"]), str(event.data["detail"]))
+                            raise StreamFailed(str(part(event.data, "code")), str(part(event.data, "detail")))
                         elif event.data is not None:
                             yield event.data
             except (Unreachable, RequestRefused) as error:

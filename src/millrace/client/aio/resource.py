@@ -1,6 +1,7 @@
 """What the groups of methods have in common."""
 
 from millrace.client.aio.transport import AsyncTransport
+from millrace.client.answers import part
 from millrace.client.errors import NotFound
 from millrace.client.requests import path_of
 
@@ -19,6 +20,6 @@ class AsyncResource:
 
     async def _id_of(self, name: str) -> str:
         async for item in self._transport.pages("/workflows", {"name": name}):
-            if item["name"] == name:
-                return str(item["id"])
+            if part(item, "name") == name:
+                return str(part(item, "id"))
         raise NotFound(404, "workflow_not_found", f"there is no workflow named {name!r}")

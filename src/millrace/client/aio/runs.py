@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, cast
 
 from millrace.client.aio.histories import AsyncHistories
 from millrace.client.aio.pausing import pause
+from millrace.client.answers import part
 from millrace.client.errors import RequestRefused, Unreachable, WaitTimeout
 from millrace.client.requests import Body, Moment, given, json_body, label_query, path_of, word_query
 from millrace.client.retrying import Patience
@@ -80,15 +81,16 @@ class AsyncRuns(AsyncHistories):
             try:
                 if seen is None:
                     # First the last record, then the run: what happens after that look has a higher number.
-                    tail = (await here.records(run, tail=1))["items"]
-                    seen = tail[-1]["seq"] if tail else 0
-                if look and (found := await here.get(run))["status"] in FINISHED:
+                    tail = part(await here.records(run, tail=1), "items")
+                    seen = part(tail, -1, "seq") if tail else 0
+                if look and part(found := await here.get(run), "status") in FINISHED:
                     return found
                 if left <= 0:
                     raise WaitTimeout(run, timeout or 0)
-                news = (await here.records(run, after=seen, limit=1000, wait_seconds=min(left, LONGEST_LOOK)))["items"]
-                look = not news or any(record["type"].startswith("run.") for record in news)
-                seen = news[-1]["seq"] if news else seen
+                wait_seconds = min(left, LONGEST_LOOK)
+                news = part(await here.records(run, after=seen, limit=1000, wait_seconds=wait_seconds), "items")
+                look = not news or any(str(part(record, "type")).startswith("run.") for record in news)
+                seen = part(news, -1, "seq") if news else seen
                 patience.there()
                 at_once = look
             except (Unreachable, RequestRefused) as error:
@@ -166,15 +168,16 @@ class AsyncRuns(AsyncHistories):
         version: int | Literal["same", "newest"] | None = None,
         priority: int | None = None,
         confirmation: bool | None = None,
+        idempotency_key: str | None = None,
         wait_seconds: float | None = None,
     ) -> RunView:
         """Do again what did not complete, in a new run that takes over the rest.
 
         A task that failed under `allow_failure` is taken over as failed, unless what comes before it is done again.
+        For `idempotency_key` see `start`; a key belongs to the run that is repeated.
         """
-        body = _changes(input, variables, version, priority, confirmation, wait_seconds)
-        path = path_of("runs", run, "retry")
-        return cast(RunView, await self._transport.send("POST", path, Body(body), waiting=wait_seconds or 0))
+        changes = _changes(input, variables, version, priority, confirmation, wait_seconds)
+        return await self._repeat(path_of("runs", run, "retry"), changes, idempotency_key, wait_seconds)
 
     async def rerun(
         self,
@@ -186,13 +189,21 @@ class AsyncRuns(AsyncHistories):
         version: int | Literal["same", "newest"] | None = None,
         priority: int | None = None,
         confirmation: bool | None = None,
+        idempotency_key: str | None = None,
         wait_seconds: float | None = None,
     ) -> RunView:
-        """Do a run again in a new run: from its beginning, or from a task, taking over what does not come after it."""
+        """Do a run again in a new run: from its beginning, or from a task, taking over what does not come after it.
+
+        For `idempotency_key` see `start`; a key belongs to the run that is repeated.
+        """
         changes = _changes(input, variables, version, priority, confirmation, wait_seconds)
-        body = json_body(**changes, from_task=from_task)
-        path = path_of("runs", run, "rerun")
-        return cast(RunView, await self._transport.send("POST", path, body, waiting=wait_seconds or 0))
+        changes |= given({"from_task": from_task})
+        return await self._repeat(path_of("runs", run, "rerun"), changes, idempotency_key, wait_seconds)
+
+    async def _repeat(self, path: str, changes: dict[str, Any], key: str | None, wait_seconds: float | None) -> RunView:
+        body = Body({**changes, "idempotency_key": key or str(uuid.uuid4())})
+        answer = await self._transport.send("POST", path, body, repeatable=True, waiting=wait_seconds or 0)
+        return cast(RunView, answer)
 
     async def bulk(
         self,
@@ -204,11 +215,15 @@ class AsyncRuns(AsyncHistories):
         version: int | Literal["same", "newest"] | None = None,
         dry_run: bool | None = None,
         confirmation: bool | None = None,
+        again: bool | None = None,
+        idempotency_key: str | None = None,
     ) -> OperationView:
         """Cancel, pause, resume or retry every run that `filter` finds. `dry_run` only counts.
 
         A filter without a condition means every run, and is refused without `all=True`.
-        Runs of workflows that ask for a confirmation are retried with `confirmation=True` only.
+        Runs of workflows that ask for a confirmation are retried with `confirmation=True` only, those retried or
+        rerun before with `again=True` only. The same `idempotency_key` (for 7 days) gives the same operation; without
+        one each call has its own.
         """
         body = json_body(
             action=action,
@@ -218,8 +233,10 @@ class AsyncRuns(AsyncHistories):
             version=version,
             dry_run=dry_run,
             confirmation=confirmation,
+            again=again,
+            idempotency_key=idempotency_key or str(uuid.uuid4()),
         )
-        return cast(OperationView, await self._transport.send("POST", "/runs/bulk", body))
+        return cast(OperationView, await self._transport.send("POST", "/runs/bulk", body, repeatable=True))
 
     async def operation(self, operation: str) -> OperationView:
         """How far an operation on many runs has come."""

@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 
 from millrace.client.aio.pausing import in_thread, pause
 from millrace.client.aio.transport import AsyncTransport
-from millrace.client.errors import DownloadFailed, Unreachable
+from millrace.client.errors import DownloadFailed, InvalidArgument, Unreachable
 
 READ_AT_ONCE: Final = 256 * 1024
 
@@ -20,6 +20,8 @@ NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 async def parts_of(source: BinaryIO) -> AsyncIterator[bytes]:
     while part := await in_thread(source.read, READ_AT_ONCE):
+        if not isinstance(part, bytes):
+            raise InvalidArgument("source", "the file is open for reading text; open it for reading bytes")
         yield part
 
 
@@ -30,6 +32,7 @@ async def download(
 
     Raises `FileExistsError` unless `overwrite`, other `OSError`s, `DownloadFailed`, and what requests raise.
     """
+    checked_path(target, "to")
     if not overwrite and await in_thread(target.exists):
         raise _taken(target)
     part = target.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -41,6 +44,13 @@ async def download(
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def checked_path(path: Path, place: str) -> Path:
+    """Raises `InvalidArgument` for what can be no path."""
+    if "\0" in str(path):
+        raise InvalidArgument(place, "the path holds a NUL character")
+    return path
 
 
 def _created(path: Path) -> BinaryIO:

@@ -48,10 +48,14 @@ class AsyncVersions(AsyncResource):
         *,
         tag: str | Unset | None = UNSET,
         comment: str | Unset | None = UNSET,
+        move: bool | Unset = UNSET,
         if_match: IfMatch = None,
     ) -> VersionDetail:
-        """Give a version another tag or comment; `None` takes it away. What the version does never changes."""
-        told = {"tag": tag, "comment": comment}
+        """Give a version another tag or comment; `None` takes it away. What the version does never changes.
+
+        With `move` the tag is taken from the version that has it, where else that is `Conflict` `tag_taken`.
+        """
+        told = {"tag": tag, "comment": comment, "move": move}
         answer = await self._transport.send(
             "PATCH",
             await self._workflow_path(workflow, "versions", version),

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from millrace.client.aio.following import AsyncStream
 from millrace.client.aio.resource import AsyncResource
+from millrace.client.answers import part
 from millrace.client.requests import (
     Definition,
     IfMatch,
@@ -19,6 +20,7 @@ from millrace.client.requests import (
 )
 from millrace.client.types import (
     ApplyAnswer,
+    DeletedWorkflow,
     RecordView,
     StopAnswer,
     ValidationAnswer,
@@ -79,7 +81,8 @@ class AsyncWorkflows(AsyncResource):
     ) -> ApplyAnswer:
         """Make the workflow of this name what the definition says; the same again does nothing.
 
-        A workflow that is made with `source` can be found by it. `dry_run`: only say what would be done.
+        With `source` it belongs to that source from then on, and can be found by it. `dry_run`: only say what would be
+        done.
         """
         query = {"source": source, "dry_run": dry_run}
         answer = await self._transport.send("POST", "/workflows/apply", definition_body(definition), query=query)
@@ -88,11 +91,12 @@ class AsyncWorkflows(AsyncResource):
     async def export(self, workflow: str) -> dict[str, Any]:
         """The newest definition such that `apply` of it changes nothing."""
         found = await self.get(workflow)
-        definition = dict(found["definition"])
-        state: dict[str, Any] = {"name": definition.pop("name")}
-        if found["status"] != "active":
+        definition = dict(part(found, "definition"))
+        state: dict[str, Any] = {"name": part(definition, "name")}
+        del definition["name"]
+        if part(found, "status") != "active":
             state["status"] = found["status"]
-        if found["deployed_version"] is None and found["status"] != "draft":
+        if part(found, "deployed_version") is None and found["status"] != "draft":
             state["deploy"] = False
         return {**state, **definition}
 
@@ -126,10 +130,16 @@ class AsyncWorkflows(AsyncResource):
         )
         return cast(WorkflowDetail, answer)
 
-    async def delete(self, workflow: str, *, source: str | None = None, if_match: IfMatch = None) -> None:
-        """Delete a workflow; with `source` only if it was applied from there. Its runs go on and stay readable."""
+    async def delete(
+        self, workflow: str, *, source: str | None = None, if_match: IfMatch = None
+    ) -> DeletedWorkflow | None:
+        """Delete a workflow; with `source` only if it was applied from there. Its runs go on and stay readable.
+
+        Those that were to start later are cancelled; answers how many, or `None` if there were none.
+        """
         path, query = await self._workflow_path(workflow), {"source": source}
-        await self._transport.send("DELETE", path, query=query, headers=if_match_header(if_match))
+        answer = await self._transport.send("DELETE", path, query=query, headers=if_match_header(if_match))
+        return cast(DeletedWorkflow | None, answer)
 
     async def enable(self, workflow: str, *, if_match: IfMatch = None) -> WorkflowDetail:
         """Make a workflow active: its triggers start runs. Its newest version is deployed if none is."""

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, cast
 
+from millrace.client.answers import part
+from millrace.client.errors import InvalidArgument
 from millrace.client.requests import Body, path_of
 from millrace.client.sync.pausing import in_thread
 from millrace.client.sync.resource import Resource
-from millrace.client.sync.transfers import download, parts_of
+from millrace.client.sync.transfers import checked_path, download, parts_of
 from millrace.client.types import ArtifactPage, ArtifactView
 
 SILENCE_SECONDS: Final = 60.0
@@ -61,13 +63,13 @@ class Artifacts(Resource):
         """Send a file: its path, its bytes, or a file that is open for reading bytes.
 
         `name` is by default that of the file, `media_type` guessed from it; `expires_in` is a period (`12h`, `30d`),
-        without it the artifact is kept. Raises `OSError` when the file cannot be read, `ValueError` without a name.
+        without it the artifact is kept. Raises `OSError` when the file cannot be read.
         """
         if isinstance(source, str | Path):
             with in_thread(_opened, Path(source)) as file:
                 return self._send(file, name or Path(source).name, media_type, expires_in)
         if name is None:
-            raise ValueError("an artifact that is no file with a path needs a name")
+            raise InvalidArgument("name", "an artifact that is no file with a path needs a name")
         return self._send(source, name, media_type, expires_in)
 
     def download(self, artifact: str, to: str | Path, *, overwrite: bool = False) -> Path:
@@ -78,7 +80,7 @@ class Artifacts(Resource):
         """
         target = Path(to)
         if in_thread(target.is_dir):
-            target /= Path((self.get(artifact))["name"]).name
+            target /= Path(str(part(self.get(artifact), "name"))).name
         path = path_of("artifacts", artifact, "content")
         return download(self._transport, path, target, overwrite=overwrite, silence=SILENCE_SECONDS, resumable=True)
 
@@ -116,7 +118,7 @@ class Artifacts(Resource):
 
 
 def _opened(path: Path) -> BinaryIO:
-    return path.open("rb")
+    return checked_path(path, "source").open("rb")
 
 
 def _size(file: BinaryIO) -> int | None:

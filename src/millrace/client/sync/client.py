@@ -8,7 +8,8 @@ from typing import Any, Self, Unpack
 
 import httpx2
 
-from millrace.client.errors import RunFailed
+from millrace.client.answers import part
+from millrace.client.errors import InvalidArgument, RunFailed
 from millrace.client.location import locate
 from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
@@ -31,7 +32,7 @@ class Client:
     that it is asked to wait; `retries` how often a request that may be repeated is. `transport` replaces the network:
     a proxy of your own, a certificate authority, an application in this process.
 
-    Close it with `with` or `close()`. Raises `NoApiKey`, and `ValueError` for what can be no URL or no key.
+    Close it with `with` or `close()`. Raises `NoApiKey`, and `InvalidArgument` for what can be no URL or no key.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class Client:
         retries: int = 4,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        if not timeout > 0:
+            raise InvalidArgument("timeout", f"{timeout} is no time to wait; give seconds above 0")
         self._transport = Transport(
             locate(url, api_key), timeout=timeout, retrying=Retrying(retries), through=transport
         )
@@ -86,10 +89,10 @@ class Client:
         starting = Runs(self._transport.until(None if timeout is None else began + timeout))
         run = starting.start(workflow, input, **options)
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - began))
-        run = self.runs.wait(run["id"], left)
-        if run["status"] != "completed":
+        run = self.runs.wait(part(run, "id"), left)
+        if part(run, "status") != "completed":
             raise RunFailed(run)
-        return run["output"]
+        return part(run, "output")
 
     def close(self) -> None:
         self._transport.close()

@@ -11,6 +11,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
+from millrace.client.answers import part
 from millrace.client.errors import RequestRefused, StreamFailed, UnexpectedAnswer, Unreachable
 from millrace.client.requests import Query
 from millrace.client.retrying import Patience
@@ -69,9 +70,9 @@ class Stream(Generic[T]):
                         patience.there()
                         self.position = event.number or self.position
                         if event.name == "end":
-                            self.status = str(event.data["status"])
+                            self.status = str(part(event.data, "status"))
                         elif event.name == "error":
-                            raise StreamFailed(str(event.data["code"]), str(event.data["detail"]))
+                            raise StreamFailed(str(part(event.data, "code")), str(part(event.data, "detail")))
                         elif event.data is not None:
                             yield event.data
             except (Unreachable, RequestRefused) as error:

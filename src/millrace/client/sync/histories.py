@@ -84,9 +84,12 @@ class Histories(Resource):
         query = _lines(task, attempt, level) | {"after": after, "tail": tail, "follow": True}
         return Stream(self._transport, path_of("runs", run, "logs"), query)
 
-    def timeline(self, run: str) -> TimelineView:
-        """What became of each task and why: attempts, waits, delays, reasons."""
-        return cast(TimelineView, self._transport.get(path_of("runs", run, "timeline")))
+    def timeline(self, run: str, *, after: int | None = None) -> TimelineView:
+        """What became of each task and why: attempts, waits, delays, reasons.
+
+        Of a run with very many records it is not `complete`: call again with its `next_after` for what comes then.
+        """
+        return cast(TimelineView, self._transport.get(path_of("runs", run, "timeline"), {"after": after}))
 
     def stream(self, *, after: str | None = None) -> Stream[RecordView]:
         """The records of all runs as they come, from now or from an earlier `position` on. It does not end."""

@@ -1,6 +1,7 @@
 # Printed by scripts/print-client from aio/resource.py; changes belong there.
 """What the groups of methods have in common."""
 
+from millrace.client.answers import part
 from millrace.client.errors import NotFound
 from millrace.client.requests import path_of
 from millrace.client.sync.transport import Transport
@@ -20,6 +21,6 @@ class Resource:
 
     def _id_of(self, name: str) -> str:
         for item in self._transport.pages("/workflows", {"name": name}):
-            if item["name"] == name:
-                return str(item["id"])
+            if part(item, "name") == name:
+                return str(part(item, "id"))
         raise NotFound(404, "workflow_not_found", f"there is no workflow named {name!r}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from millrace.client.errors import DownloadFailed, Unreachable
+from millrace.client.errors import DownloadFailed, InvalidArgument, Unreachable
 from millrace.client.sync.pausing import in_thread, pause
 from millrace.client.sync.transport import Transport
 
@@ -21,6 +21,8 @@ NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP})
 
 def parts_of(source: BinaryIO) -> Iterator[bytes]:
     while part := in_thread(source.read, READ_AT_ONCE):
+        if not isinstance(part, bytes):
+            raise InvalidArgument("source", "the file is open for reading text; open it for reading bytes")
         yield part
 
 
@@ -31,6 +33,7 @@ def download(
 
     Raises `FileExistsError` unless `overwrite`, other `OSError`s, `DownloadFailed`, and what requests raise.
     """
+    checked_path(target, "to")
     if not overwrite and in_thread(target.exists):
         raise _taken(target)
     part = target.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
@@ -42,6 +45,13 @@ def download(
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def checked_path(path: Path, place: str) -> Path:
+    """Raises `InvalidArgument` for what can be no path."""
+    if "\0" in str(path):
+        raise InvalidArgument(place, "the path holds a NUL character")
+    return path
 
 
 def _created(path: Path) -> BinaryIO:

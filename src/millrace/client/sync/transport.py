@@ -10,11 +10,13 @@ from typing import Any
 
 import httpx2
 
-from millrace.client.errors import MillraceError, UnexpectedAnswer, Unreachable, refusal
+from millrace.client.answers import part
+from millrace.client.errors import ClientClosed, MillraceError, UnexpectedAnswer, Unreachable, refusal
 from millrace.client.location import Location
 from millrace.client.requests import Body, Query, Tagged, given
 from millrace.client.retrying import Retrying
 from millrace.client.sync.pausing import pause
+from millrace.client.values import header_value
 
 API = "/api/v1"
 PAGE = 200
@@ -66,8 +68,8 @@ class Transport:
         cursor: str | None = None
         while True:
             page = self.get(path, {**query, "limit": PAGE, "cursor": cursor})
-            yield from page["items"]
-            cursor = page["next_cursor"]
+            yield from part(page, "items")
+            cursor = part(page, "next_cursor")
             if cursor is None:
                 return
 
@@ -120,7 +122,8 @@ class Transport:
     def _open(
         self, method: str, path: str, body: Body | None = None, *, repeatable: bool, **options: Any
     ) -> httpx2.Response:
-        """An answer that is a success, after as many attempts as are safe."""
+        """An answer that is a success, after as many attempts as are safe; `InvalidArgument` is raised before any."""
+        body = None if body is None else body.encoded()
         failures = 0
         while True:
             outcome = self._attempt(method, path, body, **options)
@@ -144,15 +147,16 @@ class Transport:
         whole: bool = False,
     ) -> httpx2.Response | MillraceError:
         """One attempt: the answer, read if it is wanted `whole`, or what is wrong."""
-        sent = dict(headers or {})
-        content: dict[str, Any] = {}
-        if body is not None and body.media_type is None:
-            content["json"] = body.content
-        elif body is not None:
-            content["content"] = body.content
-            sent["Content-Type"] = str(body.media_type)
+        if self._http.is_closed:
+            raise ClientClosed("the client is closed; make another one")
+        typed = {} if body is None else {"Content-Type": body.media_type}
         request = self._http.build_request(
-            method, self._url(path), params=given(query or {}), headers=sent, timeout=self._limits(read), **content
+            method,
+            self._url(path),
+            params=given(query or {}),
+            headers={name: header_value(name, value) for name, value in {**(headers or {}), **typed}.items()},
+            timeout=self._limits(read),
+            content=None if body is None else body.content,
         )
         try:
             response = self._http.send(request, stream=True)
@@ -188,7 +192,7 @@ class Transport:
     def _json(self, response: httpx2.Response) -> Any:
         try:
             return response.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UnexpectedAnswer(
                 f"{self.location.shown} answered {response.status_code} without JSON; is it a Millrace server?"
             ) from None
@@ -197,5 +201,5 @@ class Transport:
 def _json_or_none(response: httpx2.Response) -> Any:
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

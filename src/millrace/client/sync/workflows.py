@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from millrace.client.answers import part
 from millrace.client.requests import (
     Definition,
     IfMatch,
@@ -20,6 +21,7 @@ from millrace.client.sync.following import Stream
 from millrace.client.sync.resource import Resource
 from millrace.client.types import (
     ApplyAnswer,
+    DeletedWorkflow,
     RecordView,
     StopAnswer,
     ValidationAnswer,
@@ -78,7 +80,8 @@ class Workflows(Resource):
     def apply(self, definition: Definition, *, source: str | None = None, dry_run: bool | None = None) -> ApplyAnswer:
         """Make the workflow of this name what the definition says; the same again does nothing.
 
-        A workflow that is made with `source` can be found by it. `dry_run`: only say what would be done.
+        With `source` it belongs to that source from then on, and can be found by it. `dry_run`: only say what would be
+        done.
         """
         query = {"source": source, "dry_run": dry_run}
         answer = self._transport.send("POST", "/workflows/apply", definition_body(definition), query=query)
@@ -87,11 +90,12 @@ class Workflows(Resource):
     def export(self, workflow: str) -> dict[str, Any]:
         """The newest definition such that `apply` of it changes nothing."""
         found = self.get(workflow)
-        definition = dict(found["definition"])
-        state: dict[str, Any] = {"name": definition.pop("name")}
-        if found["status"] != "active":
+        definition = dict(part(found, "definition"))
+        state: dict[str, Any] = {"name": part(definition, "name")}
+        del definition["name"]
+        if part(found, "status") != "active":
             state["status"] = found["status"]
-        if found["deployed_version"] is None and found["status"] != "draft":
+        if part(found, "deployed_version") is None and found["status"] != "draft":
             state["deploy"] = False
         return {**state, **definition}
 
@@ -125,10 +129,14 @@ class Workflows(Resource):
         )
         return cast(WorkflowDetail, answer)
 
-    def delete(self, workflow: str, *, source: str | None = None, if_match: IfMatch = None) -> None:
-        """Delete a workflow; with `source` only if it was applied from there. Its runs go on and stay readable."""
+    def delete(self, workflow: str, *, source: str | None = None, if_match: IfMatch = None) -> DeletedWorkflow | None:
+        """Delete a workflow; with `source` only if it was applied from there. Its runs go on and stay readable.
+
+        Those that were to start later are cancelled; answers how many, or `None` if there were none.
+        """
         path, query = self._workflow_path(workflow), {"source": source}
-        self._transport.send("DELETE", path, query=query, headers=if_match_header(if_match))
+        answer = self._transport.send("DELETE", path, query=query, headers=if_match_header(if_match))
+        return cast(DeletedWorkflow | None, answer)
 
     def enable(self, workflow: str, *, if_match: IfMatch = None) -> WorkflowDetail:
         """Make a workflow active: its triggers start runs. Its newest version is deployed if none is."""

@@ -3,6 +3,7 @@
 templates                 find the expressions in texts and JSON values
 tokens, parsing, syntax   CEL's grammar, as a tree
 check                     what an expression of a definition must satisfy, and which paths it reads
+literals                  arguments in the source that their functions cannot take
 limits, patterns          every bound, in one place
 building                  tree -> steps
 steps, loops, paths       what our code computes: paths, comprehensions, calls, lists and maps

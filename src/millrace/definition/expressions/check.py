@@ -5,14 +5,17 @@ variable) is the validator's question; `CheckedExpression.reads` gives it what i
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from millrace.core.values import JsonValue
+from millrace.definition.words import hint
 
 from .building import build, static_key
-from .faults import ExpressionFault, did_you_mean, shortened
+from .faults import ExpressionFault, UnknownName, shortened
 from .functions import LIBRARY_FUNCTIONS, LIBRARY_METHODS, OURS, TYPE_NAMES
 from .limits import MAX_COMPREHENSIONS, MAX_SOURCE
+from .literals import check_literals
 from .loops import LOOPS
 from .parsing import parse
 from .paths import ROOTS, Key, PathRead
@@ -37,12 +40,18 @@ class CheckedExpression:
 
 
 def check_expression(source: str) -> CheckedExpression:
-    """Read and check an expression without braces. Raises `ExpressionFault`."""
-    return compile_expression(source)[0]
+    """Read and check an expression without braces, as its author should have written it. Raises `ExpressionFault`."""
+    node, checked, _ = _compiled(source)
+    check_literals(node)
+    return checked
 
 
 def compile_expression(source: str) -> tuple[CheckedExpression, Step]:
     """Check an expression and build what evaluates it. Raises `ExpressionFault`."""
+    return _compiled(source)[1:]
+
+
+def _compiled(source: str) -> tuple[Node, CheckedExpression, Step]:
     if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE:
         raise ExpressionFault(
             f"the expression is longer than {MAX_SOURCE} bytes", 0, "split it into several transform tasks"
@@ -50,7 +59,7 @@ def compile_expression(source: str) -> tuple[CheckedExpression, Step]:
     node = parse(source)
     reads = tuple(_Check().visit(node, frozenset(), 0, False))
     step = build(source, node)
-    return CheckedExpression(source, reads, isinstance(step, PathStep)), step
+    return node, CheckedExpression(source, reads, isinstance(step, PathStep)), step
 
 
 def check_templates(value: JsonValue, place: str = "") -> Iterator[tuple[str, CheckedExpression | ExpressionFault]]:
@@ -66,6 +75,18 @@ def check_templates(value: JsonValue, place: str = "") -> Iterator[tuple[str, Ch
                 yield where, check_expression(found.source)
             except ExpressionFault as fault:
                 yield where, fault.moved(found.offset)
+
+
+def readable_expressions(text: str) -> Iterator[CheckedExpression]:
+    """The expressions of a text that can be evaluated, whatever is said against them when a definition is saved.
+
+    For what is stored: a release may judge more than the one that accepted a definition, and what it reads stays what
+    it was. A text that is no template, such as SQL with `{{` in it, has none.
+    """
+    with suppress(ExpressionFault):
+        for found in parse_template(text).expressions:
+            with suppress(ExpressionFault):
+                yield compile_expression(found.source)[0]
 
 
 class _Check:
@@ -147,7 +168,7 @@ def _check_call(node: Call) -> None:
     if ours is not None:
         if not ours.fewest <= count <= ours.most:
             raise ExpressionFault(
-                f"{node.function}() takes {ours.fewest} values, not {count}"
+                f"{node.function}() takes {ours.fewest} value{'' if ours.fewest == 1 else 's'}, not {count}"
                 if ours.fewest == ours.most
                 else f"{node.function}() takes {ours.fewest} to {ours.most} values, not {count}",
                 node.name_at,
@@ -171,16 +192,15 @@ def _unknown_function(node: Call) -> ExpressionFault:
             f"{node.function}() is not written after a value", node.name_at, f"write {node.function}(…)"
         )
     known = {*OURS, *LIBRARY_FUNCTIONS, *LIBRARY_METHODS, *LOOPS, *_SPECIAL}
-    hint = did_you_mean(node.function, known)
-    return ExpressionFault(
-        f"there is no function {shortened(node.function)}(){hint}", node.name_at, "see the table of functions"
-    )
+    message = f"there is no function {shortened(node.function)}(){hint(node.function, known)}"
+    return ExpressionFault(message, node.name_at, "see the table of functions")
 
 
-def _unknown_name(node: Name, bound: frozenset[str]) -> ExpressionFault:
+def _unknown_name(node: Name, bound: frozenset[str]) -> UnknownName:
     known = (*ROOTS, *sorted(bound))
-    return ExpressionFault(
-        f"'{shortened(node.name)}' is not defined{did_you_mean(node.name, known)}",
+    return UnknownName(
+        node.name,
+        f"'{shortened(node.name)}' is not defined{hint(node.name, known)}",
         node.start,
         f"an expression may begin with {', '.join(known)}; put text in quotes",
     )

@@ -5,9 +5,12 @@ Pure: there is no `now`; the time of a run is data (`run`, `trigger.time`).
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
-from .faults import Unevaluable, did_you_mean
+from millrace.definition.words import hint
+
+from .faults import Unevaluable
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _AMOUNT = re.compile(r"([+-]?)((?:\d{1,9}[wdhms])+)", re.ASCII)
@@ -15,16 +18,18 @@ _AMOUNT_PART = re.compile(r"(\d+)([wdhms])", re.ASCII)
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _FIELD = re.compile(r"YYYY|MM|DD|HH|mm|ss", re.ASCII)
 _WIDTHS = {"YYYY": 4, "MM": 2, "DD": 2, "HH": 2, "mm": 2, "ss": 2}
+_NO_ZONES = frozenset({"localtime", "posixrules", "Factory"})
+"""Entries of a zone folder that say something else on each machine, or nothing."""
 _ISO = "write YYYY-MM-DD, or an instant such as 2026-11-21T09:30:00Z"
 _RANGE = "the result lies outside the years 1 to 9999"
 
 
 def format_date(text: str, pattern: str, zone: str = "UTC") -> str:
     """`text` written by `pattern`; an instant is shown in `zone`, a date stays the date it is."""
-    moment = _read(text)
+    moment, shown_in = moment_of(text), zone_named(zone)
     if isinstance(moment, datetime):
         try:
-            moment = moment.astimezone(_zone(zone))
+            moment = moment.astimezone(shown_in)
         except OverflowError:
             raise Unevaluable(_RANGE) from None
     else:
@@ -42,9 +47,7 @@ def format_date(text: str, pattern: str, zone: str = "UTC") -> str:
 
 def parse_date(text: str, pattern: str) -> str:
     """The ISO text of `text`, which is written by `pattern`: a date, or an instant in UTC if it has a time."""
-    fields = _FIELD.findall(pattern)
-    if len(set(fields)) != len(fields) or not {"YYYY", "MM", "DD"} <= set(fields):
-        raise Unevaluable("the pattern of parse_date() must name YYYY, MM and DD, each field once")
+    fields = fields_of(pattern)
     expected = _FIELD.sub(lambda field: f"(\\d{{{_WIDTHS[field.group()]}}})", re.escape(pattern))
     match = re.fullmatch(expected, text, re.ASCII)
     if match is None:
@@ -59,17 +62,20 @@ def parse_date(text: str, pattern: str) -> str:
     return iso_text(moment) if has_time else moment.date().isoformat()
 
 
+def fields_of(pattern: str) -> list[str]:
+    """The fields of a pattern of parse_date(), in its order."""
+    fields = _FIELD.findall(pattern)
+    if len(set(fields)) != len(fields) or not {"YYYY", "MM", "DD"} <= set(fields):
+        raise Unevaluable(
+            "the pattern of parse_date() must name YYYY, MM and DD, each field once", "write for example DD.MM.YYYY"
+        )
+    return fields
+
+
 def add_time(text: str, amount: str) -> str:
     """`text` moved by `amount` (`1d`, `-2h30m`); a date stays a date when it is moved by whole days."""
-    match = _AMOUNT.fullmatch(amount)
-    if match is None:
-        raise Unevaluable("the amount given to add_time() cannot be read", "write it like 1d, -2h30m or 1w")
-    moment = _read(text)
+    delta, moment = length_of(amount), moment_of(text)
     try:
-        delta = sum(
-            (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in _AMOUNT_PART.findall(match[2])), timedelta()
-        )
-        delta = -delta if match[1] == "-" else delta
         if not isinstance(moment, datetime):
             if delta % timedelta(days=1) == timedelta():
                 return (moment + delta).isoformat()
@@ -77,6 +83,19 @@ def add_time(text: str, amount: str) -> str:
         return iso_text(moment + delta)
     except OverflowError:
         raise Unevaluable(_RANGE) from None
+
+
+def length_of(amount: str) -> timedelta:
+    match = _AMOUNT.fullmatch(amount)
+    if match is None:
+        raise Unevaluable("the amount given to add_time() cannot be read", "write it like 1d, -2h30m or 1w")
+    try:
+        delta = sum(
+            (timedelta(**{_UNITS[unit]: int(number)}) for number, unit in _AMOUNT_PART.findall(match[2])), timedelta()
+        )
+    except OverflowError:
+        raise Unevaluable(_RANGE) from None
+    return -delta if match[1] == "-" else delta
 
 
 def iso_text(moment: datetime) -> str:
@@ -95,7 +114,7 @@ def duration_text(delta: timedelta) -> str:
     return f"{sign}{whole}" + (f".{fraction:06}".rstrip("0") if fraction else "") + "s"
 
 
-def _read(text: str) -> date | datetime:
+def moment_of(text: str) -> date | datetime:
     try:
         if _DATE.fullmatch(text):
             return date.fromisoformat(text)
@@ -110,13 +129,30 @@ def _read(text: str) -> date | datetime:
         raise Unevaluable(_RANGE) from None
 
 
-def _zone(name: str) -> ZoneInfo | timezone:
+def zone_named(name: str) -> ZoneInfo | timezone:
     if name == "UTC":
         return UTC
     try:
+        if name in _NO_ZONES:
+            raise KeyError(name)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        hint = did_you_mean(name, ("Europe/Berlin", "America/New_York", "Asia/Shanghai", "UTC"))
         raise Unevaluable(
-            f"a time zone given to format_date() is not known{hint}", "use an IANA name such as Europe/Berlin"
+            "a time zone given to format_date() is not known", "use an IANA name such as Europe/Berlin"
         ) from None
+
+
+def zone_written(name: str) -> ZoneInfo | timezone:
+    """As `zone_named`, for a name that stands in the source: there it is worth looking for the one that was meant."""
+    try:
+        return zone_named(name)
+    except Unevaluable as error:
+        message, remedy = error.words()
+        near = [zone for zone in _zone_names() if abs(len(zone) - len(name)) < 3 and zone[0] == name[:1]]
+        raise Unevaluable(f"{message}{hint(name, near)}", remedy) from None
+
+
+@cache
+def _zone_names() -> tuple[str, ...]:
+    """The zones of this machine; listing them means to walk through their folder."""
+    return tuple(sorted(available_timezones() - _NO_ZONES))

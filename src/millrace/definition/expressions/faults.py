@@ -3,12 +3,6 @@
 Neither text ever holds a value of the data, only names, types and sizes: the data may be a secret.
 """
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-from itertools import islice
-
-_COMPARED = 100
-
 
 class ExpressionFault(ValueError):
     """The text of an expression or template is not acceptable. `offset` counts characters from its beginning."""
@@ -19,9 +13,25 @@ class ExpressionFault(ValueError):
         self.offset = offset
         self.remedy = remedy
 
+    @property
+    def placed(self) -> str:
+        """The message with its place."""
+        return f"{self.message} (at character {self.offset + 1})"
+
     def moved(self, by: int) -> "ExpressionFault":
         """The same fault of an expression that stands `by` characters into a longer text."""
         return ExpressionFault(self.message, self.offset + by, self.remedy)
+
+
+class UnknownName(ExpressionFault):
+    """An expression begins with a name that there is not."""
+
+    def __init__(self, name: str, message: str, offset: int, remedy: str) -> None:
+        super().__init__(message, offset, remedy)
+        self.name = name
+
+    def moved(self, by: int) -> "UnknownName":
+        return UnknownName(self.name, self.message, self.offset + by, self.remedy)
 
 
 class Unevaluable(Exception):
@@ -42,12 +52,6 @@ class Unevaluable(Exception):
 
 class Exhausted(Unevaluable):
     """A bound was reached. Unlike other failures it ends the whole evaluation, whichever branch it stands in."""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` (did you mean 'x'?)`, or nothing when no known name is close. Looks at a bounded number of names."""
-    close = get_close_matches(name[:_COMPARED], list(islice(known, _COMPARED)), n=1)
-    return f" (did you mean '{shortened(close[0])}'?)" if close else ""
 
 
 def shortened(text: str, length: int = 40) -> str:

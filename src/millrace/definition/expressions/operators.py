@@ -106,10 +106,15 @@ class MatchStep:
         env.budget.match(check_pattern(pattern), len(text))
         if env.pacer.due():
             await env.pacer.give_way()
-        try:
-            return from_cel(_MATCHES.execute({"v0": text, "v1": pattern}))
-        except RuntimeError:
-            raise Unevaluable("the pattern of matches() is no regular expression", "see the RE2 syntax") from None
+        return matches(text, pattern)
+
+
+def matches(text: str, pattern: str) -> object:
+    """Whether a pattern, which has been weighed, is found in the text. Raises `Unevaluable`."""
+    try:
+        return from_cel(_MATCHES.execute({"v0": text, "v1": pattern}))
+    except RuntimeError:
+        raise Unevaluable("the pattern of matches() is no regular expression", "see the RE2 syntax") from None
 
 
 def constant(source: str) -> object:

@@ -27,6 +27,17 @@ _LITERALS = frozenset({Kind.STRING, Kind.BYTES, Kind.DOUBLE, Kind.UINT, Kind.INT
 _WORDS = {"true": "bool", "false": "bool", "null": "null_type"}
 
 
+WORDS = {
+    "and": "write && for and",
+    "or": "write || for or",
+    "not": "write ! for not: !(input.a == 1), !(x in list)",
+    "is": "write == to compare",
+    "if": "write condition ? value : other value",
+    "else": "write condition ? value : other value",
+}
+"""What other languages write, and what is written here."""
+
+
 class _Parser:
     """Recursive descent over the tokens; `_depth` counts open brackets, signs and conditionals."""
 
@@ -72,7 +83,9 @@ class _Parser:
     def _unexpected(self, wanted: str) -> ExpressionFault:
         token = self._token
         found = f"'{token.text[:20]}'" if token.text else "the end"
-        return ExpressionFault(f"{found} stands where {wanted} is expected", token.start, "see the CEL syntax")
+        before = self._tokens[self._position - 1].text if self._position else ""
+        remedy = WORDS.get(token.text) or WORDS.get(before) or "see the CEL syntax"
+        return ExpressionFault(f"{found} stands where {wanted} is expected", token.start, remedy)
 
     def _deeper(self) -> None:
         self._depth += 1

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeAlias
 
-from .faults import Unevaluable, did_you_mean, shortened
+from millrace.definition.words import hint
+
+from .faults import Unevaluable, shortened
 from .tokens import RESERVED
 
 Key: TypeAlias = str | int
@@ -118,8 +120,8 @@ class Absent(Unevaluable):
         names = [name for name in islice(value, _COMPARED) if isinstance(name, str)]
         more = f", … ({len(value)} in all)" if len(value) > _LISTED else ""
         written = isinstance(key, str) and self._texts[position] == key_text(key)
-        hint = did_you_mean(str(key), names) if written else ""
-        return ", ".join(map(shortened, names[:_LISTED])) + more + hint
+        guess = hint(str(key), names) if written else ""
+        return ", ".join(map(shortened, names[:_LISTED])) + more + guess
 
 
 def _short_key(text: str) -> str:

@@ -76,6 +76,15 @@ _TOKEN = re.compile(
 )
 
 
+SIGNS = {
+    "|": "there are no filters: write upper(x), default(x, 5); || is or",
+    "=": "write == to compare",
+    "&": "write && for and",
+    "$": "names stand as they are: input.name",
+}
+"""What other languages write, and what is written here."""
+
+
 def match_at(text: str, position: int) -> re.Match[str] | None:
     """The token, blank or comment that starts at `position`; its name is `lastgroup`."""
     return _TOKEN.match(text, position)
@@ -86,7 +95,8 @@ def unreadable(text: str, position: int) -> ExpressionFault:
     character = text[position]
     if character in "'\"":
         return ExpressionFault("text in quotes is never closed", position, f"end it with {character}")
-    return ExpressionFault(f"{character!r} has no meaning here", position, "remove it, or put text in quotes")
+    remedy = SIGNS.get(character, "remove it, or put text in quotes")
+    return ExpressionFault(f"{character!r} has no meaning here", position, remedy)
 
 
 def tokenize(source: str) -> list[Token]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from millrace.core.values import JsonObject
 from millrace.definition.faults import FaultList
-from millrace.definition.shapes.task_list import from_task_list, is_task_list
+from millrace.definition.shapes.task_list import from_task_list, is_task_list, with_short_words, without_taken_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,22 @@ OTHERS = (
 )
 
 
+def merged(stored: JsonObject, given: JsonObject) -> JsonObject:
+    """`stored` with the top-level fields of a request in place of its own; null takes a field out.
+
+    `given` may have any accepted shape, or some fields of one.
+    """
+    left = without_taken_out(stored, given)
+    return {key: value for key, value in {**left, **given}.items() if value is not None}
+
+
 def to_canonical(raw: JsonObject, faults: FaultList) -> Rewritten | None:
     """`raw` in the canonical shape; `None` and a fault when its shape is not accepted."""
     if "tasks" not in raw:
         for keys, shape in OTHERS:
-            key = next((key for key in raw if key in keys), None)
+            key = next(
+                (key for key in raw if key in keys and not (key == "steps" and isinstance(raw[key], list))), None
+            )
             if key is not None:
                 faults.add(
                     key, "not_supported", f"this is {shape}, a shape that is not supported yet",
@@ -46,4 +57,4 @@ def to_canonical(raw: JsonObject, faults: FaultList) -> Rewritten | None:
                 return None
     if is_task_list(raw):
         return Rewritten(*from_task_list(raw, faults))
-    return Rewritten(raw)
+    return Rewritten(*with_short_words(raw))

@@ -2,9 +2,12 @@
 
 Tasks run one after another by `order_index`; ids are made from names. Everything that has a canonical form gets it
 here; what has none is passed on, so that it is reported as the unknown field it is.
+
+A request that changes a workflow arrives merged with what is stored, which is canonical. So `cron_expression` and
+`max_concurrent_runs` are read beside canonical tasks, too, and change the trigger and the limit that they once made.
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.faults import FaultList
@@ -18,6 +21,8 @@ CRON_ID = "cron"
 
 CONFIG_NAMES = {"env_vars": "env"}
 
+CRON, LIMIT = "cron_expression", "max_concurrent_runs"
+
 Places = dict[str, str]
 
 
@@ -28,19 +33,10 @@ def is_task_list(raw: JsonObject) -> bool:
 
 def from_task_list(raw: JsonObject, faults: FaultList) -> tuple[JsonObject, Places]:
     """The canonical shape of `raw`, and where its parts stand in `raw`."""
-    canonical: JsonObject = {
-        key: value
-        for key, value in raw.items()
-        if key not in ("tasks", "is_active", "cron_expression", "max_concurrent_runs")
-    }
-    places: Places = {}
-    limit = raw.get("max_concurrent_runs")
-    if limit is not None:
-        canonical["concurrency"] = {"limit": limit}
-        places["concurrency.limit"] = "max_concurrent_runs"
-    elif raw.get("concurrency") is None:
+    canonical: JsonObject = {key: value for key, value in raw.items() if key not in ("tasks", "is_active", CRON, LIMIT)}
+    if raw.get("concurrency") is None:
         canonical["concurrency"] = {"limit": DEFAULT_MAX_CONCURRENT_RUNS}
-    _add_cron(raw, canonical, places)
+    places = _add_short_words(raw, canonical)
     tasks = raw["tasks"]
     assert isinstance(tasks, list), "is_task_list has seen the list"  # noqa: S101
     order = _ordered(tasks, faults)
@@ -52,19 +48,51 @@ def from_task_list(raw: JsonObject, faults: FaultList) -> tuple[JsonObject, Plac
     return canonical, places
 
 
-def _add_cron(raw: JsonObject, canonical: JsonObject, places: Places) -> None:
-    """Add the trigger that `cron_expression` stands for.
+def with_short_words(raw: JsonObject) -> tuple[JsonObject, Places]:
+    """`raw`, whose tasks are canonical, with the canonical form of the words of this shape that stand beside them."""
+    if CRON not in raw and LIMIT not in raw:
+        return raw, {}
+    canonical: JsonObject = {key: value for key, value in raw.items() if key not in (CRON, LIMIT)}
+    return canonical, _add_short_words(raw, canonical)
 
-    A request that changes a workflow arrives merged with what is stored, which is canonical: the trigger that was made
-    the last time is replaced, and others stay.
-    """
-    expression, triggers = raw.get("cron_expression"), raw.get("triggers") or []
-    if expression is None or not isinstance(triggers, list):
-        return
-    others = [trigger for trigger in triggers if not (isinstance(trigger, dict) and trigger.get("id") == CRON_ID)]
-    made: JsonObject = {"id": CRON_ID, "type": "cron", "config": {"expression": expression}}
-    canonical["triggers"] = [*others, made]
-    places[f"triggers[{len(others)}].config.expression"] = "cron_expression"
+
+def without_taken_out(stored: JsonObject, given: JsonObject) -> JsonObject:
+    """What is stored, without what the nulls of a request take out: the trigger that `cron_expression` made, and a
+    limit other than the default of `max_concurrent_runs`. Where there is no limit, null makes none."""
+    left = dict(stored)
+    triggers = left.get("triggers")
+    if given.get(CRON, "") is None and isinstance(triggers, list):
+        left["triggers"] = [trigger for trigger in triggers if not _is_cron(trigger)] or None
+    if given.get(LIMIT, "") is None and isinstance(left.get("concurrency"), dict):
+        left["concurrency"] = _limited(left["concurrency"], DEFAULT_MAX_CONCURRENT_RUNS)
+    return left
+
+
+def _add_short_words(raw: JsonObject, canonical: JsonObject) -> Places:
+    """Add the limit and the trigger that the short words stand for. A trigger of the same id is changed or replaced,
+    others stay."""
+    places: Places = {}
+    limit, expression, triggers = raw.get(LIMIT), raw.get(CRON), raw.get("triggers") or []
+    if limit is not None:
+        canonical["concurrency"] = _limited(raw.get("concurrency"), limit)
+        places["concurrency.limit"] = LIMIT
+    if expression is not None and isinstance(triggers, list):
+        others = [trigger for trigger in triggers if not (isinstance(trigger, dict) and trigger.get("id") == CRON_ID)]
+        made: JsonObject = next((trigger for trigger in triggers if _is_cron(trigger)), {"id": CRON_ID, "type": "cron"})
+        config = made.get("config")
+        config = {**(config if isinstance(config, dict) else {}), "expression": expression}
+        canonical["triggers"] = [*others, {**made, "config": config}]
+        places[f"triggers[{len(others)}].config.expression"] = CRON
+    return places
+
+
+def _is_cron(trigger: JsonValue) -> TypeGuard[JsonObject]:
+    """Whether a trigger is the one that `cron_expression` makes."""
+    return isinstance(trigger, dict) and trigger.get("id") == CRON_ID and trigger.get("type") == "cron"
+
+
+def _limited(concurrency: JsonValue, limit: JsonValue) -> JsonObject:
+    return {**(concurrency if isinstance(concurrency, dict) else {}), "limit": limit}
 
 
 def _ordered(tasks: list[Any], faults: FaultList) -> list[int]:

@@ -21,6 +21,9 @@ class Dialect:
     """`?`, `?|` and `?&` are operators, so a `?` is a placeholder only where nothing else can be."""
     own_placeholder: str = ""
     """A regular expression of the driver's own placeholders, which may not be mixed with parameters."""
+    in_nothing: str = "in ()"
+    """What is true of no value, whatever the type, for `in (:list)` with an empty list."""
+    not_in_nothing: str = "not in ()"
 
 
 SQLITE = Dialect(
@@ -36,6 +39,8 @@ POSTGRES = Dialect(
     nested_comments=True,
     question_operators=True,
     own_placeholder=r"\$\d+",
+    in_nothing="= any('{}')",
+    not_in_nothing="<> all('{}')",
 )
 MYSQL = Dialect(
     "MySQL",
@@ -43,4 +48,6 @@ MYSQL = Dialect(
     backtick_names=True,
     hash_comments=True,
     dash_comment_needs_space=True,
+    in_nothing="in (select null from dual where false)",
+    not_in_nothing="not in (select null from dual where false)",
 )

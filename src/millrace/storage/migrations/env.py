@@ -1,4 +1,7 @@
-"""How Alembic reaches the database: over the connection it is handed, in one transaction."""
+"""How Alembic reaches the database: over the connection it is handed, in one transaction.
+
+That is committed, unless the attribute `trial` says that the caller only wants to look.
+"""
 
 from alembic import context
 
@@ -8,4 +11,5 @@ connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()
-connection.commit()
+if not context.config.attributes.get("trial"):
+    connection.commit()

@@ -1,8 +1,8 @@
 """The installation, who may use it, and what it keeps secret."""
 
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, Text
+from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 
-from millrace.storage.tables.base import identifier, instant, metadata
+from millrace.storage.tables.base import identifier, instant, metadata, short
 
 installation = Table(
     "installation",
@@ -16,9 +16,9 @@ users = Table(
     "users",
     metadata,
     identifier(primary_key=True),
-    Column("email", String(320), nullable=False, unique=True),
-    Column("name", String(255), nullable=False),
-    Column("role", String(32), nullable=False),
+    Column("email", short(320), nullable=False, unique=True),
+    Column("name", short(255), nullable=False),
+    Column("role", short(32), nullable=False),
     instant("created_at", nullable=False),
     instant("disabled_at"),
     sqlite_with_rowid=False,
@@ -28,10 +28,10 @@ api_keys = Table(
     "api_keys",
     metadata,
     identifier(primary_key=True),
-    Column("user_id", String(36), ForeignKey("users.id"), nullable=False),
-    Column("name", String(255), nullable=False),
-    Column("prefix", String(16), nullable=False),
-    Column("key_hash", String(64), nullable=False, unique=True),
+    Column("user_id", short(36), ForeignKey("users.id"), nullable=False),
+    Column("name", short(255), nullable=False),
+    Column("prefix", short(16), nullable=False),
+    Column("key_hash", short(64), nullable=False, unique=True),
     instant("created_at", nullable=False),
     instant("expires_at"),
     instant("revoked_at"),
@@ -42,7 +42,7 @@ api_keys = Table(
 encryption_keys = Table(
     "encryption_keys",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("id", short(64), primary_key=True),
     Column("check_value", Text, nullable=False),
     instant("created_at", nullable=False),
     sqlite_with_rowid=False,
@@ -52,13 +52,13 @@ encryption_keys = Table(
 secrets = Table(
     "secrets",
     metadata,
-    Column("name", String(255), primary_key=True),
+    Column("name", short(255), primary_key=True),
     Column("description", Text),
     Column("sealed", Text, nullable=False),
-    Column("key_id", String(64), nullable=False),
+    Column("key_id", short(64), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("created_by", String(36)),
-    Column("updated_by", String(36)),
+    Column("created_by", short(36)),
+    Column("updated_by", short(36)),
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
     sqlite_with_rowid=False,
@@ -67,15 +67,15 @@ secrets = Table(
 connections = Table(
     "connections",
     metadata,
-    Column("name", String(255), primary_key=True),
-    Column("type", String(32), nullable=False),
+    Column("name", short(255), primary_key=True),
+    Column("type", short(32), nullable=False),
     Column("description", Text),
     Column("config", Text, nullable=False),
     Column("sealed", Text),
-    Column("key_id", String(64)),
+    Column("key_id", short(64)),
     Column("version", Integer, nullable=False),
-    Column("created_by", String(36)),
-    Column("updated_by", String(36)),
+    Column("created_by", short(36)),
+    Column("updated_by", short(36)),
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
     sqlite_with_rowid=False,

@@ -2,20 +2,21 @@
 
 A run numbers its own records; `changes` puts the runs' changes in one line: each has a position, in the order of the
 commits, and names the records that came with it. Commits are serial on SQLite, so nothing can ever appear below a
-position that a reader has seen. The row is written by a trigger, in the transaction of the change: whatever advances
-`runs.last_seq` is in the line, and no statement can forget it. Old rows are deleted; the newest is always kept, since
-the next position follows from it.
+position that a reader has seen; on PostgreSQL a reader stops before what may be under way (see its `changes.sql`). The
+row is written by a trigger, in the transaction of the change: whatever advances `runs.last_seq` is in the line, and no
+statement can forget it. Old rows are deleted; the newest is always kept, since the next position follows from it.
 """
 
-from sqlalchemy import DDL, BigInteger, Column, Integer, String, Table, event
+from sqlalchemy import DDL, BigInteger, Column, Integer, Table, event
 
-from millrace.storage.tables.base import metadata
+from millrace.storage.tables.base import metadata, short
 
 changes = Table(
     "changes",
     metadata,
-    Column("position", Integer, primary_key=True),
-    Column("run_id", String(36), nullable=False),
+    # On SQLite the number of the row itself, which only this name of the type makes it.
+    Column("position", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("run_id", short(36), nullable=False),
     Column("first_seq", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
 )

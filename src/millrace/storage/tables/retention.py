@@ -1,13 +1,13 @@
 """What retention has under way, and its rounds."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, Table, Text
 
-from millrace.storage.tables.base import identifier, instant, metadata
+from millrace.storage.tables.base import identifier, instant, metadata, short
 
 deletions = Table(
     "deletions",
     metadata,
-    Column("run_id", String(36), primary_key=True),
+    Column("run_id", short(36), primary_key=True),
     Column("whole", Boolean, nullable=False),
     Column("size", BigInteger, nullable=False),
     sqlite_with_rowid=False,
@@ -19,7 +19,7 @@ retention_rounds = Table(
     "retention_rounds",
     metadata,
     identifier(primary_key=True),
-    Column("cause", String(16), nullable=False),
+    Column("cause", short(16), nullable=False),
     Column("runs", Integer, nullable=False, server_default="0"),
     Column("payloads", Integer, nullable=False, server_default="0"),
     Column("firings", Integer, nullable=False, server_default="0"),

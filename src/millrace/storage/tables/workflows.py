@@ -1,31 +1,31 @@
 """Workflows, their versions, and what has been deployed when."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint
 
-from millrace.storage.tables.base import identifier, instant, metadata
+from millrace.storage.tables.base import identifier, instant, metadata, short, where
 
 workflows = Table(
     "workflows",
     metadata,
     identifier(primary_key=True),
-    Column("name", String(255), nullable=False),
-    Column("slug", String(255), nullable=False),
+    Column("name", short(255), nullable=False),
+    Column("slug", short(255), nullable=False),
     Column("description", Text),
-    Column("category", String(255)),
+    Column("category", short(255)),
     Column("labels", Text, nullable=False, server_default="{}"),
     Column("metadata", Text, nullable=False, server_default="{}"),
-    Column("owner", String(255)),
-    Column("status", String(16), nullable=False),
+    Column("owner", short(255)),
+    Column("status", short(16), nullable=False),
     Column("newest_version", Integer, nullable=False),
     Column("deployed_version", Integer),
-    Column("created_by", String(36)),
-    Column("updated_by", String(36)),
+    Column("created_by", short(36)),
+    Column("updated_by", short(36)),
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
     instant("deleted_at"),
     CheckConstraint("status in ('draft', 'active', 'paused', 'inactive', 'archived')", name="status"),
-    Index("uq_workflows_name_live", "name", unique=True, sqlite_where=text("deleted_at is null")),
-    Index("uq_workflows_slug_live", "slug", unique=True, sqlite_where=text("deleted_at is null")),
+    Index("uq_workflows_name_live", "name", unique=True, **where("deleted_at is null")),
+    Index("uq_workflows_slug_live", "slug", unique=True, **where("deleted_at is null")),
     sqlite_with_rowid=False,
 )  # fmt: skip
 
@@ -33,12 +33,12 @@ workflow_versions = Table(
     "workflow_versions",
     metadata,
     identifier(primary_key=True),
-    Column("workflow_id", String(36), ForeignKey("workflows.id"), nullable=False),
+    Column("workflow_id", short(36), ForeignKey("workflows.id"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("tag", String(64)),
+    Column("tag", short(64)),
     Column("definition", Text, nullable=False),
-    Column("content_hash", String(64), nullable=False),
-    Column("author", String(36)),
+    Column("content_hash", short(64), nullable=False),
+    Column("author", short(36)),
     Column("comment", Text),
     instant("created_at", nullable=False),
     UniqueConstraint("workflow_id", "number"),
@@ -49,9 +49,9 @@ workflow_versions = Table(
 task_uids = Table(
     "task_uids",
     metadata,
-    Column("workflow_id", String(36), ForeignKey("workflows.id"), primary_key=True),
-    Column("task_id", String(255), primary_key=True),
-    Column("uid", String(36), nullable=False, unique=True),
+    Column("workflow_id", short(36), ForeignKey("workflows.id"), primary_key=True),
+    Column("task_id", short(255), primary_key=True),
+    Column("uid", short(36), nullable=False, unique=True),
     sqlite_with_rowid=False,
 )
 """The stable name of a task for its own endpoints; kept across versions while its id stays."""
@@ -59,9 +59,9 @@ task_uids = Table(
 workflow_sources = Table(
     "workflow_sources",
     metadata,
-    Column("workflow_id", String(36), ForeignKey("workflows.id"), primary_key=True),
-    Column("source", String(200), nullable=False),
-    Column("applied_by", String(36)),
+    Column("workflow_id", short(36), ForeignKey("workflows.id"), primary_key=True),
+    Column("source", short(200), nullable=False),
+    Column("applied_by", short(36)),
     instant("applied_at", nullable=False),
     Index("ix_workflow_sources_source", "source"),
     sqlite_with_rowid=False,
@@ -72,12 +72,12 @@ deployments = Table(
     "deployments",
     metadata,
     identifier(primary_key=True),
-    Column("workflow_id", String(36), ForeignKey("workflows.id"), nullable=False),
+    Column("workflow_id", short(36), ForeignKey("workflows.id"), nullable=False),
     Column("version", Integer),
-    Column("action", String(16), nullable=False),
-    Column("outcome", String(16), nullable=False),
+    Column("action", short(16), nullable=False),
+    Column("outcome", short(16), nullable=False),
     Column("message", Text),
-    Column("deployed_by", String(36)),
+    Column("deployed_by", short(36)),
     instant("at", nullable=False),
     CheckConstraint("action in ('deploy', 'undeploy', 'rollback')", name="action"),
     CheckConstraint("outcome in ('succeeded', 'failed')", name="outcome"),

@@ -58,7 +58,7 @@ async def test_the_late_result_of_a_dead_incarnation_is_refused(kit: Kit) -> Non
     assert await kit.attempts(run_id) == [("a", 1, "lost")]
 
 
-async def test_an_attempt_that_only_the_database_knows_is_lost_after_two_heartbeats(kit: Kit) -> None:
+async def test_an_attempt_that_only_the_database_knows_for_a_while_is_lost(kit: Kit) -> None:
     run_id = await kit.start(task("a", queue="elsewhere"))
     await kit.database.write(
         lambda raw: raw.exec_driver_sql(
@@ -67,8 +67,10 @@ async def test_an_attempt_that_only_the_database_knows_is_lost_after_two_heartbe
         )
     )
     await kit.here.heartbeat.run_once()
+    await kit.here.heartbeat.run_once()
     await kit.settled()
-    assert await kit.attempts(run_id) == [("a", 1, "running")]
+    assert await kit.attempts(run_id) == [("a", 1, "running")], "two heartbeats in a row may come at once"
+    kit.clock.advance(3 * SECOND)
     await kit.here.heartbeat.run_once()
     await kit.settled()
     assert await kit.attempts(run_id) == [("a", 1, "lost"), ("a", 2, "scheduled")]

@@ -1,6 +1,7 @@
 """pydantic's errors about what requests hold as faults: where, what is wrong, what would be right.
 
-As `structure` does for definitions, but no fault repeats a value that was given: it may be one that nobody may see.
+As `definition.structure` does for definitions, but no fault repeats a value that was given: it may be one that nobody
+may see.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,12 +9,15 @@ from functools import reduce
 from itertools import islice
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from millrace.core.errors import Fault
 from millrace.core.values import JsonObject
 from millrace.definition.configs import one_a_place
 from millrace.definition.faults import MOST_FAULTS, at
+from millrace.definition.structure import fields_of, model_at
+from millrace.definition.words import hint
 
 REMEDIES: Mapping[str, str] = {
     "extra_forbidden": "remove it, or correct its name",
@@ -61,18 +65,32 @@ TAGS: Mapping[str, str] = {
 OTHERWISE = "see the schema of this request at /docs"
 
 
-def of_body(given: JsonObject, errors: Iterable[ErrorDetails], base: str = "") -> list[Fault]:
+def of_body(
+    given: JsonObject, errors: Iterable[ErrorDetails], base: str = "", model: type[BaseModel] | None = None
+) -> list[Fault]:
     """The faults of what was given at `base`, one a place: of a union every member reports, and any of them would do.
 
-    `errors` come without their input.
+    `errors` come without their input. With `model`, a field that it does not have is told with those that it has.
     """
     places = one_a_place(given, islice(errors, MOST_FAULTS))
-    return [_fault(reduce(at, place, base), found) for place, found in places.items()]
+    return [
+        _unknown_field(reduce(at, place, base), str(place[-1]), model_at(model, place[:-1]))
+        if model is not None and found[0]["type"] == "extra_forbidden"
+        else _fault(reduce(at, place, base), found)
+        for place, found in places.items()
+    ]
 
 
 def of_parameters(errors: Iterable[Any]) -> list[Fault]:
     """The faults of the path, the query and the headers: `query.limit`."""
     return [_fault(".".join(map(str, error["loc"])), [error]) for error in islice(errors, MOST_FAULTS)]
+
+
+def _unknown_field(place: str, name: str, model: type[BaseModel] | None) -> Fault:
+    known = () if model is None else fields_of(model)
+    message = f"there is no field {name[:100]!r} here{hint(name, known)}"
+    remedy = f"the fields here are {', '.join(known)}" if known else REMEDIES["extra_forbidden"]
+    return Fault(place, "extra_forbidden", message, remedy)
 
 
 def _fault(place: str, errors: Sequence[Any]) -> Fault:

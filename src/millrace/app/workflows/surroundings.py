@@ -1,0 +1,106 @@
+"""What a definition needs and this installation has not got (yet): secrets, connections, workers for its queues.
+
+Such a definition is saved all the same, since these things may come after it; whoever saves it is told.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+import orjson
+from sqlalchemy import Connection
+
+from millrace.app.connections import repository as connections
+from millrace.app.runs.repository import served_queues
+from millrace.app.runs.waiting import EVERY_QUEUE
+from millrace.auth.secrets import SecretChain
+from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.compiling import DEFAULT_QUEUE, secrets_in, templates_of
+from millrace.definition.expressions.templates import has_expressions
+from millrace.definition.faults import at
+from millrace.definition.rough import lists_of, mapping
+from millrace.ports.database import Database
+from millrace.ports.secrets import Masker
+
+LOST = 9
+"""Characters that masking takes from what holds a secret of at least twelve; shorter ones are often words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the tasks name, and where."""
+
+    secrets: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    connections: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    queues: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+class Surroundings:
+    def __init__(self, database: Database, secrets: SecretChain, masker: Masker) -> None:
+        self._database = database
+        self._secrets = secrets
+        self._masker = masker
+
+    async def warnings(self, canonical: JsonObject) -> list[str]:
+        """What a valid definition will miss here, each with its places. One read, however many tasks there are."""
+        needs, told = await asyncio.to_thread(self._read_through, canonical)
+        known, served = await self._database.read(partial(_read, needs))
+        unusable = await self._secrets.unusable(frozenset(needs.secrets))
+        told += [f"{_places(places)}: {unusable[name]}" for name, places in needs.secrets.items() if name in unusable]
+        for name, places in needs.connections.items():
+            if name not in known:
+                remedy = f"run `millrace connections set {name}`"
+                told.append(f"{_places(places)}: there is no connection {name!r}; {remedy}")
+        for queue, places in needs.queues.items():
+            if queue not in served and EVERY_QUEUE not in served:
+                remedy = "name the queue in MILLRACE_WORKER_QUEUES of a worker"
+                told.append(f"{_places(places)}: no live worker serves the queue {queue!r}; {remedy}")
+        return told
+
+    def _read_through(self, canonical: JsonObject) -> tuple[Needs, list[str]]:
+        return needs_of(canonical), list(self._known_values(canonical))
+
+    def _known_values(self, canonical: JsonObject) -> Iterator[str]:
+        """Definitions are shown as they were saved, so the value of a secret in one is seen by every reader."""
+        for name, tasks in lists_of(canonical).items():
+            for position, task in enumerate(tasks):
+                config = mapping(mapping(task).get("config"))
+                for key, value in config.items():
+                    if _length(value) - _length(self._masker.value(value)) >= LOST:
+                        place = at(at(at(name, position), "config"), key)
+                        yield f"{place} holds the value of a secret, which every reader sees; name the secret instead"
+
+
+def needs_of(canonical: JsonObject) -> Needs:
+    needs = Needs()
+    usual = mapping(canonical.get("defaults")).get("queue") or canonical.get("queue") or DEFAULT_QUEUE
+    for name, tasks in lists_of(canonical).items():
+        for position, task in enumerate(map(mapping, tasks)):
+            _add(needs, task, at(name, position), usual)
+    return needs
+
+
+def _add(needs: Needs, task: JsonObject, place: str, usual: JsonValue) -> None:
+    config = mapping(task.get("config"))
+    for secret in sorted(secrets_in(templates_of(str(task.get("type")), config))):
+        needs.secrets[secret].append(at(place, "config"))
+    connection = config.get("connection")
+    if isinstance(connection, str) and not has_expressions(connection):
+        needs.connections[connection].append(at(at(place, "config"), "connection"))
+    own = task.get("queue")
+    needs.queues[str(own or usual)].append(at(place, "queue") if own else place)
+
+
+def _read(needs: Needs, connection: Connection) -> tuple[frozenset[str], frozenset[str]]:
+    return connections.known(connection, frozenset(needs.connections)), served_queues(connection)
+
+
+def _places(places: list[str]) -> str:
+    more = len(places) - 1
+    return places[0] if not more else f"{places[0]} (and {more} more)"
+
+
+def _length(value: JsonValue) -> int:
+    return len(orjson.dumps(value))

@@ -1,0 +1,123 @@
+"""PostgreSQL for plain CRUD, and the pools of connections that everything shares.
+
+Repositories are written for a connection of SQLAlchemy that answers at once; here they run on asyncpg, in a greenlet.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from millrace.ports.database import Trouble
+from millrace.ports.store import StoreUnavailable
+from millrace.storage.postgres.connecting import CRUD_SETTINGS, LOST, TAKEN, TRANSIENT, WRITER_SETTINGS, persistently
+from millrace.storage.postgres.schema import bring_up_to_date
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+ENGINE_CONNECTIONS = 4
+READERS = 4
+ENGINE_READERS = 2
+WRITERS = 4
+ANSWERS_WITHIN = 60.0
+CLOSE_WITHIN = 5.0
+"""Seconds."""
+
+
+class PostgresDatabase:
+    """Meets `ports.database.Database`."""
+
+    def __init__(self, engine_pool: asyncpg.Pool, dsn: str) -> None:
+        self.engine_pool = engine_pool
+        self._readers = _engine(dsn, READERS, read_only=True)
+        self._engine_readers = _engine(dsn, ENGINE_READERS, read_only=True)
+        self._writers = _engine(dsn, WRITERS, read_only=False)
+        self._trouble: Trouble | None = None
+
+    @classmethod
+    async def open(cls, url: str) -> "PostgresDatabase":
+        address = make_url(url)
+        await persistently(lambda: bring_up_to_date(address.set(drivername="postgresql+asyncpg")))
+        # As the driver takes it, so that what it knows (`sslmode`, several hosts) may be said in the URL.
+        dsn = address.set(drivername="postgresql").render_as_string(hide_password=False)
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=ENGINE_CONNECTIONS,
+            server_settings=WRITER_SETTINGS,
+            command_timeout=ANSWERS_WITHIN,
+            reset=_leave_as_it_is,
+        )
+        return cls(pool, dsn)
+
+    async def close(self) -> None:
+        """Waits a little for what is under way, and then ends it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self.engine_pool.close()
+        for engine in (self._readers, self._engine_readers, self._writers):
+            await engine.dispose()
+
+    async def read(self, work: "Callable[[Connection], T]") -> T:
+        return await self._run(self._readers, work, TRANSIENT | LOST)
+
+    async def read_for_engine(self, work: "Callable[[Connection], T]") -> T:
+        return await self._run(self._engine_readers, work, TRANSIENT | LOST)
+
+    async def write(self, work: "Callable[[Connection], T]") -> T:
+        try:
+            done = await self._run(self._writers, work, TRANSIENT | TAKEN)
+        except StoreUnavailable as error:
+            self._trouble = Trouble("database_unusable", f"the database cannot be written: {error}")
+            raise
+        self._trouble = None
+        return done
+
+    @property
+    def trouble(self) -> Trouble | None:
+        return self._trouble
+
+    async def _run(self, engine: AsyncEngine, work: "Callable[[Connection], T]", again: Mapping[str, int]) -> T:
+        return await persistently(lambda: self.once(engine, work), again)
+
+    async def once(self, engine: AsyncEngine, work: "Callable[[Connection], T]") -> T:
+        """One transaction, whatever becomes of it."""
+        async with engine.begin() as connection:
+            return await connection.run_sync(work)
+
+
+async def _leave_as_it_is(connection: "PoolConnectionProxy | asyncpg.Connection") -> None:
+    """The engine sets nothing in its sessions, and to clear them would cost a second round trip each time."""
+    if connection.is_in_transaction():
+        await connection.reset()
+
+
+def _engine(dsn: str, connections: int, *, read_only: bool) -> AsyncEngine:
+    """Reads see one snapshot throughout; writes are as if one came after the other, or they fail and come again."""
+    settings = dict(CRUD_SETTINGS)
+    if read_only:
+        settings["default_transaction_read_only"] = "on"
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(dsn, server_settings=settings),
+        pool_size=connections,
+        max_overflow=0,
+        isolation_level="REPEATABLE READ" if read_only else "SERIALIZABLE",
+    )
+    event.listen(engine.sync_engine, "checkout", _pass_over_lost)
+    return engine
+
+
+def _pass_over_lost(connection: Any, _record: object, _proxy: object) -> None:
+    """Those that the driver knows to have been ended; to ask the server each time would cost a round trip."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError

@@ -1,0 +1,100 @@
+"""W2, D6: who saves a definition is told what it needs and this installation has not got; it is saved all the same."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from tests.support.api import create, definition
+from tests.support.installation import Installation
+from tests.support.whole import Whole, whole
+
+SECRET = "a secret of this test"
+
+
+def echo(id_: str, value: Any, **more: Any) -> dict[str, Any]:
+    return {"id": id_, "type": "echo", "config": {"value": value, **more.pop("config", {})}, **more}
+
+
+NEEDY = definition(
+    "needy",
+    echo("a", "{{ secrets.door }}", queue="gpu"),
+    echo("b", ["{{ secrets.door }}", {"x": "in {{ secrets.attic }}"}], config={"connection": "warehouse"}),
+    {**echo("c", 1, config={"connection": "{{ input.connection }}"}), "on_rollback": [echo("d", 1, queue="gpu")]},
+)
+TOLD = {
+    "tasks[0].config (and 1 more): there is no secret 'door'; ": "millrace secrets set door",
+    "tasks[1].config: there is no secret 'attic'; ": "millrace secrets set attic",
+    "tasks[1].config.connection: there is no connection 'warehouse'; ": "millrace connections set warehouse",
+    "tasks[0].queue (and 1 more): no live worker serves the queue 'gpu'; ": "MILLRACE_WORKER_QUEUES",
+}
+
+
+def assert_told(warnings: list[str], expected: dict[str, str] = TOLD) -> None:
+    for beginning, remedy in expected.items():
+        assert [remedy in warning for warning in warnings if warning.startswith(beginning)] == [True], warnings
+    assert len(warnings) == len(expected), warnings
+
+
+async def test_what_is_not_there_is_told_wherever_a_definition_is_judged(api: httpx2.AsyncClient) -> None:
+    checked = (await api.post("/api/v1/workflows/validate", json=NEEDY)).json()
+    assert checked["valid"] is True
+    assert_told(checked["warnings"])
+    tried = (await api.post("/api/v1/workflows/apply", params={"dry_run": "true"}, json=NEEDY)).json()
+    assert_told(tried["warnings"])
+    made = await create(api, NEEDY)
+    assert_told(made["warnings"])
+    applied = (await api.post("/api/v1/workflows/apply", json=NEEDY)).json()
+    assert applied["outcome"] == "unchanged"
+    assert_told(applied["warnings"])
+    changed = (await api.patch("/api/v1/workflows/needy", json={"description": "x"})).json()
+    assert_told(changed["warnings"])
+
+
+async def test_what_is_there_is_not_told(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    for name in ("door", "attic"):
+        assert (await api.put(f"/api/v1/secrets/{name}", json={"value": SECRET})).status_code == 201
+    config = {"type": "sqlite", "config": {"path": "/var/lib/x.db"}}
+    assert (await api.put("/api/v1/connections/warehouse", json=config)).status_code == 201
+    checked = (await api.post("/api/v1/workflows/validate", json=NEEDY)).json()
+    assert_told(checked["warnings"], {key: told for key, told in TOLD.items() if "queue" in key})
+
+
+async def test_many_tasks_cost_as_many_reads_as_one(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    def many(count: int) -> dict[str, Any]:
+        tasks = [
+            echo(f"t{n}", f"{{{{ secrets.s{n} }}}}", config={"connection": f"c{n}"}, queue=f"q{n}")
+            for n in range(count)
+        ]
+        return definition("many", *tasks)
+
+    async def reads(count: int) -> int:
+        before = millrace.database.reads
+        assert (await api.post("/api/v1/workflows/validate", json=many(count))).status_code == 200
+        return millrace.database.reads - before
+
+    await reads(1)
+    assert await reads(300) == await reads(1)
+
+
+async def test_the_value_of_a_secret_in_a_definition_is_told(api: httpx2.AsyncClient) -> None:
+    await api.put("/api/v1/secrets/door", json={"value": SECRET})
+    await api.put("/api/v1/secrets/word", json={"value": "orders"})
+    made = await create(api, definition("w", echo("a", "orders"), echo("b", {"x": [f"it is {SECRET}"]})))
+    assert_told(made["warnings"], {"tasks[1].config.value holds the value of a secret": "name the secret"})
+    assert made["warnings"][0].count(SECRET) == 0
+
+
+@pytest.mark.parametrize(("queues", "unserved"), [(("default",), ["gpu"]), (("gpu",), ["default"]), (("*",), [])])
+async def test_queues_are_those_of_the_live_workers(
+    tmp_path: Path, queues: tuple[str, ...], unserved: list[str]
+) -> None:
+    async with whole(tmp_path / "home", worker_queues=queues) as millrace:
+        assert await _unserved(millrace) == unserved
+
+
+async def _unserved(millrace: Whole) -> list[str]:
+    tasks = [{"id": "a", "type": "noop"}, {"id": "b", "type": "noop", "queue": "gpu"}]
+    answer = (await millrace.api.post("/api/v1/workflows/validate", json=definition("w", *tasks))).json()
+    return [warning.split("'")[1] for warning in answer["warnings"]]

@@ -1,0 +1,38 @@
+"""Connections to PostgreSQL: what a URL may say of them, and what happens when they are cut."""
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from millrace.storage.postgres.database import PostgresDatabase
+from tests.support.postgres import fresh_database
+
+pytestmark = pytest.mark.service("postgres")
+
+ONE = text("select 1")
+OTHERS = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+
+
+@pytest.mark.parametrize("words", ["?sslmode=disable", "?sslmode=prefer&application_name=ours"])
+async def test_a_url_may_say_what_the_driver_knows(words: str) -> None:
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url + words)
+        assert await database.read(lambda connection: connection.execute(ONE).scalar()) == 1
+        assert await database.write(lambda connection: connection.execute(ONE).scalar()) == 1
+        await database.close()
+
+
+async def test_nobody_notices_that_idle_connections_were_cut() -> None:
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        asked = (database.read, database.read_for_engine, database.write)
+        for ask in asked:
+            await ask(lambda connection: connection.execute(ONE).scalar())
+        server = await asyncpg.connect(url)
+        await server.fetch(f"select pg_terminate_backend(pid, 10000) from ({OTHERS}) others")  # noqa: S608
+
+        for ask in asked:
+            assert await ask(lambda connection: connection.execute(ONE).scalar()) == 1
+        assert await database.engine_pool.fetchval("select 1") == 1
+        await server.close()
+        await database.close()

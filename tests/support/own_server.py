@@ -1,0 +1,86 @@
+"""A PostgreSQL server of a test's own, for what must not be done to the one that all share: to stop it, or to be asked
+passwords by it."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import free_port
+
+USER, PASSWORD = "ada", "correct horse"
+UNPRIVILEGED = "postgres"
+"""Whom a server runs as when the tests run as root, which PostgreSQL refuses to."""
+
+
+@dataclass(frozen=True)
+class OwnServer:
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return self.address()
+
+    def address(self, database: str = "postgres", user: str = USER, password: str = PASSWORD) -> str:
+        return f"postgresql://{user}:{password.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c fsync=off -c unix_socket_directories={self.folder}"
+        self._run("pg_ctl", "-w", "-o", options, "-l", f"{self.folder}/log", "start")
+
+    def stop(self, mode: str = "fast", *, wait: bool = True) -> None:
+        """`smart` waits for those who are connected, and lets nobody in any more."""
+        self._run("pg_ctl", "-W" if not wait else "-w", "-m", mode, "stop")
+
+    def initialise(self) -> None:
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        if self._user:
+            shutil.chown(self.folder, self._user)
+            shutil.chown(secret, self._user)
+        self._run("initdb", "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+
+    @property
+    def is_up(self) -> bool:
+        return (self._data / "postmaster.pid").exists()
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    @cached_property
+    def _user(self) -> str | None:
+        return UNPRIVILEGED if os.geteuid() == 0 else None
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(programs() / program), "-D", str(self._data), *arguments]
+        subprocess.run(command, user=self._user, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+def programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or [Path(shutil.which("initdb") or "")]
+    if not found[-1].is_file():
+        pytest.skip("there is no initdb, so no server of the test's own")
+    return found[-1].parent
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """It runs at first; whether it does in the end is the test's affair."""
+    with tempfile.TemporaryDirectory(prefix="millrace-postgres-") as folder:
+        server = OwnServer(Path(folder), free_port())
+        server.initialise()
+        server.start()
+        try:
+            yield server
+        finally:
+            if server.is_up:
+                server.stop("immediate")
