@@ -5,7 +5,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench cron-oracle lock format clean setup setup-dev setup-bench
+.PHONY: help run test check bench cron-oracle simulate lock format clean setup setup-dev setup-bench chaos
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
@@ -30,6 +30,13 @@ bench: setup $(if $(QUICK),,setup-bench) ## measure; QUICK=1 without the peers, 
 
 cron-oracle: setup-dev ## compare every schedule in every zone with a second opinion; takes half an hour
 	@$(BIN)/python -m tests.oracle.comparing $(ARGS)
+
+chaos: setup-dev ## kill, stop and hold up real processes and their database for SECONDS=60 by SEED=1; TIMES=10 seeds
+	@$(BIN)/python -m tests.fault.chaos --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1) --times $(or $(TIMES),1) $(ARGS)
+
+simulate: setup-dev ## the whole engine under faults: SEEDS=1000 (FROM=0, JOBS=2) or SEED=7 again, step by step
+	@PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation \
+		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --from $(or $(FROM),0) $(if $(JOBS),--jobs $(JOBS)))
 
 lock: setup ## renew the lock files from pyproject.toml; UPGRADE=1 takes newer versions
 	@UPGRADE=$(UPGRADE) scripts/lock

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.embedded import FULL, QUICK, embedded_figures
-from benchmarks.on_postgres import NotMeasured, postgres_figures
+from benchmarks.on_postgres import postgres_figures, scale
+from benchmarks.postgres_server import NotMeasured
 from benchmarks.processes import end_in_order_when_told
-from benchmarks.side_by_side import peer_reports
+from benchmarks.side_by_side import Report, peer_reports
 from benchmarks.table import POSTGRES_TARGETS, figures_table, peers_table, settings_lines
-from benchmarks.workloads import Effort, Samples, medians, ranges
+from benchmarks.workloads import Figures, Samples, medians, ranges
 
 BUSY = 0.5
 """Load of the machine beyond which the figures say more about other programs than about this one."""
@@ -36,25 +37,36 @@ def main() -> None:
     result: dict[str, Any] = {
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "load": load},
         "embedded": {**medians(figures), "ranges": ranges(figures)},
-        "postgres": measured_on_postgres(QUICK if options.quick else FULL),
     }
+    on_postgres = measured_on_postgres(quick=options.quick)
+    result["postgres"] = for_json(on_postgres)
     if not options.quick:
         reports = peer_reports()
         result["peers"] = reports
         print(f"\n{peers_table(figures, reports)}\n\n{settings_lines(reports)}")
+        if not isinstance(on_postgres, str):
+            print(f"\non the same PostgreSQL\n{peers_table(on_postgres, of_postgres(reports), POSTGRES_TARGETS)}")
     if options.json is not None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def measured_on_postgres(effort: Effort) -> dict[str, Any]:
-    """The figures for the JSON, which are printed, too; or why there are none."""
+def measured_on_postgres(*, quick: bool) -> Figures | str:
+    """The figures, which are printed; or why there are none."""
     try:
-        figures = postgres_figures(effort)
+        figures = postgres_figures(QUICK if quick else FULL, scale(quick=quick))
     except NotMeasured as error:
         print(f"\non PostgreSQL: not measured: {error}")
-        return {"error": str(error)}
+        return str(error)
     print(f"\non PostgreSQL\n{figures_table(figures, POSTGRES_TARGETS)}")
-    return {**medians(figures), "ranges": ranges(figures)}
+    return figures
+
+
+def for_json(figures: Figures | str) -> dict[str, Any]:
+    return {"error": figures} if isinstance(figures, str) else {**medians(figures), "ranges": ranges(figures)}
+
+
+def of_postgres(reports: dict[str, Report]) -> dict[str, Report]:
+    return {key: report for key, report in reports.items() if key.endswith("_postgres")}
 
 
 def arguments() -> argparse.Namespace:

@@ -5,15 +5,12 @@ or so failed, and some live in ways that nobody moves on while lists are measure
 time or a retry that comes in years. Each run has the rows that a run of three tasks leaves.
 """
 
-import json
 import random
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.planting import Planter, planter
 from millrace.core.values import JsonObject
 
 WORKFLOWS = 200
@@ -77,100 +74,111 @@ class Crowd:
 
 
 PLANTED = """
-create temp table planted (n integer primary key, id text, at integer, workflow text, version text, trigger text,
-  status text, trigger_type text, correlation text, ended integer)"""
+create temp table planted (n integer primary key, id text, at bigint, workflow text, version text, trigger text,
+  status text, trigger_type text, correlation text, ended boolean)"""
+
+STEPS = "create temp table steps (step integer, path text)"
 
 ROWS = (
     """insert into runs (id, workflow_id, version_id, status, phase, outcome, revision, last_seq, last_log,
-                         trigger_type, trigger_id, input, output, correlation_id, run_at, root_run_id, created_at,
-                         started_at, finished_at)
-       select id, workflow, version, status, 'main', iif(ended, status, null), 4, iif(ended, 5, 2),
-              case when n = 0 then :logs when n % 10 = 0 then 3 else 0 end,
-              trigger_type, iif(trigger_type = 'cron', trigger, null),
-              json_object('day', n / 1000, 'source', 'bucket-' || (n % 50)),
-              iif(status = 'completed', '{"rows":1000}', null), correlation, iif(status = 'pending', :never, null), id,
-              at, iif(status = 'pending', null, at), iif(ended, at + 2500, null)
-       from planted order by n""",
+                          trigger_type, trigger_id, input, output, correlation_id, run_at, root_run_id, created_at,
+                          started_at, finished_at)
+        select id, workflow, version, status, 'main', case when ended then status end, 4,
+               case when ended then 5 else 2 end,
+               case when n = 0 then :logs when n % 10 = 0 then 3 else 0 end,
+               trigger_type, case when trigger_type = 'cron' then trigger end,
+               '{"day":' || (n / 1000) || ',"source":"bucket-' || (n % 50) || '"}',
+               case when status = 'completed' then '{"rows":1000}' end, correlation,
+               case when status = 'pending' then :never end, id, at, case when status <> 'pending' then at end,
+               case when ended then at + 2500 end
+        from planted order by n""",
     """insert into task_runs (run_id, path, type, status, attempt, live, input, output, revision, ready_at,
                               started_at, finished_at)
        select id, path, 'noop',
-              case when ended then iif(status = 'cancelled' and step = 3, 'cancelled', 'completed')
+              case when ended then case when status = 'cancelled' and step = 3 then 'cancelled' else 'completed' end
                    when status = 'running' and step = 1 then 'ready' else 'pending' end,
-              iif(ended or (status = 'running' and step = 1), 1, 0), status = 'running' and step = 1,
-              iif(ended, '{}', null), iif(ended, '{"rows":1000}', null), 4, at, iif(ended, at, null),
-              iif(ended, at + 800 * step, null)
+              case when ended or (status = 'running' and step = 1) then 1 else 0 end, status = 'running' and step = 1,
+              case when ended then '{}' end, case when ended then '{"rows":1000}' end, 4, at,
+              case when ended then at end, case when ended then at + 800 * step end
        from planted cross join steps order by n, path""",
     """insert into attempts (run_id, path, number, token, status, queue, incarnation_id, available_at, started_at,
-                             finished_at)
-       select id, path, 1, substr(id, 1, 35) || step, iif(ended, 'completed', 'scheduled'), 'default',
-              iif(ended, id, null), iif(ended, at, :never), iif(ended, at, null), iif(ended, at + 800 * step, null)
-       from planted cross join steps where ended or (status = 'running' and step = 1) order by n, path""",
+                              finished_at)
+        select id, path, 1, substr(id, 1, 35) || step, case when ended then 'completed' else 'scheduled' end,
+               'default', case when ended then id end, case when ended then at else :never end,
+               case when ended then at end, case when ended then at + 800 * step end
+        from planted cross join steps where ended or (status = 'running' and step = 1) order by n, path""",
     """insert into records (run_id, seq, type, path, data, at)
        select id, seq, coalesce(type, 'run.' || status), path, data, at + seq * 500 from planted cross join (
          select 1 as seq, 'run.created' as type, null as path, '{"trigger":"manual"}' as data
          union all select 2, 'run.started', null, null
          union all select 3, 'task.started', 'extract', '{"attempt":1}'
          union all select 4, 'task.completed', 'extract', '{"attempt":1}'
-         union all select 5, null, null, null)
+         union all select 5, null, null, null) as told
        where seq <= 2 or ended order by n, seq""",
     """insert into logs (run_id, seq, path, attempt, level, text, at)
-       select planted.id, step, 'extract', 1, iif(n % 100, 'info', 'warning'), 'read part ' || step, at + step
+       select planted.id, step, 'extract', 1, case when n % 100 = 0 then 'warning' else 'info' end,
+              'read part ' || step, at + step
        from planted cross join steps where n % 10 = 0 and n > 0 order by n, step""",
     """insert into timers (run_id, kind, fire_at)
-       select id, 'start', :never from planted where status in ('pending', 'waiting')""",
+        select id, 'start', :never from planted where status in ('pending', 'waiting')""",
     """insert into firings (id, trigger_id, workflow_id, start_key, due_at, decision, reason, run_id, at)
-       select id, trigger, workflow, id, at, iif(n % 20, 'started', 'skipped'), iif(n % 20, null, 'it was paused'),
-              iif(n % 20, id, null), at
+       select id, trigger, workflow, id, at, case when n % 20 = 0 then 'skipped' else 'started' end,
+              case when n % 20 = 0 then 'it was paused' end, case when n % 20 <> 0 then id end, at
        from planted where trigger_type = 'cron' order by n""",
     """insert into events (id, type, source, subject, data, at)
        select id, 'order.' || (n / 4 % 30), 'shop-' || (n % 12), 'order/' || n, '{"total":12}', at
        from planted where n % 4 = 0 order by n""",
     """insert into artifacts (id, name, media_type, size, sha256, object_key, run_id, path, attempt, created_at)
-       select id, 'report-' || n || '.csv', 'text/csv', 1000, id, 'none/' || id, iif(n % 50, id, null),
-              iif(n % 50, 'load', null), iif(n % 50, 1, null), at
+       select id, 'report-' || n || '.csv', 'text/csv', 1000, id, 'none/' || id, case when n % 50 <> 0 then id end,
+              case when n % 50 <> 0 then 'load' end, case when n % 50 <> 0 then 1 end, at
        from planted where n % 5 = 0 and ended order by n""",
     """insert into deployments (id, workflow_id, version, action, outcome, at)
-       select id, workflow, 1, 'deploy', iif(n % 900, 'succeeded', 'failed'), at
+       select id, workflow, 1, 'deploy', case when n % 900 = 0 then 'failed' else 'succeeded' end, at
        from planted where n % 50 = 0 order by n""",
-)  # fmt: skip
+)
 
 LONG_LOG = """
 insert into logs (run_id, seq, path, attempt, level, text, at)
 with recursive numbers (n) as (select 1 union all select n + 1 from numbers where n < :logs)
-select :run, n, 'extract', 1, iif(n % 100, 'info', 'debug'), 'read part ' || n, n from numbers"""
+select id, numbers.n, 'extract', 1, case when numbers.n % 100 = 0 then 'debug' else 'info' end,
+       'read part ' || numbers.n, numbers.n
+from numbers join planted on planted.n = 0"""
 
-TRIGGER = """
+TRIGGERS = """
 insert into triggers (id, workflow_id, origin, name, type, declared, enabled, active, config, input, version_id,
                       created_at, updated_at)
-select ?, workflow_id, 'api', ?, 'cron', 0, 0, 0, '{"schedule":"0 4 * * *"}', '{}', id, 1, 1
-from workflow_versions where id = ?"""
+select made.id, v.workflow_id, 'api', made.name, 'cron', false, false, false, '{"schedule":"0 4 * * *"}', '{}', v.id,
+       1, 1
+from made_triggers made join workflow_versions v on v.id = made.version"""
 
 
-def plant(database: Path, runs: int, seed: int = 1) -> Crowd:
+def plant(database_url: str, runs: int, seed: int = 1) -> Crowd:
     """Add runs, and all that comes with them, to a database that has the workflows of `definition` and no runs."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        for pragma in ("synchronous = off", "cache_size = -400000", "temp_store = memory"):
-            connection.execute(f"pragma {pragma}")
-        versions = connection.execute(
+    with planter(database_url) as database:
+        versions = database.fetch(
             "select w.id, v.id from workflows w join workflow_versions v on v.workflow_id = w.id"
             " where w.name like 'crowd %' order by w.name"
-        ).fetchall()
-        triggers = _plant_triggers(connection, [version for _, version in versions])
-        connection.execute(PLANTED)
-        connection.execute("create temp table steps as select key + 1 as step, value as path from json_each(?)",
-                           (json.dumps(TASKS),))  # fmt: skip
+        )
+        triggers = _plant_triggers(database, [version for _, version in versions])
+        database.run(PLANTED)
+        database.run(STEPS)
+        database.fill("steps", enumerate(TASKS, 1))
         there = Crowd(tuple(workflow for workflow, _ in versions), triggers, runs, int(time.time() * 1000))
+        database.cover(there.made_at(0), there.newest_ms)
         choose = random.Random(seed)  # noqa: S311 - no secret is made of it
         for first in range(0, runs, CHUNK):
-            numbers = range(first, min(first + CHUNK, runs))
-            _plant_chunk(connection, _rows(numbers, there, versions, choose))
-        connection.execute(LONG_LOG, {"run": there.longest, "logs": LOGS_OF_LONGEST})
-        connection.execute("pragma wal_checkpoint(truncate)")
+            database.run("begin")
+            database.fill("planted", _rows(range(first, min(first + CHUNK, runs)), there, versions, choose))
+            for statement in ROWS if first else (*ROWS, LONG_LOG):
+                database.run(statement.replace(":never", str(NEVER)).replace(":logs", str(LOGS_OF_LONGEST)))
+            database.run("delete from planted")
+            database.run("commit")
+        database.settle()
     return there
 
 
 def _rows(
-    numbers: range, there: Crowd, versions: list[tuple[str, str]], choose: random.Random
+    numbers: range, there: Crowd, versions: Sequence[tuple[str, str]], choose: random.Random
 ) -> Iterator[tuple[object, ...]]:
     statuses = choose.choices(STATUSES, SHARES, k=len(numbers))
     types = choose.choices(TRIGGER_TYPES, TRIGGER_SHARES, k=len(numbers))
@@ -186,28 +194,17 @@ def _rows(
         )  # fmt: skip
 
 
-def _plant_chunk(connection: sqlite3.Connection, rows: Iterator[tuple[object, ...]]) -> None:
-    connection.execute("begin")
-    connection.executemany("insert into planted values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    values = {"never": NEVER, "logs": LOGS_OF_LONGEST}
-    for statement in ROWS:
-        used = {name: value for name, value in values.items() if f":{name}" in statement}
-        connection.execute(statement, used)
-    connection.execute("delete from planted")
-    connection.execute("commit")
-
-
 def trigger_id(workflow: int, number: int) -> str:
     return f"01800000-0000-7000-8000-{workflow:06x}{number:06x}"
 
 
-def _plant_triggers(connection: sqlite3.Connection, versions: list[str]) -> tuple[str, ...]:
+def _plant_triggers(database: Planter, versions: Sequence[str]) -> tuple[str, ...]:
     rows = [
         (trigger_id(busy, number), f"at-night-{number}", version)
         for busy, version in enumerate(versions)
         for number in range(TRIGGERS_EACH)
     ]
-    connection.execute("begin")
-    connection.executemany(TRIGGER, rows)
-    connection.execute("commit")
+    database.run("create temp table made_triggers (id text, name text, version text)")
+    database.fill("made_triggers", rows)
+    database.run(TRIGGERS)
     return tuple(row[0] for row in rows)

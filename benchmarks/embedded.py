@@ -12,7 +12,7 @@ from benchmarks.bad_input import bad_input_figures
 from benchmarks.engine import workload_figures
 from benchmarks.firing import firing_figures
 from benchmarks.growth import growth_figures
-from benchmarks.lists import list_figures
+from benchmarks.lists import Extent, Place, list_figures
 from benchmarks.processes import scratch
 from benchmarks.raw_sqlite import commit_figures
 from benchmarks.retention import retention_figures
@@ -37,7 +37,7 @@ def embedded_figures(*, quick: bool) -> Figures:
             figures |= firing_figures(folder)
             figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))
             figures |= uvloop.run(retention_figures(made(folder / "retention")))
-            figures |= list_figures(folder)
+            figures |= list_figures(Place.on_sqlite(folder / "lists"), Extent())
     return figures
 
 

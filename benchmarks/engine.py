@@ -48,9 +48,11 @@ async def create_all(runtime: Runtime) -> None:
 class EngineLoad:
     """Each method does one workload once and answers the seconds it took."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, runs: int = THROUGHPUT_RUNS) -> None:
+        """`runs`: how many there are in the throughput workload."""
         self._engine = runtime.engine
         self._starter = runtime.container.run_starter
+        self._runs = runs
 
     async def chain(self) -> float:
         began = time.perf_counter()
@@ -60,7 +62,7 @@ class EngineLoad:
     async def throughput(self) -> float:
         began = time.perf_counter()
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(THROUGHPUT_RUNS):
+            for _ in range(self._runs):
                 tasks.create_task(self._completed("bench-sequence"))
         return time.perf_counter() - began
 

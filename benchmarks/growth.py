@@ -5,11 +5,12 @@ records, one second after the run before it. They belong to the workflow that is
 indexes are as deep as they would be.
 """
 
-import sqlite3
-from contextlib import closing
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.engine import create_all, settings_in, throughput_figures
+from benchmarks.planting import Planter, planter
 from benchmarks.workloads import Effort, Figures
 from millrace.bootstrap import running
 
@@ -17,18 +18,12 @@ RUNS = 1_000_000
 CHUNK = 50_000
 """Runs in one transaction."""
 
-NUMBERS = """
-create temp table planted as
-with recursive numbers (n) as (select :first union all select n + 1 from numbers where n < :last)
-select n, (:began_ms + n * 1000) * 1000 as at,
-       printf('%08x-%04x-7000-8000-%012x', (:began_ms + n * 1000) >> 16, (:began_ms + n * 1000) & 65535, n) as id
-from numbers
-"""
+PLANTED = "create temp table planted (id text, at bigint, workflow text, version text)"
 
 ROWS = (
     """insert into runs (id, workflow_id, version_id, status, phase, outcome, revision, last_seq, trigger_type,
                          root_run_id, created_at, started_at, finished_at)
-       select id, :workflow, :version, 'completed', 'main', 'completed', 2, 5, 'manual', id, at, at, at + 900
+       select id, workflow, version, 'completed', 'main', 'completed', 2, 5, 'manual', id, at, at, at + 900
        from planted order by id""",
     """insert into task_runs (run_id, path, type, status, attempt, output, revision, ready_at, started_at, finished_at)
        select id, 't0', 'noop', 'completed', 1, 'null', 2, at, at, at + 800 from planted order by id""",
@@ -42,7 +37,7 @@ ROWS = (
            union all select 2, 'run.started', null, null, 0
            union all select 3, 'task.started', 't0', '{"attempt":1,"worker":"018bcfe5-6800-7000-8000-000000000000"}', 0
            union all select 4, 'task.completed', 't0', '{"attempt":1}', 800
-           union all select 5, 'run.completed', null, null, 900)
+           union all select 5, 'run.completed', null, null, 900) as told
        order by id, seq""",
 )
 
@@ -50,28 +45,40 @@ BEGAN_MS = 1_700_000_000_000
 """When the first planted run was; a million seconds later is still in the past."""
 
 
-def plant(database: Path, workflow: str, version: str, runs: int = RUNS) -> None:
-    """Add finished runs to a database that nobody has open."""
-    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        connection.execute("pragma synchronous = off")
+def plant(database_url: str, runs: int = RUNS) -> None:
+    """Add finished runs to a database that nobody has open, which has the workflows of `definitions`."""
+    with planter(database_url) as there:
+        workflow, version = measured_workflow(there)
+        there.cover(made_at(0), made_at(runs))
+        there.run(PLANTED)
         for first in range(0, runs, CHUNK):
-            span = {"first": first, "last": min(first + CHUNK, runs) - 1, "began_ms": BEGAN_MS}
-            connection.execute("begin")
-            connection.execute(NUMBERS, span)
+            there.run("begin")
+            there.fill("planted", _rows(range(first, min(first + CHUNK, runs)), workflow, version))
             for statement in ROWS:
-                connection.execute(statement, {"workflow": workflow, "version": version})
-            connection.execute("drop table planted")
-            connection.execute("commit")
-        connection.execute("pragma wal_checkpoint(truncate)")
+                there.run(statement)
+            there.run("delete from planted")
+            there.run("commit")
+        there.settle()
 
 
-def measured_workflow(database: Path) -> tuple[str, str]:
-    with closing(sqlite3.connect(database)) as connection:
-        row: tuple[str, str] = connection.execute(
-            "select w.id, v.id from workflows w join workflow_versions v on v.workflow_id = w.id"
-            " where w.name = 'bench-sequence'"
-        ).fetchone()
-        return row
+def measured_workflow(there: Planter) -> tuple[str, str]:
+    """The ids of the workflow of the throughput workload, and of its version."""
+    ((workflow, version),) = there.fetch(
+        "select w.id, v.id from workflows w join workflow_versions v on v.workflow_id = w.id"
+        " where w.name = 'bench-sequence'"
+    )
+    return workflow, version
+
+
+def made_at(number: int) -> int:
+    """Milliseconds."""
+    return BEGAN_MS + number * 1_000
+
+
+def _rows(numbers: range, workflow: str, version: str) -> Iterator[tuple[object, ...]]:
+    for number in numbers:
+        at = made_at(number)
+        yield f"{at >> 16:08x}-{at & 0xFFFF:04x}-7000-8000-{number:012x}", at * 1_000, workflow, version
 
 
 async def growth_figures(home: Path, effort: Effort) -> Figures:
@@ -80,7 +87,7 @@ async def growth_figures(home: Path, effort: Effort) -> Figures:
     async with running(settings) as runtime:
         await create_all(runtime)
         empty = await throughput_figures(runtime, effort)
-    plant(settings.database_path, *measured_workflow(settings.database_path))
+    await asyncio.to_thread(plant, settings.database_url)
     async with running(settings) as runtime:
         full = await throughput_figures(runtime, effort)
     return {

@@ -1,62 +1,59 @@
-"""The four workloads of `engine` on PostgreSQL: the same process, the same definitions, another database.
+"""Everything that is measured on PostgreSQL: the same process and definitions as on SQLite, another database.
 
-BENCH_POSTGRES_URL names a server on which databases may be made; its `fsync` and `synchronous_commit` stay as they are.
+Each part has a database of its own (`postgres_server`). `Scale` says how large those are that shall be large; the
+figures of a small one say that everything works, and nothing about how it grows.
 """
 
 import os
-import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import asyncpg
 import uvloop
-from sqlalchemy import make_url
 
+from benchmarks.claims import claim_figures
 from benchmarks.engine import workload_figures
+from benchmarks.lists import Extent, Place, list_figures
+from benchmarks.postgres_server import postgres_database
 from benchmarks.processes import scratch
-from benchmarks.workloads import Effort, Figures
-
-SERVER_URL = os.environ.get("BENCH_POSTGRES_URL", "postgresql://127.0.0.1:5432/postgres")
-DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
-
-
-class NotMeasured(Exception):
-    """There is no server to measure on, or it does not keep what it confirms; the message says which."""
+from benchmarks.retention import retention_figures
+from benchmarks.sharing import sharing_figures
+from benchmarks.workloads import Effort, Figures, Samples
 
 
-def postgres_figures(effort: Effort) -> Figures:
+@dataclass(frozen=True, slots=True)
+class Scale:
+    finished: int
+    waiting: int
+    lists: Extent
+
+
+LARGE = Scale(finished=1_000_000, waiting=100_000, lists=Extent())
+SMALL = Scale(finished=1_000, waiting=1_000, lists=Extent(runs=1_000, workflows=6, requests=1, starts=1))
+
+
+def scale(*, quick: bool) -> Scale | None:
+    """What BENCH_POSTGRES_SCALE names; otherwise large ones, and with `--quick` none at all."""
+    named = {"large": LARGE, "small": SMALL, "none": None}
+    return named[os.environ.get("BENCH_POSTGRES_SCALE", "none" if quick else "large")]
+
+
+def postgres_figures(effort: Effort, scale: Scale | None) -> Figures:
     """Raises `NotMeasured`."""
     with scratch() as folder:
-        return uvloop.run(_figures(folder, effort))
+        with postgres_database() as url:
+            figures = uvloop.run(workload_figures(folder, effort, database_url=url))
+        with postgres_database() as url:
+            figures |= uvloop.run(sharing_figures(folder, url, Effort(max(2, effort.repeats // 2))))
+        if scale is not None:
+            figures["planted_runs"] = Samples((scale.finished,))
+            figures |= figures_at_scale(folder, scale)
+    return figures
 
 
-async def _figures(folder: Path, effort: Effort) -> Figures:
-    async with _database() as url:
-        return await workload_figures(folder, effort, database_url=url)
-
-
-@asynccontextmanager
-async def _database() -> AsyncIterator[str]:
-    """The address of an empty database, which is dropped afterwards."""
-    name = f"millrace_bench_{uuid.uuid4().hex}"
-    try:
-        server = await asyncpg.connect(SERVER_URL)
-    except (TimeoutError, OSError, asyncpg.PostgresError) as error:
-        raise NotMeasured(f"PostgreSQL does not answer: {error}") from None
-    try:
-        await _require_durable(server)
-        await server.execute(f"create database {name}")
-        try:
-            yield make_url(SERVER_URL).set(database=name).render_as_string(hide_password=False)
-        finally:
-            await server.execute(f"drop database if exists {name} with (force)")
-    finally:
-        await server.close()
-
-
-async def _require_durable(server: asyncpg.Connection) -> None:
-    rows = await server.fetch("select name, setting from pg_settings where name = any($1)", list(DURABLE))
-    lax = [f"{row['name']}={row['setting']}" for row in rows if row["setting"] != DURABLE[row["name"]]]
-    if lax:
-        raise NotMeasured(f"a commit there does not survive a power cut: {', '.join(sorted(lax))}")
+def figures_at_scale(folder: Path, scale: Scale) -> Figures:
+    figures = claim_figures(folder, scale.finished, scale.waiting)
+    with postgres_database() as url:
+        figures |= list_figures(Place(folder / "lists", url), scale.lists)
+    with postgres_database() as url:
+        figures |= uvloop.run(retention_figures(folder, scale.finished, database_url=url))
+    return figures

@@ -1,33 +1,38 @@
 """Start latency while retention deletes 1,000,000 runs, against the same database at rest.
 
-    .venv/bin/python -m benchmarks.retention [--runs N]
+    .venv/bin/python -m benchmarks.retention [--runs N] [--postgres]
 
 The runs are those that `growth` plants, all of them older than the default rule allows. Retention is asked for a round
 as a user would, and one-task runs are started one after the other until the round has ended.
 """
 
 import argparse
+import asyncio
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import uvloop
 
 from benchmarks.engine import EngineLoad, create_all, settings_in
-from benchmarks.growth import RUNS, measured_workflow, plant
+from benchmarks.growth import RUNS, plant
+from benchmarks.planting import size_mb
+from benchmarks.postgres_server import postgres_database
 from benchmarks.processes import end_in_order_when_told, scratch
 from benchmarks.table import figures_table
-from benchmarks.workloads import Figures, Samples
+from benchmarks.workloads import Figures, Samples, percentile
 from millrace.bootstrap import Runtime, running
 
 QUIET_STARTS = 500
 
 
-async def retention_figures(home: Path, runs: int = RUNS) -> Figures:
-    settings = settings_in(home)
+async def retention_figures(home: Path, runs: int = RUNS, **place: str) -> Figures:
+    """`place`: settings that name another database than the file in `home`."""
+    settings = settings_in(home, **place)
     async with running(settings) as runtime:
         await create_all(runtime)
-    plant(settings.database_path, *measured_workflow(settings.database_path), runs)
-    before = settings.database_path.stat().st_size
+    await asyncio.to_thread(plant, settings.database_url, runs)
+    before = await asyncio.to_thread(size_mb, settings.database_url)
     async with running(settings) as runtime:
         load = EngineLoad(runtime)
         await load.start()
@@ -38,7 +43,7 @@ async def retention_figures(home: Path, runs: int = RUNS) -> Figures:
         left = await runtime.database.read(lambda c: c.exec_driver_sql("select count(*) from records").scalar_one())
     if left > 10 * (len(quiet) + len(busy) + 2):
         raise RuntimeError(f"the round has ended, but {left} records are left")
-    after = settings.database_path.stat().st_size
+    after = await asyncio.to_thread(size_mb, settings.database_url)
     return {
         "retention_quiet_p99_ms": Samples((percentile(quiet, 99) * 1e3,)),
         "retention_busy_p99_ms": Samples((percentile(busy, 99) * 1e3,)),
@@ -58,14 +63,10 @@ async def starts_while_deleting(runtime: Runtime, load: EngineLoad) -> list[floa
     return times
 
 
-def percentile(values: list[float], percent: int) -> float:
-    return sorted(values)[(len(values) - 1) * percent // 100]
-
-
-async def main(runs: int) -> None:
-    with scratch() as folder:
-        figures = await retention_figures(folder, runs)
-    print(figures_table(figures))
+def main(runs: int, *, postgres: bool) -> None:
+    with scratch() as folder, postgres_database() if postgres else nullcontext() as url:
+        place = {} if url is None else {"database_url": url}
+        print(figures_table(uvloop.run(retention_figures(folder, runs, **place))))
 
 
 if __name__ == "__main__":
@@ -73,5 +74,7 @@ if __name__ == "__main__":
         prog="python -m benchmarks.retention", description="Starts while runs are deleted."
     )
     parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help="how many are deleted")
+    parser.add_argument("--postgres", action="store_true", help="on PostgreSQL")
     end_in_order_when_told()
-    uvloop.run(main(parser.parse_args().runs))
+    given = parser.parse_args()
+    main(given.runs, postgres=given.postgres)

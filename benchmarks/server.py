@@ -111,8 +111,8 @@ def life_figures(folder: Path, *, starts: int, with_cpu: bool) -> Figures:
     return figures
 
 
-def later_start(home: Path) -> float:
-    with server(home) as (_pid, _port, seconds):
+def later_start(home: Path, **settings: str) -> float:
+    with server(home, **settings) as (_pid, _port, seconds):
         return seconds
 
 

@@ -46,6 +46,13 @@ POSTGRES_TARGETS = {
     "throughput_tasks_s": Target(4_000, 8_000, higher=True),
     "fanout500_ms": Target(120, 60),
     "start_ms": Target(3, 2),
+    "two_processes_ratio": Target(1, higher=True),
+    "claim_p99_ratio": Target(1.2),
+    "claimed_ratio": Target(1.2),
+    "retention_p99_ratio": Target(2),
+    "lists_p95_ms": Target(50),
+    "ready_at_1m_s": Target(2),
+    "doctor_at_1m_s": Target(20),
 }
 COMPARED = ("chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms")
 
@@ -63,15 +70,18 @@ def figures_table(figures: Figures, targets: Mapping[str, Target] = TARGETS) -> 
     return columns(rows)
 
 
-def peers_table(figures: Figures, reports: dict[str, Report]) -> str:
-    """The four workloads, one column a system; in brackets how many times better Millrace is."""
-    measured = [peer for peer in PEERS if "error" not in reports[peer.key]]
-    rows = [("", "Millrace", *(peer.title for peer in measured))]
+def peers_table(figures: Figures, reports: Mapping[str, Report], targets: Mapping[str, Target] | None = None) -> str:
+    """The four workloads, one column a system; in brackets how many times better Millrace is. With bars if given."""
+    measured = [peer for peer in PEERS if "error" not in reports.get(peer.key, {"error": "not asked for"})]
+    bars = ("bar", "aim") if targets else ()
+    rows = [("", "Millrace", *(peer.title for peer in measured), *bars)]
     for name in COMPARED:
         ours = figures[name].median
         cells = (f"{number(theirs)} ({ratio(name, ours, theirs):.1f}x)" for theirs in
                  (float(reports[peer.key][name]) for peer in measured))  # fmt: skip
-        rows.append((name, number(ours), *cells))
+        target = targets.get(name) if targets else None
+        limits = (sided(target, target.bar), sided(target, target.aim)) if target else ()
+        rows.append((name, number(ours), *cells, *limits))
     return columns(rows)
 
 

@@ -7,7 +7,7 @@ the workloads in words; the numbers that appear there are the constants here.
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -96,6 +96,10 @@ def quietly(work: Callable[[], float]) -> Callable[[], float]:
         return work()
 
     return measure
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    return sorted(values)[(len(values) - 1) * percent // 100]
 
 
 def scaled(samples: Samples, scale: Callable[[float], float]) -> Samples:

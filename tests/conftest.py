@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable, Coroutine
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +19,7 @@ SERVICES = {
     "postgres": ("MILLRACE_TEST_POSTGRES_URL", "postgresql://root@127.0.0.1:5432/test"),
     "mariadb": ("MILLRACE_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
     "chromium": ("MILLRACE_TEST_CHROMIUM", "chromium"),
+    "s3": ("MILLRACE_TEST_SWIFT_PYTHON", str(Path(__file__).parents[1] / ".cache" / "s3" / "bin" / "python")),
 }
 
 
@@ -89,10 +91,18 @@ async def _ask_chromium(program: str) -> None:
         raise RuntimeError(f"{program} --version ended with {status}")
 
 
+async def _ask_swift(python: str) -> None:
+    """Tests start it themselves (`tests.support.s3_server`); here it must only be installed."""
+    process = await asyncio.create_subprocess_exec(python, "-c", "import swift")
+    if status := await process.wait():
+        raise RuntimeError(f"this Python has no swift (status {status}); make setup-dev installs it")
+
+
 PROBES: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "postgres": _log_in_to_postgres,
     "mariadb": _log_in_to_mariadb,
     "chromium": _ask_chromium,
+    "s3": _ask_swift,
 }
 
 

@@ -27,7 +27,7 @@ from millrace.app.firing.scheduler import Scheduler
 from millrace.app.histories.queries import has_ended
 from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldChanges, Partitions
 from millrace.app.plans import StoredPlans
-from millrace.artifacts.local import LocalObjects
+from millrace.artifacts.opening import open_objects
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import EnvironmentSecrets, FolderSecrets, SecretChain, SecretSource
 from millrace.auth.vault.connections import StoredConnections
@@ -35,7 +35,7 @@ from millrace.auth.vault.secrets import StoredSecrets
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
 from millrace.core.durations import parse_period
-from millrace.core.values import SECOND
+from millrace.core.values import SECOND, Duration
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.processes import Processes, alone, on_postgres
 from millrace.engine.admission import Admission
@@ -51,8 +51,9 @@ from millrace.net.smtp import SmtpMailer, server_of
 from millrace.ports.connections import Connections
 from millrace.ports.database import Database
 from millrace.ports.dispatch import Hint, Turns
+from millrace.ports.objects import ObjectStore
 from millrace.ports.runner import RunnerServices
-from millrace.ports.store import Store
+from millrace.ports.store import Store, StoreUnavailable
 from millrace.runners.own_folders import AttemptFolders, place_of_folders
 from millrace.runners.registry import EntryPointRegistry
 from millrace.storage.opening import Storage, open_postgres, open_sqlite
@@ -65,7 +66,6 @@ from millrace.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-LEASE = 15 * SECOND
 SETTLE_SECONDS = 5.0
 """How long a stop waits for the last reports to be committed. Beyond that the next start finds those attempts lost."""
 
@@ -157,10 +157,11 @@ async def _assembled(
             installation_id = await made.store.installation_id()
             await processes.turns.join()
         container = build_container(made)
+        await container.object_store_watch.run_once()
         services = [*_engine_services(made, wakeups, processes, role), *_app_services(made, container, processes, role)]
         worker = None
         if role.works:
-            worker, of_worker = await _worker_services(made, installation_id, processes, shared=storage.shared)
+            worker, of_worker = await _worker_services(made, installation_id, wakeups, processes, shared=storage.shared)
             services += of_worker
         loops = asyncio.create_task(_run(made.engine, worker, services, processes), name="millrace")
         try:
@@ -174,7 +175,7 @@ async def _assembled(
             loops.cancel()
             await asyncio.gather(loops, return_exceptions=True)
             if worker is not None:
-                await made.store.retire(worker.incarnation_id)
+                await _retire(made.store, worker.incarnation_id)
 
 
 async def _adapters(
@@ -194,8 +195,7 @@ async def _adapters(
     connections = StoredConnections(database, vault, masker)
     await secrets.learn_all()
     await connections.learn_all()
-    objects = LocalObjects(settings.artifacts_dir)
-    closing.callback(objects.close)
+    objects = _objects(settings, masker, closing)
     payloads = StoredPayloads(objects, settings.max_row_bytes)
     store = storage.store(payloads)
     services = _runner_services(settings, connections, EventPublisher(database, clock, ids, masker), masker, closing)
@@ -235,6 +235,14 @@ async def _adapters(
         check_database=storage.check,
         keep_partitions=storage.keep_partitions,
     )
+
+
+def _objects(settings: Settings, masker: SecretMasker, closing: AsyncExitStack) -> ObjectStore:
+    secrets = (settings.s3_secret_access_key, settings.s3_session_token)
+    masker.learn(secret.get_secret_value() for secret in secrets if secret is not None)
+    objects = open_objects(settings)
+    closing.callback(objects.close)
+    return objects
 
 
 def _runner_services(
@@ -298,18 +306,21 @@ def _worker(made: Adapters, shipper: LogShipper, installation_id: str) -> Worker
 
 
 async def _worker_services(
-    made: Adapters, installation_id: str, processes: Processes, *, shared: bool
+    made: Adapters, installation_id: str, wakeups: Wakeups, processes: Processes, *, shared: bool
 ) -> tuple[Worker, list[Service]]:
     """A worker that is registered, on a host that is rid of what dead ones left behind."""
     shipper = LogShipper(made.store, made.bus)
     worker = _worker(made, shipper, installation_id)
-    heartbeat = Heartbeat(made.store, worker, LEASE, watched_by=made.clock if shared else None)
     folders = AttemptFolders(place_of_folders(made.settings.shell_allowed_dirs))
     orphans = Orphans(made.store, folders, installation_id)
+    watched_by = made.clock if shared else None
+    heartbeat = Heartbeat(made.store, worker, _lease(made), watched_by=watched_by, end_by_force=orphans.end_now)
     await heartbeat.register(sole=not shared)
     await orphans.run_once()
     processes.hints.on(Hint.WORK, lambda _: made.engine.look_for_work())
     processes.hints.on(Hint.STOP, heartbeat.stop_wanted)
+    processes.hints.on(Hint.LOST, lambda _: orphans.wake())
+    wakeups.orphans = orphans.wake
     return worker, [heartbeat, shipper, *([orphans] if shared else [])]
 
 
@@ -326,11 +337,12 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
     wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
     hints.on(Hint.INBOX, lambda _: inbox.wake())
     hints.on(Hint.ADMISSION, lambda _: admission.wake())
-    return [inbox, timers, admission, Reaper(made.store, made.engine, made.clock, LEASE)]
+    reaper = Reaper(made.store, made.engine, made.clock, _lease(made), after_loss=wakeups.worker_lost)
+    return [inbox, timers, admission, reaper]
 
 
 def _app_services(made: Adapters, container: Container, processes: Processes, role: Role) -> list[Service]:
-    services: list[Service] = []
+    services: list[Service] = [container.object_store_watch]
     if role.serves_http:
         services.append(KeyUseWriter(container.authenticator))
     if role.schedules:
@@ -375,6 +387,10 @@ def _in_turn(processes: Processes, *services: Service) -> tuple[Service, ...]:
     return services
 
 
+def _lease(made: Adapters) -> Duration:
+    return made.settings.worker_lease_seconds * SECOND
+
+
 def _interpreters(settings: Settings) -> dict[str, str]:
     named = {"python": settings.script_python, "node": settings.script_node, "bash": settings.script_bash}
     return {language: program for language, program in named.items() if program is not None}
@@ -396,6 +412,15 @@ async def _run(engine: Engine, worker: Worker | None, services: Sequence[Service
             tasks.create_task(worker.run())
             await asyncio.sleep(0)
             engine.attach(worker)
+
+
+async def _retire(store: Store, incarnation_id: str) -> None:
+    try:
+        await store.retire(incarnation_id)
+    except StoreUnavailable as error:
+        logger.warning(
+            "the database cannot be told that this worker stopped, and waits for the end of its lease: %s", error
+        )
 
 
 async def _settle(engine: Engine) -> None:

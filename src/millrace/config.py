@@ -14,14 +14,28 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import available_timezones
 
-from pydantic import AliasChoices, AliasPath, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasPath,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from millrace.core.values import JsonObject
+from millrace.setting_checks import (
+    checked_bucket,
+    checked_endpoint,
+    checked_postgres,
+    needed_for_bucket,
+    without_password,
+)
 
 PREFIX = "MILLRACE_"
 
@@ -104,6 +118,14 @@ class Settings(BaseSettings):
     worker_queues: Words = Field(
         default=("*",), description="Queues whose tasks this process runs, comma-separated; `*` is every queue."
     )
+    worker_lease_seconds: int = Field(
+        default=15,
+        ge=5,
+        le=3600,
+        description="How long after its last sign of life a worker is taken for lost, so that others take over what it "
+        "ran. Shorter is sooner; longer bears longer breaks of the network and of the database. The same for all "
+        "processes.",
+    )
     task_limits: Limits = Field(
         default_factory=dict,
         description="Task attempts of a type that run at the same time, for example `shell=4,database=8`.",
@@ -173,10 +195,61 @@ class Settings(BaseSettings):
         description="How long a file that a task wrote is kept: such as 12h or 30d, or never to delete it before its "
         "run. Files that users send say for themselves.",
     )
+    retention_archive: bool = Field(
+        default=False,
+        description="Whether runs are written to the archive, which lies with the artifacts, before they are deleted. "
+        "The definition of a workflow may say otherwise.",
+    )
+    retention_archives: str = Field(
+        default="never",
+        description="How long an archive is kept after it was written: such as 3650d, or never to delete any.",
+    )
     artifacts_dir: Path = Field(
         default_factory=lambda data: data["home"] / "artifacts",
         description="Folder of the files that tasks write and users send, and of inputs and outputs too large for the "
         "database. A backup needs it together with the database.",
+    )
+    artifacts_url: Annotated[str | None, AfterValidator(checked_bucket)] = Field(
+        default=None,
+        description="A bucket of S3 instead of that folder, s3://BUCKET or s3://BUCKET/PREFIX: for several machines. "
+        "What lies below the prefix is Millrace's alone. The MILLRACE_S3_* settings say how to reach it.",
+    )
+    s3_allow_http: bool = Field(
+        default=False,
+        description="Whether MILLRACE_S3_ENDPOINT may be http://, without encryption: for a network that you trust.",
+    )
+    s3_endpoint: Annotated[str | None, AfterValidator(checked_endpoint)] = Field(
+        default=None,
+        validation_alias=AliasChoices("MILLRACE_S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+        description="Address of the S3 server, as in https://minio.internal:9000; without it Amazon's of the region.",
+    )
+    s3_region: str = Field(
+        default="us-east-1",
+        pattern=r"^[A-Za-z0-9-]+$",
+        validation_alias=AliasChoices("MILLRACE_S3_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+        description="Region of the bucket.",
+    )
+    s3_path_style: bool | None = Field(
+        default=None,
+        description="Whether an object's address begins with ENDPOINT/BUCKET and not with the bucket as a host name. "
+        "The default is true with MILLRACE_S3_ENDPOINT, false for Amazon.",
+    )
+    s3_access_key_id: Annotated[str | None, AfterValidator(needed_for_bucket)] = Field(
+        default=None,
+        validate_default=True,
+        validation_alias=AliasChoices("MILLRACE_S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
+        description="Id of the access key for the bucket.",
+    )
+    s3_secret_access_key: Annotated[SecretStr | None, AfterValidator(needed_for_bucket)] = Field(
+        default=None,
+        validate_default=True,
+        validation_alias=AliasChoices("MILLRACE_S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+        description="The secret of that key.",
+    )
+    s3_session_token: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("MILLRACE_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"),
+        description="Token of that key, if it is one for a time.",
     )
     max_artifact_bytes: int = Field(
         default=1_073_741_824,
@@ -194,8 +267,8 @@ class Settings(BaseSettings):
         default=65_536,
         ge=1024,
         le=67_108_864,
-        description="Inputs, outputs and trigger data with more bytes of JSON than this lie in MILLRACE_ARTIFACTS_DIR "
-        "instead of the database. Nobody sees a difference.",
+        description="Inputs, outputs and trigger data with more bytes of JSON than this lie with the artifacts instead "
+        "of in the database. Nobody sees a difference.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info",
@@ -242,7 +315,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("retention_payloads", "retention_runs", "retention_artifacts")
+    @field_validator("retention_payloads", "retention_runs", "retention_artifacts", "retention_archives")
     @classmethod
     def _period(cls, text: str) -> str:
         if not PERIOD.fullmatch(text):
@@ -271,7 +344,7 @@ class Settings(BaseSettings):
     def _known_database(cls, url: str) -> str:
         scheme = url.partition(":")[0]
         if scheme in POSTGRES:
-            return _checked_postgres(url)
+            return checked_postgres(url)
         if not url.startswith(SQLITE) or url == SQLITE or ":memory:" in url or "?" in url:
             raise ValueError(
                 "write sqlite:///PATH, for example sqlite:////var/lib/millrace/millrace.db, "
@@ -289,6 +362,11 @@ class Settings(BaseSettings):
         if self.on_postgres:
             return None
         return Path(self.database_url.removeprefix(SQLITE)).expanduser().absolute()
+
+    @property
+    def artifacts_place(self) -> str:
+        """Where artifacts are, for people."""
+        return self.artifacts_url or str(self.artifacts_dir)
 
     @property
     def loopback_only(self) -> bool:
@@ -347,26 +425,6 @@ def settings_table() -> tuple[SettingRow, ...]:
         SettingRow(name, _names_of(name), _default_of(name, field), field.description or "")
         for name, field in Settings.model_fields.items()
     )
-
-
-def without_password(url: str) -> str:
-    """The URL with its password, if it has one, replaced by `***`."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    netloc = re.sub(r":[^@]*@", ":***@", parts.netloc)
-    return urlunsplit(parts._replace(netloc=netloc))
-
-
-def _checked_postgres(url: str) -> str:
-    parts = urlsplit(url)
-    try:
-        named = bool(parts.path.strip("/")) and parts.port != 0
-    except ValueError:
-        named = False
-    if not named:
-        raise ValueError("write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; the database must be there already")
-    return url
 
 
 def _names_of(field: str) -> tuple[str, ...]:

@@ -29,10 +29,12 @@ from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.bootstrap import Role, RoleRefused, Runtime, running
 from millrace.config import Settings, SettingsError, load_settings, setting_warnings
+from millrace.ports.store import StoreUnavailable
 from millrace.storage.database import DatabaseUnusable
 from millrace.storage.lock import DatabaseInUse
 from millrace.storage.schema import UnknownSchema
 from millrace.system import SystemClock, Uuid7Ids, leave_start_behind
+from millrace.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +92,10 @@ class ApiServer(uvicorn.Server):
         self.should_exit = True
         self._stopping.set()
 
+    def end(self) -> None:
+        """Wait no longer for requests under way."""
+        self.force_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Streams would never end by themselves, and each would hold up the stop to its limit."""
         self._streams.close()
@@ -109,6 +115,8 @@ def serve(role: Role = Role.UP, **changed: object) -> int:
     # The HTTP library logs whole addresses, in which there may be secrets.
     for chatty in ("alembic", "uvicorn", "httpx2", "httpcore2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Its warnings are stack traces about connections that are lost; whoever needed one says so in a line.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     masker = SecretMasker()
     mask_logs(masker)
     for warning in setting_warnings(settings):
@@ -122,6 +130,9 @@ def serve(role: Role = Role.UP, **changed: object) -> int:
     except CANNOT_START as error:
         print(error, file=sys.stderr)
         return EXIT_FAILED
+    except StoreUnavailable as error:
+        print(f"the database cannot be used now: {error}; start Millrace again when it can", file=sys.stderr)
+        return EXIT_FAILED
     return 0
 
 
@@ -134,11 +145,11 @@ async def _serve(settings: Settings, masker: SecretMasker, role: Role) -> None:
             await _until_stopped(runtime)
             return
         shown_key = await _first_start(runtime)
-        async with _api(runtime) as (api, url):
+        async with _api(runtime) as (server, api, url):
             with _note(settings.home, url):
                 _say(settings, url, shown_key)
                 leave_start_behind()
-                await _until_stopped(runtime, api)
+                await _until_stopped(runtime, server, api)
 
 
 def _make_home(home: Path) -> None:
@@ -154,8 +165,8 @@ def _make_home(home: Path) -> None:
 
 
 @asynccontextmanager
-async def _api(runtime: Runtime) -> AsyncIterator[tuple["asyncio.Task[None]", str]]:
-    """Serve HTTP while the block runs; gives the server's task and where it listens."""
+async def _api(runtime: Runtime) -> AsyncIterator[tuple[ApiServer, "asyncio.Task[None]", str]]:
+    """Serve HTTP while the block runs; gives the server, its task, and where it listens."""
     settings = runtime.settings
     listening = _listen(settings.host, settings.port)
     app = create_app(runtime.container)
@@ -174,7 +185,7 @@ async def _api(runtime: Runtime) -> AsyncIterator[tuple["asyncio.Task[None]", st
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
         await server.answers.wait()
-        yield task, f"http://{host}:{port}"
+        yield server, task, f"http://{host}:{port}"
     finally:
         server.stop()
         await asyncio.gather(task, return_exceptions=True)
@@ -260,26 +271,26 @@ def _say(settings: Settings, url: str, shown_key: str | None) -> None:
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
-async def _until_stopped(runtime: Runtime, *serving: "asyncio.Task[None]") -> None:
+async def _until_stopped(runtime: Runtime, server: ApiServer | None = None, *serving: "asyncio.Task[None]") -> None:
     """Return at the first signal. If something that must run ends by itself, raise what ended it."""
-    stopping = asyncio.create_task(_asked_to_stop(runtime), name="signals")
+    stopping = asyncio.create_task(_asked_to_stop(runtime, server), name="signals")
     done, _ = await asyncio.wait({stopping, runtime.loops, *serving}, return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stopping}:
         await task
         raise RuntimeError(f"the task {task.get_name()!r} ended although nobody asked it to")
 
 
-async def _asked_to_stop(runtime: Runtime) -> None:
+async def _asked_to_stop(runtime: Runtime, server: ApiServer | None) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     worker = runtime.worker
 
     def on_signal() -> None:
         if worker is not None:
-            if asked.is_set():
-                logger.warning("asked to stop again: running tasks are ended now")
-                worker.end_all()
             worker.stop_claiming()
+        if asked.is_set():
+            logger.warning("asked to stop again: what is under way is ended now")
+            _end(worker, server)
         asked.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -287,3 +298,10 @@ async def _asked_to_stop(runtime: Runtime) -> None:
     await asked.wait()
     if worker is not None:
         logger.info("stopping: no new work; running tasks have %d s", runtime.settings.stop_seconds)
+
+
+def _end(worker: Worker | None, server: ApiServer | None) -> None:
+    if worker is not None:
+        worker.end_all()
+    if server is not None:
+        server.end()

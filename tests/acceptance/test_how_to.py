@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import service_url, trouble_with
 from tests.support.documents import REPOSITORY, blocks_of, commands_of
-from tests.support.outside import outside_world, warehouse
+from tests.support.outside import files_in_a_bucket, outside_world, warehouse
 from tests.support.reader import Reader
 
 DOCS = REPOSITORY / "docs"
@@ -23,6 +23,7 @@ PAGES = [
     *(page for page in sorted((DOCS / "how-to").glob("*.md")) if page.name not in ELSEWHERE),
 ]
 NEEDS_POSTGRES = {"backup-postgresql.md", "secrets.md", "http-to-sql.md", "postgresql.md"}
+NEEDS_S3 = {"s3.md"}
 OF_THE_SERVER = re.compile(r"<http://127\.0\.0\.1:8000(/[^>]*)>")
 
 SHELL_WORDS = {(), ("server",), ("background",), ("stopped",)}
@@ -51,6 +52,8 @@ def follow(page: Path, folder: Path) -> None:
         replaced = dict(outside.replaced)
         if page.name in NEEDS_POSTGRES:
             replaced |= stack.enter_context(warehouse(service_url("postgres")))
+        if page.name in NEEDS_S3:
+            replaced |= files_in_a_bucket()
         reader = stack.enter_context(Reader(folder / "reader", outside.names, replaced, outside.settings))
         (reader.home / "millrace").symlink_to(REPOSITORY)
         reader.follow(page)
@@ -61,9 +64,14 @@ def follow(page: Path, folder: Path) -> None:
 
 def pages() -> list[object]:
     return [
-        pytest.param(page, id=page.stem, marks=pytest.mark.service("postgres") if page.name in NEEDS_POSTGRES else ())
+        pytest.param(page, id=page.stem, marks=[pytest.mark.service(name) for name in services_of(page)])
         for page in PAGES
     ]
+
+
+def services_of(page: Path) -> list[str]:
+    needed = {"postgres": NEEDS_POSTGRES, "s3": NEEDS_S3}
+    return [name for name, by in needed.items() if page.name in by]
 
 
 @pytest.mark.timeout(300)

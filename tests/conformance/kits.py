@@ -32,12 +32,12 @@ class Kit:
     def __init__(self, store: Store, database: Database, clock: FakeClock) -> None:
         self.store = store
         self.clock = clock
-        self._database = database
+        self.database = database
 
     async def rows(self, table: Table, **where: Any) -> list[dict[str, Any]]:
         """The rows of `table` whose columns have these values, by primary key."""
         query = select(table).filter_by(**where).order_by(*table.primary_key.columns)
-        found = await self._database.read(lambda connection: connection.execute(query).mappings().all())
+        found = await self.database.read(lambda connection: connection.execute(query).mappings().all())
         return [dict(row) for row in found]
 
     async def row(self, table: Table, **where: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Kit:
 
     async def write(self, statement: Executable) -> None:
         """Write behind the store's back."""
-        await self._database.write(lambda connection: connection.execute(statement))
+        await self.database.write(lambda connection: connection.execute(statement))
 
     async def add_workflow(self) -> None:
         """The workflow and the version that `load` joins to a run."""

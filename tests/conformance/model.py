@@ -6,7 +6,7 @@ equally old attempts is claimed, which limit is served first) it checks the choi
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from millrace.core.run import RunState, TaskRun
@@ -74,6 +74,16 @@ class Life:
 
     lease_until: Instant
     over: bool = False
+
+
+def later(new: NewAttempt, by: Duration) -> NewAttempt:
+    """As it is written so much after it was decided on."""
+    return replace(
+        new,
+        available_at=new.available_at + by,
+        queue_until=None if new.queue_until is None else new.queue_until + by,
+        expires_at=None if new.expires_at is None else new.expires_at + by,
+    )
 
 
 def is_poisonous(change: RunChange) -> bool:
@@ -155,10 +165,10 @@ class Model:
         inline: dict[tuple[str, int], str] = {}
         for new in change.scheduled:
             key = (change.run.id, new.path, new.number)
-            self.attempts[key] = Attempt(new)
+            self.attempts[key] = Attempt(later(new, self.now - change.now))
             if new.claimed_by is not None:
                 inline[new.path, new.number] = new.claimed_by
-                self._start(key, new.claimed_by, change.now)
+                self._start(key, new.claimed_by, started_at=change.now)
         return inline
 
     def _records(self, run: Run, change: RunChange, inline: dict[tuple[str, int], str]) -> None:
@@ -195,14 +205,15 @@ class Model:
 
     # --- claims -------------------------------------------------------------------------------------------------------
 
-    def _start(self, key: Key, worker: str, now: Instant) -> None:
+    def _start(self, key: Key, worker: str, started_at: Instant) -> None:
+        """`started_at`: when the task began, by who claimed it."""
         attempt = self.attempts[key]
-        limits = [attempt.new.timeout and now + attempt.new.timeout, attempt.new.expires_at]
+        limits = [attempt.new.timeout and self.now + attempt.new.timeout, attempt.new.expires_at]
         attempt.status, attempt.worker = AttemptStatus.RUNNING, worker
         attempt.deadline_at = min((limit for limit in limits if limit is not None), default=None)
         task = self.runs[key[0]].tasks[key[1]]
         task.running, task.worker = True, worker
-        task.started_at = now if task.started_at is None else task.started_at
+        task.started_at = started_at if task.started_at is None else task.started_at
 
     def available(self, queues: tuple[str, ...]) -> list[Key]:
         found = [
@@ -230,7 +241,8 @@ class Model:
         for key, one in zip(chosen, claimed, strict=True):
             self._start(key, request.incarnation_id, self.now)
             attempt = self.attempts[key]
-            assert (one.token, one.deadline_at) == (attempt.new.token, attempt.deadline_at)
+            left = None if attempt.deadline_at is None else attempt.deadline_at - self.now
+            assert (one.token, one.time_left) == (attempt.new.token, left)
             data = {"attempt": one.number, "worker": request.incarnation_id}
             self.runs[one.run_id].records.append(("task.started", one.path, data))
 
@@ -253,9 +265,9 @@ class Model:
     def due_timers(self) -> list[tuple[Instant, str, str]]:
         return sorted((at, *key) for key, at in self.timers.items() if at <= self.now)
 
-    def next_wake(self) -> Instant | None:
+    def next_wake(self) -> Duration | None:
         scheduled = [one.new.available_at for one in self.attempts.values() if one.status is AttemptStatus.SCHEDULED]
-        return min((at for at in (*self.timers.values(), *scheduled) if at > self.now), default=None)
+        return min((at - self.now for at in (*self.timers.values(), *scheduled) if at > self.now), default=None)
 
     def admit(self, limit: int, admitted: Sequence[str]) -> None:
         """Follow an admission: each limit serves its best runs, and all the room there is is used."""

@@ -113,6 +113,16 @@ async def test_only_incarnations_whose_lease_is_over_are_reaped_each_once(kit: K
     assert await kit.store.live_incarnations() == {fresh}
 
 
+async def test_a_lease_that_was_not_over_at_the_given_time_is_left_alone(kit: Kit) -> None:
+    worker = await registered(kit.store)
+    asked = await kit.store.now()
+    assert asked == kit.clock.now()
+    kit.clock.jump(LEASE + SECOND)
+
+    assert await kit.store.reap(asked) == []
+    assert await kit.store.reap(await kit.store.now()) == [worker]
+
+
 async def test_a_reaped_incarnation_is_dead_for_ever(kit: Kit) -> None:
     worker = await registered(kit.store)
     kit.clock.advance(LEASE + 1)

@@ -187,16 +187,15 @@ async def test_nothing_to_wait_for_means_no_wake(kit: Kit) -> None:
 
 async def test_the_next_wake_is_the_earliest_future_timer_or_delayed_attempt(kit: Kit) -> None:
     worker = await registered(kit.store)
-    start = kit.clock.now()
     plan = plan_of(task("a", retry=RetryPlan(2, delay=10)), timeout=30)
     run = await Owner(kit.store, kit.clock, plan).start()
-    assert await kit.store.next_wake() == start + 30
+    assert await kit.store.next_wake() == 30
 
     await claim(kit.store, worker, limit=EVERYTHING)
     await run.fold(run.fails("a"))
-    assert await kit.store.next_wake() == start + 10
+    assert await kit.store.next_wake() == 10
 
     kit.clock.advance(10)
-    assert await kit.store.next_wake() == start + 30
+    assert await kit.store.next_wake() == 20
     kit.clock.advance(20)
     assert await kit.store.next_wake() is None

@@ -200,6 +200,15 @@ async def test_doctor_finds(code: str, copy: Path, finished_run: tuple[Path, str
     assert code in await found_by_doctor(copy)
 
 
+@pytest.mark.parametrize("kind", ["attempt_withdrawn", "attempt_expired"])
+async def test_an_attempt_that_was_taken_back_is_missed_only_when_its_run_was_not_told(
+    kind: str, copy: Path, finished_run: tuple[Path, str]
+) -> None:
+    told = PLANTED["fact_left_in_inbox"].replace("'cancel'", f"'{kind}'")
+    plant(copy, f"{PLANTED['task_without_attempt']};{told}", finished_run[1])
+    assert "task_without_attempt" not in await found_by_doctor(copy)
+
+
 def take_out_of_index(database: Path, run_id: str) -> None:
     """Make the run a live one whose row is not in `ix_runs_status_id`: its condition is another one meanwhile."""
     with closing(sqlite3.connect(database)) as connection:

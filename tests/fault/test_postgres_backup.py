@@ -82,7 +82,8 @@ async def test_a_run_under_way_at_the_time_of_the_backup_goes_on_after_it_was_pu
     aside = re.search(r"is kept as (\S+_before_restore_\S+)", told)
     assert aside is not None
     assert await databases(url) == {"", aside[1].removeprefix(url.rpartition("/")[2])}
-    assert await ask(url, "select count(*) from changes") == 0, "positions are those of another server's transactions"
+    beyond = "select count(*) from changes where position >= (select last_value from line_start)"
+    assert await ask(url, beyond) == 0, "this server may be behind the other with its transactions"
     assert await ask(url, "select id from installation") == old
     assert server.millrace("db", "check").stdout.endswith("no problems\n")
     (tmp_path / "ledger").unlink()

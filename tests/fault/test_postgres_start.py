@@ -11,7 +11,10 @@ from pathlib import Path
 import asyncpg
 import httpx2
 import pytest
+from sqlalchemy import make_url
 
+from millrace.storage.postgres.schema import connected, current
+from millrace.storage.schema import HEAD
 from tests.support.own_server import OwnServer, own_server
 from tests.support.postgres import bare_database
 from tests.support.server import MillraceProcess, free_port, until
@@ -73,7 +76,7 @@ async def test_five_processes_that_start_at_once_migrate_once(bare: str, tmp_pat
     servers = [MillraceProcess(home, **settings) for home in homes]
     try:
         await asyncio.gather(*(asyncio.to_thread(server.start) for server in servers))
-        assert await fetch(bare, "select string_agg(version_num, ' ') from alembic_version") == "0003"
+        assert await fetch(bare, "select string_agg(version_num, ' ') from alembic_version") == HEAD
         assert await fetch(bare, "select count(*) from incarnations where lost_at is null") == 5
         assert await fetch(bare, "select count(*) from installation") == 1
         assert await fetch(bare, "select count(*) from users") == 1
@@ -85,9 +88,18 @@ async def test_five_processes_that_start_at_once_migrate_once(bare: str, tmp_pat
             server.kill()
 
 
+async def test_whoever_looked_before_another_migrated_sees_what_it_made(bare: str) -> None:
+    """In one transaction, as he waits for the other's lock between his two looks."""
+    async with connected(make_url(bare)) as connection:
+        assert await connection.run_sync(current) is None
+        made = "create table alembic_version (version_num text)"
+        await tell(bare, made, "insert into alembic_version values ('0003')")
+        assert await connection.run_sync(current) == "0003"
+
+
 async def test_a_schema_of_a_newer_release_is_refused_untouched(bare: str, tmp_path: Path) -> None:
     await tell(bare, "create table alembic_version (version_num text)", "insert into alembic_version values ('9999')")
-    assert re.search("9999.*only up to 0003.*(backup|release)", refused(tmp_path / "home", bare))
+    assert re.search(f"9999.*only up to {HEAD}.*(backup|release)", refused(tmp_path / "home", bare))
     assert await fetch(bare, "select version_num from alembic_version") == "9999"
 
 
@@ -107,6 +119,17 @@ async def test_who_may_not_make_tables_is_told_which_right_is_missing(postgres: 
     await tell(postgres.url, "create role guest login password 'guest'", "create database guests")
     line = refused(tmp_path / "home", postgres.address("guests", "guest", "guest"))
     assert re.search("guests on 127.0.0.1:.*permission denied.*grant all on schema public to guest", line)
+
+
+async def test_a_server_that_takes_too_few_connections_is_told(postgres: OwnServer, tmp_path: Path) -> None:
+    """As one that goes away while Millrace starts: the first connections are made, the others are not."""
+    await tell(
+        postgres.url,
+        "create role few login password 'few' connection limit 1",
+        "create database few owner few",
+    )
+    line = refused(tmp_path / "home", postgres.address("few", "few", "few"))
+    assert re.search('cannot be used.*too many connections for role "few"', line)
 
 
 @pytest.mark.parametrize(

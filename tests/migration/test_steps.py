@@ -45,6 +45,7 @@ def test_alembic_finds_nothing_to_migrate(raw: sqlite3.Connection) -> None:
     """Indexes with an expression are beyond it; `test_schema` compares those, and all CHECKs, by their SQL."""
     indexes = [index for table in metadata.tables.values() for index in table.indexes]
     beyond = {index.name for index in indexes if not all(isinstance(part, Column) for part in index.expressions)}
+    beyond |= {index.name for index in indexes if index.info.get("dialect") == "postgresql"}
     migrate(raw)
     engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool)
     with engine.connect() as connection:

@@ -1,48 +1,90 @@
-"""Random plans: small graphs in which everything can happen."""
+"""Random plans: small graphs in which everything can happen, within a few simulated minutes."""
 
 import random
+from collections.abc import Mapping
+from dataclasses import replace
 
-from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskPlan
+from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
 from millrace.core.values import SECOND
 
+LIMITS = {"scarce": 1, "common": 2}
+QUEUES = ("default", "default", "special")
 
-def random_plan(chance: random.Random, *, limited: bool) -> Plan:
-    phases: dict[Phase, tuple[str, ...]] = {}
-    tasks: dict[str, TaskPlan] = {}
-    for phase, most in ((Phase.MAIN, 6), (Phase.ON_FAILURE, 2), (Phase.FINALLY, 2)):
-        count = chance.randint(1 if phase is Phase.MAIN else 0, most)
-        made = _tasks(chance, phase, count)
-        tasks |= made
-        phases[phase] = tuple(made)
+
+def random_plan(chance: random.Random) -> Plan:
+    most = chance.choice([1, 3, 5, 8])
+    main = _tasks(chance, Phase.MAIN, chance.randint(1, most))
+    rollbacks = _rollbacks(chance, main)
+    parts = (
+        main,
+        _tasks(chance, Phase.ON_FAILURE, chance.choice([0, 0, 1, 2])),
+        {name: task for undone in rollbacks.values() for name, task in undone.items()},
+        _tasks(chance, Phase.FINALLY, chance.choice([0, 0, 1, 2])),
+    )
+    tasks = {name: task for part in parts for name, task in part.items()}
     return Plan(
         tasks=tasks,
-        phases=phases,
-        output=chance.choice([None, None, "true", "error"]),
-        timeout=chance.choice([None, None, 3_000 * SECOND]),
-        max_concurrent_runs=2 if limited else None,
+        phases=dict(zip((Phase.MAIN, Phase.ON_FAILURE, Phase.ROLLBACK, Phase.FINALLY), map(tuple, parts), strict=True)),
+        rollbacks={path: tuple(undone) for path, undone in rollbacks.items()},
+        output=chance.choice([None, None, "true", "large", "error"]),
+        timeout=chance.choice([None, None, 40 * SECOND, 200 * SECOND]),
+        handler_timeout=chance.choice([30, 100]) * SECOND,
+        limited=any(task.limit is not None for task in tasks.values()),
     )
 
 
 def _tasks(chance: random.Random, phase: Phase, count: int) -> dict[str, TaskPlan]:
     names = [f"{phase.value}_{number}" for number in range(count)]
-    needs = {name: tuple(need for need in names[:number] if chance.random() < 0.4) for number, name in enumerate(names)}
-    return {
-        name: TaskPlan(
-            id=name,
-            type="chance",
-            phase=phase,
-            needs=needs[name],
-            dependents=tuple(other for other in names if name in needs[other]),
-            join=chance.choice([JoinRule.ALL_SUCCESS, JoinRule.ALL_SUCCESS, *JoinRule]),
-            condition=chance.choice([None, None, None, "true", "false", "error"]),
-            retry=RetryPlan(
-                max_attempts=chance.randint(1, 3),
-                delay=chance.choice([0, SECOND, 60 * SECOND]),
-                on_crash=chance.random() < 0.7,
-            ),
-            timeout=1_000 * SECOND,
-            total_timeout=chance.choice([None, None, 2_500 * SECOND]),
-            allow_failure=chance.random() < 0.2,
-        )
-        for name in names
+    share = chance.choice([0.0, 0.3, 0.6, 1.0])
+    needs = {
+        name: tuple(need for need in names[:number] if chance.random() < share) for number, name in enumerate(names)
     }
+    dependents = {name: tuple(other for other in names if name in needs[other]) for name in names}
+    return {name: _task(chance, name, phase, needs[name], dependents[name]) for name in names}
+
+
+def _task(
+    chance: random.Random, name: str, phase: Phase, needs: tuple[str, ...] = (), dependents: tuple[str, ...] = ()
+) -> TaskPlan:
+    limit = chance.choice([None, None, None, None, *LIMITS])
+    return TaskPlan(
+        id=name,
+        type=chance.choice(["chance", "chance", "chance", "instant"]),
+        phase=phase,
+        needs=needs,
+        dependents=dependents,
+        join=chance.choice([JoinRule.ALL_SUCCESS, JoinRule.ALL_SUCCESS, *JoinRule]),
+        condition=chance.choice([None, None, None, None, "true", "true", "false", "error"]),
+        retry=RetryPlan(
+            max_attempts=chance.randint(1, 3),
+            delay=chance.choice([0, SECOND, 10 * SECOND]),
+            on_crash=chance.random() < 0.7,
+        ),
+        timeout=chance.choice([5, 20, 20, 60]) * SECOND,
+        total_timeout=chance.choice([None, None, None, 50 * SECOND]),
+        queue_timeout=chance.choice([None, None, None, 5 * SECOND, 30 * SECOND]),
+        allow_failure=chance.random() < 0.2,
+        queue=chance.choice(QUEUES),
+        priority=chance.choice([None, None, -1, 5]),
+        limit=None if limit is None else TaskLimit(limit, LIMITS[limit]),
+        templated=chance.random() < 0.2,
+    )
+
+
+def _rollbacks(chance: random.Random, main: Mapping[str, TaskPlan]) -> dict[str, dict[str, TaskPlan]]:
+    """For some tasks, one or two that undo it, one after the other."""
+    if chance.random() < 0.7:
+        return {}
+    found: dict[str, dict[str, TaskPlan]] = {}
+    for path in main:
+        if chance.random() < 0.5:
+            first, second = f"undo_{path}_0", f"undo_{path}_1"
+            found[path] = {first: _undoing(chance, first, path, (), (second,))}
+            found[path][second] = _undoing(chance, second, path, (first,), ())
+    return found
+
+
+def _undoing(
+    chance: random.Random, name: str, path: str, needs: tuple[str, ...], dependents: tuple[str, ...]
+) -> TaskPlan:
+    return replace(_task(chance, name, Phase.ROLLBACK, needs, dependents), undoes=path, join=JoinRule.ALL_SUCCESS)

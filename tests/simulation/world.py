@@ -1,195 +1,47 @@
-"""The whole engine in one thread, on a clock that is moved by hand, with faults by seed: the same seed, the same story.
+"""Everything that outlives a process: the database, the clock, the line between processes, and what is to come.
 
-The store is the real one on a real file, but its jobs run at once instead of in the writer's thread, so that nothing
-depends on the machine. A *generation* is one life of the process: engine, worker and services. A crash drops it without
-any clean-up, and the next one starts on what is in the database.
+The world goes from one moment at which something happens to the next. Between them every process is at rest. One
+generator of chance decides everything, so the same seed gives the same world, step by step.
 """
 
-import asyncio
+import hashlib
+import heapq
+import logging
 import random
-import shutil
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, TypeVar
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 
-from pydantic import BaseModel
-from sqlalchemy import Connection
-
-from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import SecretChain
 from millrace.core.plan import Plan
-from millrace.core.states import FINISHED_RUN
-from millrace.core.values import SECOND, JsonValue
-from millrace.dispatch.localbus import LocalBus
-from millrace.engine.admission import Admission
-from millrace.engine.engine import Engine
-from millrace.engine.inbox import InboxReader
-from millrace.engine.reaper import Reaper
-from millrace.engine.timers import Timers
-from millrace.engine.wakeups import Wakeups
-from millrace.ports.evaluator import ExpressionError, Scope
-from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext
-from millrace.ports.store import ClaimRequest, CommitReply, RunChange, StoreUnavailable
-from millrace.storage.database import SqliteDatabase, _translated
-from millrace.storage.sqlite import SqliteStore
-from millrace.worker.attempt import Surroundings
-from millrace.worker.heartbeat import Heartbeat
-from millrace.worker.logs import LogShipper
-from millrace.worker.worker import Worker
+from millrace.core.values import SECOND, Duration
+from millrace.ports.runner import RunnerContext
+from tests.simulation.database import memory_database
+from tests.simulation.invariants import Invariants
+from tests.simulation.process import Kind, Process
+from tests.simulation.weather import Weather
+from tests.simulation.work import Shelf
 from tests.support.clock import FakeClock
 
-T = TypeVar("T")
-
-LEASE = 15 * SECOND
-SLOTS = 3
-STEPS_WITHOUT_NEWS = 40
-"""Turns of the event loop without a commit and without an execution, after which nothing is under way."""
-VERSION = "version-{}"
 WORKFLOW = "workflow"
+WRITES_BETWEEN_DOCTORS = 60
+MARGIN = SECOND // 100
+"""By which an attempt may be longer at work than its time limit: rounding, and a turn of the loop."""
 
 
-class Crash(BaseException):
-    """The process is gone."""
-
-
-class InlineDatabase(SqliteDatabase):
-    """The real file and statements, without threads."""
-
-    async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return job(self._raw)
-        except Exception as error:
-            self._recover()
-            raise _translated(error) from error
-
-    async def _read(self, readers: ThreadPoolExecutor, work: Callable[[Connection], T]) -> T:
-        with self._reader.connect() as connection:
-            connection.exec_driver_sql("begin")
-            return work(connection)
-
-    def _lay_out_log(self) -> None:
-        """Not worth its time for a test."""
-
-
-class FaultyStore(SqliteStore):
-    """Loses the answer of a commit, or the commit, or the whole process."""
-
-    def __init__(self, database: SqliteDatabase, faults: "Faults") -> None:
-        super().__init__(database)
-        self._faults = faults
-
-    async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
-        fault = self._faults.next()
-        if fault == "crash before":
-            await self._faults.crash()
-        if fault == "away":
-            raise StoreUnavailable("the disk is full, says the simulation")
-        reply = await super().commit(changes, claim)
-        if fault == "crash after":
-            await self._faults.crash()
-        if fault == "answer lost":
-            raise StoreUnavailable("the answer was lost, says the simulation")
-        return reply
-
-
-@dataclass
-class Faults:
-    """Decides the fate of each commit: by chance, or a crash at one boundary."""
-
-    chance: random.Random
-    share: float
-    crash_at: int | None = None
-    crash_kind: str = "crash after"
-    commits: int = 0
-    crashed: asyncio.Event = field(default_factory=asyncio.Event)
-    quiet: bool = False
-
-    def next(self) -> str:
-        self.commits += 1
-        if self.crash_at is not None:
-            return self.crash_kind if self.commits == self.crash_at else ""
-        if self.quiet or self.chance.random() >= self.share:
-            return ""
-        return self.chance.choice(["crash before", "crash after", "away", "answer lost", "answer lost"])
-
-    async def crash(self) -> None:
-        self.crashed.set()
-        await asyncio.Event().wait()
-
-
-class AnyConfig(BaseModel):
-    """Tasks of the simulation are told nothing."""
-
-
-class ChanceRunner:
-    """Completes, fails, raises, waits to be released, or hangs: by seed, task and attempt."""
-
-    type: ClassVar[str] = "chance"
-    summary: ClassVar[str] = "For the simulation."
-    config_model: ClassVar[ConfigModel] = AnyConfig
-    instant: ClassVar[bool] = False
-    literal_fields: ClassVar[frozenset[str]] = frozenset()
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-
-    async def close(self) -> None:
-        return None
-
-    async def run(self, config: AnyConfig, context: RunnerContext) -> Outcome:
-        world = self._world
-        world.executed[context.environment["MILLRACE_ATTEMPT"].rpartition(":")[2]] += 1
-        world.attempts.add((context.run_id, context.task_id, context.attempt))
-        fate = random.Random(f"{world.seed}/{context.run_id}/{context.task_id}/{context.attempt}").random()
-        if fate < 0.50:
-            return Completed({"by": context.task_id})
-        if fate < 0.65:
-            return Failed.because("it happens")
-        if fate < 0.70:
-            raise RuntimeError("a runner with a defect")
-        if fate < 0.93:
-            await world.gate.wait()
-            return Completed()
-        await asyncio.Event().wait()
-        return Completed()
-
-
-class Registry:
-    def __init__(self, runner: ChanceRunner) -> None:
-        self._runners = {runner.type: runner}
-
-    def get(self, task_type: str) -> ChanceRunner | None:
-        return self._runners.get(task_type)
-
-    def types(self) -> Mapping[str, ChanceRunner]:
-        return self._runners
-
-
-class Words:
-    """An evaluator whose expressions say what comes of them."""
-
-    async def evaluate(self, expression: str, scope: Scope, *, place: str) -> JsonValue:
-        if expression == "error":
-            raise ExpressionError(f"{place}: no value")
-        return {"true": True, "false": False}.get(expression, expression)
-
-    async def render(self, template: JsonValue, scope: Scope, *, place: str) -> JsonValue:
-        return template
+class Found(AssertionError):
+    """Something happened that must not."""
 
 
 class Numbers:
     """Ids in order of creation."""
 
     def __init__(self) -> None:
-        self._last = 0
+        self._numbers = count(1)
 
     def new(self) -> str:
-        self._last += 1
-        return f"{self._last:036d}"
+        return f"00000000-0000-7000-8000-{next(self._numbers):012d}"
 
 
 class WrittenPlans:
@@ -200,114 +52,245 @@ class WrittenPlans:
         return self.plans[version_id]
 
 
-class World:
-    """Everything that outlives a crash, and the generation that lives now."""
+class Executions:
+    """Which attempts are, and were, at work: what really happens, whatever the database believes."""
 
-    def __init__(self, seed: str, database: InlineDatabase, clock: FakeClock, faults: Faults) -> None:
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._tokens: Counter[str] = Counter()
+        self._at_work: dict[tuple[str, str], list[Process]] = defaultdict(list)
+        self.begun: set[tuple[str, str, int]] = set()
+
+    @contextmanager
+    def of(self, process: Process, context: RunnerContext) -> Iterator[None]:
+        token = context.environment["MILLRACE_ATTEMPT"].rpartition(":")[2]
+        task = (context.run_id, context.task_id)
+        self._tokens[token] += 1
+        self.begun.add((*task, context.attempt))
+        self._world.told(process.name, "executes", *task, context.attempt)
+        if self._tokens[token] > 1:
+            self._world.problem(f"attempt {context.attempt} of {task} was executed twice")
+        if self._world.weather.strict and self._at_work[task]:
+            self._world.problem(f"two attempts of {task} are at work at the same time")
+        plan = self._world.plan_of(context.run_id).tasks[context.task_id]
+        if "*" not in process.kind.queues and plan.queue not in process.kind.queues:
+            self._world.problem(f"{task} of the queue {plan.queue} is at work in {process.name}")
+        self._at_work[task].append(process)
+        began = self._world.steady
+        try:
+            yield
+        finally:
+            if process in self._at_work[task]:
+                self._at_work[task].remove(process)
+            took = self._world.steady - began
+            if self._world.weather.strict and plan.timeout is not None and took > plan.timeout + MARGIN:
+                self._world.problem(f"attempt {context.attempt} of {task} was at work for {took / SECOND} s")
+
+    def end_with(self, process: Process) -> None:
+        for processes in self._at_work.values():
+            processes[:] = [other for other in processes if other is not process]
+
+
+class World:
+    def __init__(self, seed: str, weather: Weather, *, tell: Callable[[str], None] | None = None) -> None:
         self.seed = seed
-        self.chance = random.Random(seed)
-        self.database = database
-        self.clock = clock
-        self.faults = faults
+        self.weather = weather
+        self.chance = random.Random(f"world {seed}")
+        self.clock = FakeClock()
+        self.database = memory_database()
+        self.database.empty(self.clock)
         self.ids = Numbers()
         self.plans = WrittenPlans()
-        self.gate = asyncio.Event()
-        self.executed: Counter[str] = Counter()
-        self.attempts: set[tuple[str, str, int]] = set()
-        self.generations = 0
+        self.shelf = Shelf()
+        self.executions = Executions(self)
+        self.processes: list[Process] = []
+        self.dead: list[Process] = []
+        self.asked: Counter[tuple[str, str]] = Counter()
+        """How often callers asked for what of which run."""
+        self.quiet = False
+        self.away_until = 0
+        self.commits = self.deaths = 0
+        self.steady = 0
+        self._problems: list[str] = []
+        self._coming: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = count()
+        self._writes = 0
+        self._digest = hashlib.blake2b(digest_size=8)
+        self._tell = tell
+        self._names = count(1)
+        self._invariants = Invariants(self.database.raw, self)
 
-    @classmethod
-    async def create(cls, seed: str, place: Path, template: Path, faults: Faults) -> "World":
-        shutil.copyfile(template, place)
-        clock = FakeClock()
-        return cls(seed, await InlineDatabase.open(place, clock=clock, synchronous="off"), clock, faults)
+    # --- what is told -------------------------------------------------------------------------------------------------
 
-    async def add_plan(self, plan: Plan) -> str:
+    def told(self, *words: object) -> None:
+        line = f"{self.steady / SECOND:12.6f} {' '.join(map(str, words))}"
+        self._digest.update(line.encode())
+        if self._tell is not None:
+            self._tell(line)
+
+    @property
+    def digest(self) -> str:
+        return self._digest.hexdigest()
+
+    def problem(self, text: str) -> None:
+        self.told("PROBLEM", text)
+        self._problems.append(text)
+
+    def require_no_problem(self) -> None:
+        if self._problems:
+            raise Found(f"at {self.steady / SECOND:.6f} s: {self._problems[0]}")
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def later(self, delay: Duration, act: Callable[[], None]) -> None:
+        heapq.heappush(self._coming, (self.steady + delay, next(self._order), act))
+
+    def step(self) -> None:
+        """Go to the next moment at which something happens, and let it happen."""
+        process, at = self._next_timer()
+        if self._coming and self._coming[0][0] <= at:
+            at, _, act = heapq.heappop(self._coming)
+            self._advance_to(at)
+            act()
+            for one in self.processes:
+                if not one.loop.is_at_rest:
+                    self._come_to_rest(one)
+        else:
+            assert process is not None, "nothing will ever happen any more"
+            self._advance_to(at)
+            self._come_to_rest(process)
+        self._bury_the_dead()
+        self.require_no_problem()
+
+    def _next_timer(self) -> tuple[Process | None, int]:
+        found, earliest = None, 1 << 62
+        for process in self.processes:
+            due = process.loop.next_timer
+            if due is not None:
+                due = max(due, process.still_until)
+                if due < earliest:
+                    found, earliest = process, due
+        return found, earliest
+
+    def _advance_to(self, at: int) -> None:
+        if at > self.steady:
+            self.clock.advance(at - self.steady)
+            self.steady = at
+
+    def _come_to_rest(self, process: Process) -> None:
+        if process.alive and process.still_until <= self.steady:
+            process.come_to_rest()
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def boot(self, kind: Kind) -> None:
+        if self.weather.embedded and self.processes:
+            return
+        process = Process(self, f"{kind.role}{next(self._names)}", kind, embedded=self.weather.embedded)
+        self.told("boot", process.name)
+        self.processes.append(process)
+        process.come_to_rest()
+
+    def _bury_the_dead(self) -> None:
+        while self.dead:
+            process = self.dead.pop()
+            self.processes.remove(process)
+            process.bury()
+            self.deaths += 1
+            pause = self.chance.randint(0, 200 if self.quiet else 20_000) * SECOND // 1_000
+            self.later(pause, lambda kind=process.kind: self.boot(kind))
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.alive = False
+            process.bury()
+        self.processes.clear()
+
+    def broadcast(self, sender: Process, act: Callable[[Process], None]) -> None:
+        """A message to all other processes. Each may be lost, doubled, or come late."""
+        for process in self.processes:
+            if process is sender or not process.alive:
+                continue
+            copies = 1
+            if not self.quiet:
+                copies = 0 if self.chance.random() < self.weather.lost_hints else self.chance.choice([1, 1, 1, 2])
+            for _ in range(copies):
+                late = not self.quiet and self.chance.random() < 0.1
+                delay = self.chance.randint(1_000, 20 * SECOND if late else 5_000)
+                self.later(delay, lambda to=process: to.loop.call_soon(act, to) if to.alive else None)
+
+    # --- the line to the database -------------------------------------------------------------------------------------
+
+    def latency(self) -> Duration:
+        return 50 + int(self.chance.random() * self.weather.latency)
+
+    def fate_of(self, process: Process, question: str, *, writes: bool) -> str:
+        if question == "commit":
+            self.commits += 1
+            if self.commits == self.weather.crash_at:
+                return self.weather.fates[0]
+        if self.quiet:
+            return ""
+        if self.steady < self.away_until:
+            return "away"
+        if self.weather.crash_at is not None or self.chance.random() >= self.weather.share:
+            return ""
+        fate = self.chance.choice(self.weather.fates)
+        return fate if writes or fate in ("away", "slow", "answer lost") else ""
+
+    def written(self, process: Process, question: str) -> None:
+        self._writes += 1
+        self._invariants.check(thorough=self._writes % WRITES_BETWEEN_DOCTORS == 0)
+
+    def examine(self) -> None:
+        """Hold the end of the story to everything that was promised."""
+        self._invariants.check_end()
+        self.require_no_problem()
+
+    def plan_of(self, run_id: str) -> Plan:
+        return self.plans.plans[self._invariants.stories[run_id].version_id]
+
+    def add_plan(self, plan: Plan) -> str:
         """Make the plan known under a version id, with the rows that the store joins."""
-        version_id = VERSION.format(len(self.plans.plans))
+        number = len(self.plans.plans) + 1
+        version_id = f"version-{number}"
         self.plans.plans[version_id] = plan
-        number = len(self.plans.plans)
-
-        def insert(raw: sqlite3.Connection) -> None:
-            raw.execute(
-                "insert or ignore into workflows (id, name, slug, status, newest_version, created_at, updated_at) "
-                "values (?, 'simulated', 'simulated', 'active', 1, 0, 0)",
-                (WORKFLOW,),
-            )
-            raw.execute(
-                "insert into workflow_versions (id, workflow_id, number, definition, content_hash, created_at) "
-                "values (?, ?, ?, '{}', '', 0)",
-                (version_id, WORKFLOW, number),
-            )
-
-        await self.database.submit(insert)
+        raw: sqlite3.Connection = self.database.raw
+        raw.execute(
+            "insert or ignore into workflows (id, name, slug, status, newest_version, created_at, updated_at) "
+            "values (?, 'simulated', 'simulated', 'active', 1, 0, 0)",
+            (WORKFLOW,),
+        )
+        raw.execute(
+            "insert into workflow_versions (id, workflow_id, number, definition, content_hash, created_at) "
+            "values (?, ?, ?, '{}', '', 0)",
+            (version_id, WORKFLOW, number),
+        )
         return version_id
 
-    async def unfinished(self) -> list[str]:
-        finished = [status.value for status in FINISHED_RUN]
-        return await self.database.submit(
-            lambda raw: [
-                row[0] for row in raw.execute("select id, status from runs").fetchall() if row[1] not in finished
-            ]
-        )
 
-    async def alive(self) -> "Generation":
-        """Start the next generation, as a process does that finds the lock free."""
-        self.generations += 1
-        self.faults.crashed = asyncio.Event()
-        generation = Generation(self)
-        await generation.heartbeat.register(sole=True)
-        generation.begin()
-        return generation
+class ErrorsAreProblems(logging.Handler):
+    """What Millrace logs as an error is one, but for what the runners of the simulation raise on purpose."""
 
-
-class Generation:
     def __init__(self, world: World) -> None:
-        self.world = world
-        clock, bus, wakeups, masker = world.clock, LocalBus(), Wakeups(), SecretMasker()
-        self.store = FaultyStore(world.database, world.faults)
-        self.engine = Engine(self.store, world.plans, Words(), clock, world.ids, bus, wakeups)
-        around = Surroundings(
-            self.engine,
-            Registry(ChanceRunner(world)),
-            Words(),
-            SecretChain([], masker),
-            masker,
-            clock,
-            LogShipper(self.store, bus),
-        )
-        self.worker = Worker(
-            around, slots=SLOTS, queues=("default",), new_id=world.ids.new, installation_id="simulation"
-        )
-        self.heartbeat = Heartbeat(self.store, self.worker, LEASE)
-        self.inbox = InboxReader(self.store, self.engine)
-        self.services = [
-            self.inbox,
-            self.heartbeat,
-            Timers(self.store, self.engine, clock),
-            Admission(self.store, self.inbox, clock),
-            Reaper(self.store, self.engine, clock, LEASE),
-        ]
-        self._loops: list[asyncio.Task[None]] = []
+        super().__init__(logging.ERROR)
+        self._world = world
 
-    def begin(self) -> None:
-        self._loops = [asyncio.create_task(self.worker.run()), asyncio.create_task(self.engine.run())]
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != "millrace.worker.attempt":
+            error = f": {record.exc_info[1]!r}" if record.exc_info else ""
+            self._world.problem(f"logged by {record.name}: {record.getMessage()}{error}")
 
-    async def attach(self) -> None:
-        await asyncio.sleep(0)
-        self.engine.attach(self.worker)
 
-    async def drop(self) -> None:
-        """The end of the process: nothing is reported, nothing is tidied."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
-
-    async def rest(self) -> None:
-        """Let everything that is under way come to a stop. Raises `Crash` if the process died of it."""
-        before = None
-        while before != (before := (self.world.faults.commits, self.world.executed.total())):
-            for _ in range(STEPS_WITHOUT_NEWS):
-                await asyncio.sleep(0)
-                if self.world.faults.crashed.is_set():
-                    raise Crash
+@contextmanager
+def errors_are_problems(world: World) -> Iterator[None]:
+    ours, handler = logging.getLogger("millrace"), ErrorsAreProblems(world)
+    before = ours.level, ours.propagate
+    ours.addHandler(handler)
+    ours.setLevel(logging.ERROR)
+    ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.level, ours.propagate = before

@@ -1,17 +1,16 @@
 """A Millrace without definitions, API and settings: the real store, engine, worker and services, put together by hand.
 
 Plans are written in tests, work is scripted (`scripted_work`), time is virtual (`virtual_time`). A `Kit` is what
-outlives a process: the database file, the plans, the clock. A `Machine` is one process: it can be stopped in good
+outlives a process: the database, the plans, the clock. A `Machine` is one process: it can be stopped in good
 order, or crash, and another one can follow on the same database.
 """
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -35,19 +34,19 @@ from millrace.ports.store import InboxItem, NewRun, Store
 from millrace.storage import tables
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import Doctor
-from millrace.storage.sqlite import SqliteStore
+from millrace.storage.postgres.database import PostgresDatabase
 from millrace.worker.attempt import Surroundings
 from millrace.worker.heartbeat import Heartbeat
 from millrace.worker.logs import LogShipper
 from millrace.worker.worker import Worker
 from tests.support.scripted_work import Work
+from tests.support.stores import store_on
+from tests.support.virtual_databases import virtual_database
 from tests.support.virtual_time import VirtualClock, virtual_loop
 
 LEASE = 15 * SECOND
 PATIENCE = 3_600.0
 """Virtual seconds a test waits for something before it gives up."""
-
-T = TypeVar("T")
 
 
 def task(id_: str, *needs: str, phase: Phase = Phase.MAIN, type_: str = "scripted", **fields: Any) -> TaskPlan:
@@ -79,14 +78,6 @@ class CountedIds:
         return f"{self._last:08x}-0000-7000-8000-000000000000"
 
 
-class WatchedDatabase(SqliteDatabase):
-    """The real one; virtual time stands still while its writer thread works."""
-
-    async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        with virtual_loop().outside():
-            return await super().submit(job)
-
-
 class ListedPlans:
     """Meets `ports.plans.Plans`."""
 
@@ -98,10 +89,10 @@ class ListedPlans:
 
 
 class Kit:
-    def __init__(self, database: SqliteDatabase, clock: VirtualClock) -> None:
+    def __init__(self, database: SqliteDatabase | PostgresDatabase, clock: VirtualClock) -> None:
         self.database = database
         self.clock = clock
-        self.store = SqliteStore(database)
+        self.store = store_on(database)
         self.plans = ListedPlans()
         self.evaluator: Evaluator = CelEvaluator()
         self.work = Work()
@@ -114,18 +105,20 @@ class Kit:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, folder: Path) -> AsyncIterator["Kit"]:
-        clock = virtual_loop().clock
-        database = await WatchedDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
-        kit = cls(database, clock)
-        try:
-            yield kit
-            for machine in kit.machines:
-                machine.must_be_well()
-        finally:
-            for machine in kit.machines:
-                await machine.crash()
-            await database.close()
+    async def opened(cls, folder: Path, kind: str = "sqlite") -> AsyncIterator["Kit"]:
+        async with virtual_database(kind, folder) as database:
+            kit = cls(database, virtual_loop().clock)
+            try:
+                yield kit
+                for machine in kit.machines:
+                    machine.must_be_well()
+            finally:
+                for machine in kit.machines:
+                    await machine.crash()
+
+    def own_store(self) -> Store:
+        """A store for one more process, to be got in the way of."""
+        return store_on(self.database)
 
     async def machine(
         self, *, slots: int = 8, store: Store | None = None, sole: bool = True, without: Collection[type[Service]] = ()
@@ -141,7 +134,7 @@ class Kit:
         if plan not in self._versions:
             version_id = self._versions[plan] = self.ids.new()
             self.plans.by_version[version_id] = plan
-            await self.database.write(lambda connection: _write_version(connection, version_id))
+            await self.database.write(lambda connection: write_version(connection, version_id, version_id))
         return self._versions[plan]
 
     async def new_run(self, plan: Plan, **fields: Any) -> NewRun:
@@ -276,15 +269,16 @@ class Machine:
         return bool(accepted)
 
 
-def _write_version(connection: Connection, version_id: str) -> None:
+def write_version(connection: Connection, workflow_id: str, version_id: str) -> None:
+    """The rows of a workflow and its only version."""
     connection.execute(
         tables.workflows.insert().values(
-            id=version_id, name=version_id, slug=version_id, status="active", newest_version=1, created_at=0,
+            id=workflow_id, name=workflow_id, slug=workflow_id, status="active", newest_version=1, created_at=0,
             updated_at=0,
         )
     )  # fmt: skip
     connection.execute(
         tables.workflow_versions.insert().values(
-            id=version_id, workflow_id=version_id, number=1, definition="{}", content_hash=version_id, created_at=0
+            id=version_id, workflow_id=workflow_id, number=1, definition="{}", content_hash=version_id, created_at=0
         )
     )

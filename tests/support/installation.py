@@ -17,11 +17,14 @@ from pydantic import BaseModel
 
 from millrace.api.create import create_app
 from millrace.app.adapters import Adapters
+from millrace.app.archive.archiver import Archiver
+from millrace.app.archive.lines import FamilyLines
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.container import Container, build_container
 from millrace.app.plans import StoredPlans
 from millrace.artifacts.local import LocalObjects
+from millrace.artifacts.s3 import S3Objects
 from millrace.auth.first_admin import KEY_FILE, ensure_first_admin
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
@@ -34,7 +37,7 @@ from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.engine import Engine
 from millrace.engine.wakeups import Wakeups
-from millrace.ports.database import DatabaseCopies, DatabaseFile
+from millrace.ports.database import Database, DatabaseCopies, DatabaseFile
 from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext
 from millrace.ports.store import Incarnation
 from millrace.storage.backup import FileCopies
@@ -157,7 +160,8 @@ class Installation:
     database: CountingDatabase | CountingPostgres
     store: SqliteStore | PostgresStore
     key: str
-    objects: LocalObjects
+    objects: Any
+    """A `LocalObjects`, unless the test brought another."""
     vault: Vault
     masker: SecretMasker
     secrets: SecretChain
@@ -174,13 +178,24 @@ class Installation:
         return httpx2.AsyncClient(transport=transport, base_url="http://millrace.test", headers=headers)
 
 
+def archiver_of(millrace: Installation, database: Database | None = None) -> Archiver:
+    """For a service that a test makes itself; `database`: what it uses instead of that of the installation."""
+    database, payloads = database or millrace.database, StoredPayloads(millrace.objects, 65_536)
+    lines = FamilyLines(database, payloads, millrace.masker, StoredPlans(database))
+    return Archiver(database, millrace.objects, lines, SystemClock(), Uuid7Ids())
+
+
 @asynccontextmanager
-async def installation(home: Path, url: str | None = None) -> AsyncIterator[Installation]:
-    """`url`: the address of a PostgreSQL database, where there may be several; otherwise `home` has a SQLite file."""
+async def installation(
+    home: Path, url: str | None = None, objects: S3Objects | None = None
+) -> AsyncIterator[Installation]:
+    """`url`: the address of a PostgreSQL database, where there may be several; otherwise `home` has a SQLite file.
+
+    `objects`: where artifacts are, if not in the home; it is closed in the end."""
     settings = Settings(home=home)
     clock, ids, bus, runners = SystemClock(), Uuid7Ids(), LocalBus(), Runners()
     database = await _opened(home, url, clock)
-    objects = LocalObjects(settings.artifacts_dir)
+    objects = objects or LocalObjects(settings.artifacts_dir)
     payloads = StoredPayloads(objects, settings.max_row_bytes)
     store = _store(database, payloads)
     plans = StoredPlans(database)
@@ -225,16 +240,22 @@ async def installation(home: Path, url: str | None = None) -> AsyncIterator[Inst
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.callback(objects.close)
-        loops = [asyncio.create_task(engine.run()), asyncio.create_task(worker.run())]
-        engine.attach(worker)
-        try:
-            app = create_app(container)
-            yield Installation(app, container, database, store, key, objects, vault, masker, secrets, connections)
-        finally:
-            await worker.drain(0)
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+        await stack.enter_async_context(_at_work(engine, worker))
+        app = create_app(container)
+        yield Installation(app, container, database, store, key, objects, vault, masker, secrets, connections)
+
+
+@asynccontextmanager
+async def _at_work(engine: Engine, worker: Worker) -> AsyncIterator[None]:
+    loops = [asyncio.create_task(engine.run()), asyncio.create_task(worker.run())]
+    engine.attach(worker)
+    try:
+        yield
+    finally:
+        await worker.drain(0)
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
 
 
 async def _opened(home: Path, url: str | None, clock: SystemClock) -> CountingDatabase | CountingPostgres:

@@ -17,6 +17,7 @@ from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.integration.runners.smtp_kit import Mailhouse, mailhouse
+from tests.support.s3_server import KEY_ID, s3_server
 
 ORDERS = [
     {"id": 1, "region": "eu", "total": 20},
@@ -147,6 +148,18 @@ def warehouse(url: str) -> Iterator[Mapping[str, str]]:
         }
     finally:
         asyncio.run(_drop_all(url, name))
+
+
+def files_in_a_bucket() -> Mapping[str, str]:
+    """An empty bucket of the S3 server of the tests, and what leads to it where a document names `s3.internal`."""
+    bucket = s3_server().bucket()
+    return {
+        "s3://millrace-files/": f"s3://{bucket.name}/",
+        "MILLRACE_S3_ENDPOINT=https://s3.internal:9000": "MILLRACE_S3_ALLOW_HTTP=true "
+        f"MILLRACE_S3_ENDPOINT={bucket.endpoint}",
+        "AKIAEXAMPLE": KEY_ID,
+        "of-that-key": bucket.secret,
+    }
 
 
 async def _drop_all(url: str, name: str) -> None:

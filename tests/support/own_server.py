@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pytest
 
+from tests.support.disks import file_system
 from tests.support.server import free_port
 
 USER, PASSWORD = "ada", "correct horse"
@@ -24,6 +25,8 @@ UNPRIVILEGED = "postgres"
 class OwnServer:
     folder: Path
     port: int
+    log_of_changes: Path | None = None
+    """Where it lies when not beside the tables."""
 
     @property
     def url(self) -> str:
@@ -46,14 +49,17 @@ class OwnServer:
         if self._user:
             shutil.chown(self.folder, self._user)
             shutil.chown(secret, self._user)
-        self._run("initdb", "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync")
+            if self.data.exists():
+                shutil.chown(self.data, self._user)
+        log = () if self.log_of_changes is None else (f"--waldir={self.log_of_changes}",)
+        self._run("initdb", "-U", USER, "--auth=scram-sha-256", f"--pwfile={secret}", "--no-sync", *log)
 
     @property
     def is_up(self) -> bool:
-        return (self._data / "postmaster.pid").exists()
+        return (self.data / "postmaster.pid").exists()
 
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
         return self.folder / "data"
 
     @cached_property
@@ -61,7 +67,7 @@ class OwnServer:
         return UNPRIVILEGED if os.geteuid() == 0 else None
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(programs() / program), "-D", str(self._data), *arguments]
+        command = [str(programs() / program), "-D", str(self.data), *arguments]
         subprocess.run(command, user=self._user, cwd=self.folder, check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
@@ -73,10 +79,17 @@ def programs() -> Path:
 
 
 @contextmanager
-def own_server() -> Iterator[OwnServer]:
-    """It runs at first; whether it does in the end is the test's affair."""
-    with tempfile.TemporaryDirectory(prefix="millrace-postgres-") as folder:
-        server = OwnServer(Path(folder), free_port())
+def own_server(*, disk: str | None = None) -> Iterator[OwnServer]:
+    """It runs at first; whether it does in the end is the test's affair.
+
+    `disk`: its tables lie on a file system of their own of this size, and the log of changes elsewhere, without which
+    PostgreSQL cannot live.
+    """
+    with tempfile.TemporaryDirectory(prefix="millrace-postgres-") as name, ExitStack() as disks:
+        folder = Path(name)
+        server = OwnServer(folder, free_port(), None if disk is None else folder / "log-of-changes")
+        if disk is not None:
+            disks.enter_context(file_system(server.data, disk))
         server.initialise()
         server.start()
         try:

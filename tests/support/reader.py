@@ -185,5 +185,6 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) ->
 def wait_until_it_says(words: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + READY_WITHIN
     while words not in log.read_text():
-        assert process.poll() is None and time.monotonic() < until, log.read_text()
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < until, log.read_text()
         time.sleep(0.02)

@@ -175,10 +175,10 @@ def wait_finished(client: httpx2.Client, run_id: str, *, within: float = 30.0) -
         time.sleep(0.02)
 
 
-def until(holds: Callable[[], Any], within: float = 15.0) -> Any:
+def until(holds: Callable[[], Any], within: float = 30.0, pause: float = 0.02) -> Any:
     """Wait for a condition; answers what it came to."""
     ends = time.monotonic() + within
     while not (found := holds()):
         assert time.monotonic() < ends, "the condition did not come true"
-        time.sleep(0.02)
+        time.sleep(pause)
     return found

@@ -6,7 +6,7 @@ scheduler; several may work on the same database at once, and any may crash. Run
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,15 +41,14 @@ from millrace.engine.engine import Engine
 from millrace.engine.wakeups import Wakeups
 from millrace.ports.evaluator import Evaluator
 from millrace.ports.payloads import Payloads
-from millrace.ports.store import ClaimRequest, CommitReply, RunChange, Store
+from millrace.ports.store import Store
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.postgres.database import PostgresDatabase
-from millrace.storage.postgres.store import PostgresStore
-from millrace.storage.sqlite import SqliteStore
 from millrace.triggers.registry import TRIGGER_TYPES
-from tests.support import virtual_postgres
-from tests.support.engine_kit import CountedIds, WatchedDatabase
+from tests.support.engine_kit import CountedIds
 from tests.support.scripted_work import Work
+from tests.support.stores import store_on
+from tests.support.virtual_databases import virtual_database
 from tests.support.virtual_time import VirtualClock, virtual_loop
 
 USER = "tester"
@@ -124,26 +123,6 @@ class Process:
         return str(shown["id"])
 
 
-@asynccontextmanager
-async def _sqlite(folder: Path) -> AsyncIterator[SqliteDatabase]:
-    clock = virtual_loop().clock
-    database = await WatchedDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-def _postgres(_folder: Path) -> AbstractAsyncContextManager[PostgresDatabase]:
-    return virtual_postgres.opened()
-
-
-KINDS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[SqliteDatabase | PostgresDatabase]]] = {
-    "sqlite": _sqlite,
-    "postgres": _postgres,
-}
-
-
 class TriggerKit:
     def __init__(self, database: SqliteDatabase | PostgresDatabase, payloads: Payloads, clock: VirtualClock) -> None:
         self.database = database
@@ -159,7 +138,7 @@ class TriggerKit:
     async def opened(cls, folder: Path, now: str, kind: str = "sqlite") -> AsyncIterator["TriggerKit"]:
         clock = virtual_loop().clock
         clock.jump(at(now) - clock.now())
-        async with KINDS[kind](folder) as database:
+        async with virtual_database(kind, folder) as database:
             kit = cls(database, StoredPayloads(LocalObjects(folder / "objects"), 65_536), clock)
             try:
                 yield kit
@@ -169,9 +148,7 @@ class TriggerKit:
 
     def store(self) -> Store:
         """The store of another process."""
-        if isinstance(self.database, PostgresDatabase):
-            return PostgresStore(self.database)
-        return SqliteStore(self.database)
+        return store_on(self.database)
 
     async def process(self, store: Store | None = None, evaluator: Evaluator | None = None) -> Process:
         process = Process(self, store or self.store(), evaluator or CelEvaluator())
@@ -224,32 +201,6 @@ class TriggerKit:
         firings = {firing["run_id"] for firing in await self.firings() if firing["decision"] == "started"}
         assert firings == {run.id for run in runs}, "each run has its firing, and each start its run"
         return due
-
-
-class OverStore:
-    """The real store of a process of its own, which a test gets in the way of."""
-
-    def __init__(self, kit: TriggerKit) -> None:
-        self.real = kit.store()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.real, name)
-
-
-class GatedStore(OverStore):
-    """Commits wait at the gate while it is closed."""
-
-    def __init__(self, kit: TriggerKit) -> None:
-        super().__init__(kit)
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.waiting = asyncio.Event()
-
-    async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
-        if not self.gate.is_set():
-            self.waiting.set()
-            await self.gate.wait()
-        return await self.real.commit(changes, claim)
 
 
 def plain(view: Mapping[str, object]) -> dict[str, Any]:

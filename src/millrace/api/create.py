@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from millrace.api import openapi, problems, query_names
 from millrace.api.middleware import BodyLimit, SecurityHeaders
 from millrace.api.routes import (
+    archive,
     artifacts,
     connections,
     control,
@@ -43,6 +44,7 @@ PARTS = (
     trigger_previews,
     trigger_rows,
     retention,
+    archive,
     database,
     secrets,
     connections,

@@ -1,9 +1,7 @@
 """The one sink of all answers: whatever goes out as JSON loses the values of known secrets here.
 
 What is stored stays as it was given, since runs work with it: a run's input may well hold the value of a secret. An
-answer without one, which is nearly every answer, is only searched, and goes out as it is. Words of our own (ids,
-states, types, names) and definitions stay readable: a secret with the value `completed` must not make runs look
-different, and a definition that was exported with `***` in it would be saved like that.
+answer without one, which is nearly every answer, is only searched, and goes out as it is.
 """
 
 from collections.abc import Mapping
@@ -12,21 +10,9 @@ import orjson
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
+from millrace.auth.masked_documents import masked_document
 from millrace.core.values import JsonObject, JsonValue
 from millrace.ports.secrets import Masker, NoSecrets, beginning
-
-OPEN = frozenset(
-    {
-        "at", "code", "config", "content_hash", "definition", "id", "key_id", "kind", "level", "media_type", "name",
-        "next_cursor", "omitted", "outcome", "parent", "path", "reference", "retry_of", "root", "sha256", "slug",
-        "source", "status", "task", "type", "uid",
-    }
-)  # fmt: skip
-"""Fields, wherever they stand in a document of ours, that programs go on with and nobody who starts runs can write."""
-OPEN_ENDS = ("_at", "_id", "_status", "_type")
-
-VALUES = frozenset({"details", "input", "metadata", "output", "trigger_data", "variables"})
-"""Fields whose value is the user's own: in them even keys and numbers are masked."""
 
 OF_PROBLEMS = frozenset({"type", "title", "code", "status"})
 
@@ -61,33 +47,6 @@ class ProblemAnswer(Response):
 def masker_of(scope: Scope) -> Masker:
     masker: Masker = scope["app"].state.masker
     return masker
-
-
-def masked_document(body: bytes, masker: Masker) -> bytes:
-    """A document as it may be seen; `body` itself if there is nothing to hide in it."""
-    text = body.decode()
-    # JSON in JSON may hide a value from the search behind backslashes; it is masked where it can be read.
-    if "\\\\" not in text and masker.value(text) is text:
-        return body
-    return orjson.dumps(_masked(orjson.loads(body), masker))
-
-
-def _masked(value: JsonValue, masker: Masker) -> JsonValue:
-    if isinstance(value, dict):
-        return {key: _field(key, item, masker) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(item, masker) for item in value]
-    return masker.value(value) if isinstance(value, str) else value
-
-
-def _field(key: str, value: JsonValue, masker: Masker) -> JsonValue:
-    if key in VALUES:
-        return masker.value(value)
-    return value if _is_open(key) else _masked(value, masker)
-
-
-def _is_open(key: str) -> bool:
-    return key in OPEN or (key.endswith(OPEN_ENDS) and key != "correlation_id")
 
 
 def _rendered(document: JsonObject, masker: Masker | None) -> bytes:

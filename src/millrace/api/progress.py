@@ -11,8 +11,11 @@ import orjson
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
+from millrace.api.masking import masker_of
 from millrace.api.presence import gone
+from millrace.auth.masked_documents import masked_document
 from millrace.core.values import JsonObject
+from millrace.ports.secrets import Masker
 
 LINES: Final = "application/x-ndjson"
 
@@ -40,7 +43,7 @@ class ProgressAnswer(Response):
         self._work = work
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tasks = [asyncio.create_task(self._answer(send)), asyncio.create_task(gone(receive))]
+        tasks = [asyncio.create_task(self._answer(send, masker_of(scope))), asyncio.create_task(gone(receive))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -50,7 +53,7 @@ class ProgressAnswer(Response):
         for task in done:
             task.result()
 
-    async def _answer(self, send: Send) -> None:
+    async def _answer(self, send: Send, masker: Masker) -> None:
         said: asyncio.Queue[JsonObject | None] = asyncio.Queue()
         working = asyncio.ensure_future(self._work(said.put_nowait))
         working.add_done_callback(lambda _: said.put_nowait(None))
@@ -60,14 +63,15 @@ class ProgressAnswer(Response):
                 working.result()
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             while line is not None:
-                await _write(send, {"progress": line})
+                await _write(send, {"progress": line}, masker)
                 line = await said.get()
-            await _write(send, {"answer": working.result()})
+            await _write(send, {"answer": working.result()}, masker)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 
 
-async def _write(send: Send, line: JsonObject) -> None:
-    await send({"type": "http.response.body", "body": orjson.dumps(line) + b"\n", "more_body": True})
+async def _write(send: Send, line: JsonObject, masker: Masker) -> None:
+    masked = masked_document(orjson.dumps(line), masker)
+    await send({"type": "http.response.body", "body": masked + b"\n", "more_body": True})

@@ -8,21 +8,24 @@ The client then connects again with the last `id` as `Last-Event-ID` and misses 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Final
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from typing import Annotated, Any, Final, TypeVar
 
 import orjson
 from fastapi import Header, Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from millrace.api.masking import masked_document, masker_of
+from millrace.api.masking import masker_of
 from millrace.api.presence import gone
 from millrace.app.histories.following import Batch
+from millrace.auth.masked_documents import masked_document
 from millrace.core.errors import MillraceError, Unavailable
 from millrace.ports.secrets import Masker
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -43,7 +46,7 @@ LastEventId = Annotated[
 
 
 class Streams:
-    """The open streams of this process, so that a stop can end them at once: they would never end by themselves."""
+    """The open streams of this process, and other long waits: a stop ends them at once, or they would hold it up."""
 
     def __init__(self) -> None:
         self._closing = asyncio.Event()
@@ -51,6 +54,17 @@ class Streams:
 
     def close(self) -> None:
         self._closing.set()
+
+    async def unless_stopping(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """What `work` gives; nothing if this process is asked to stop before, which ends it."""
+        tasks = working, _ = asyncio.create_task(work), asyncio.create_task(self._closing.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return None if working.cancelled() else working.result()
 
     def answer(self, event: str, batches: AsyncIterator[Batch], position: str | None = None) -> "EventStream":
         """The response. Raises `Unavailable` when there are too many already. `position` is told at the beginning."""
@@ -104,7 +118,7 @@ class EventStream(Response):
         except (OSError, TimeoutError):
             return  # the client has gone, or does not read
         except MillraceError as error:
-            problem = {"code": error.code, "detail": error.message}
+            problem = {"code": error.code, "detail": masker.text(error.message)}
             await self._write(send, _event(b"error", orjson.dumps(problem), None))
         except Exception:
             logger.exception("a stream failed")

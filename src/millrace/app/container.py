@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 
 from millrace.app.adapters import Adapters
+from millrace.app.archive.archiver import Archiver
+from millrace.app.archive.checking import ArchiveChecks
+from millrace.app.archive.lines import FamilyLines
+from millrace.app.archive.queries import ArchiveQueries
 from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.app.artifacts.commands import ArtifactCommands
+from millrace.app.artifacts.watching import ObjectStoreWatch
 from millrace.app.backups import Backups
 from millrace.app.connections.commands import ConnectionCommands
 from millrace.app.connections.queries import ConnectionQueries
@@ -80,9 +85,11 @@ class Container:
     event_queries: EventQueries
     worker_queries: WorkerQueries
     artifacts: ArtifactCommands
+    object_store_watch: ObjectStoreWatch
     backups: Backups
     retention: Retention
     retention_queries: RetentionQueries
+    archive_queries: ArchiveQueries
     secret_commands: SecretCommands
     secret_queries: SecretQueries
     connection_commands: ConnectionCommands
@@ -95,21 +102,21 @@ def build_container(a: Adapters) -> Container:
     """Make the use cases over adapters that exist."""
     settings, database, clock, ids = a.settings, a.database, a.clock, a.ids
     catalog, schedules = Catalog(database), Schedules(settings.scheduler_timezone)
-    maker = RunMaker(a.evaluator, clock, ids)
-    keys = CallerKeys(database, clock)
+    maker, keys = RunMaker(a.evaluator, clock, ids), CallerKeys(database, clock)
     manual = ManualTriggers(database, a.evaluator)
     run_starter = RunStarter(a.engine, a.plans, catalog, clock, maker, a.payloads, keys, manual)
     run_queries = RunQueries(database, a.plans, clock, settings.task_limits, a.payloads)
     run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads, keys)
-    run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries)
+    run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries, keys, clock)
     drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker))
     writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
     writer.hand_over = a.engine.receive
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
     policy = policy_of(settings)
-    retention = Retention(database, a.file, clock, ids, policy)
-    connection_queries = ConnectionQueries(database)
-    user_names = UserNames(database, clock)
+    retention = Retention(database, a.file, clock, ids, policy, _archiver(a))
+    connection_queries, user_names = ConnectionQueries(database), UserNames(database, clock)
+    archive_queries = ArchiveQueries(database, a.objects, user_names)
+    run_queries.is_archived = archive_queries.holds
     return Container(
         settings=settings,
         database=database,
@@ -138,13 +145,25 @@ def build_container(a: Adapters) -> Container:
         event_queries=EventQueries(database),
         worker_queries=WorkerQueries(database),
         artifacts=ArtifactCommands(database, a.objects, clock, ids, largest=settings.max_artifact_bytes),
+        object_store_watch=ObjectStoreWatch(a.objects),
         backups=Backups(a.copies, clock),
         retention=retention,
         retention_queries=RetentionQueries(database, clock, policy, retention),
+        archive_queries=archive_queries,
         secret_commands=SecretCommands(database, clock, a.vault, a.masker, a.secrets),
         secret_queries=SecretQueries(database, a.secrets),
         connection_commands=ConnectionCommands(database, clock, a.vault, a.masker),
         connection_queries=connection_queries,
         connection_tester=ConnectionTester(connection_queries, a.connections, a.runners, a.mailer, a.masker),
-        doctor=Doctor(a.check_database, ArtifactChecks(database, a.objects, clock)),
+        doctor=_doctor(a),
     )
+
+
+def _archiver(a: Adapters) -> Archiver:
+    lines = FamilyLines(a.database, a.payloads, a.masker, a.plans)
+    return Archiver(a.database, a.objects, lines, a.clock, a.ids)
+
+
+def _doctor(a: Adapters) -> Doctor:
+    of_artifacts = ArtifactChecks(a.database, a.objects, a.clock)
+    return Doctor(a.check_database, of_artifacts, ArchiveChecks(a.database, a.objects))

@@ -103,4 +103,4 @@ def _unsettled_of_sqlite(_element: Unsettled, _compiler: SQLCompiler, **_words: 
 
 @compiles(Unsettled, "postgresql")
 def _unsettled_of_postgres(_element: Unsettled, _compiler: SQLCompiler, **_words: Any) -> str:
-    return "(cast(cast(pg_snapshot_xmin(pg_current_snapshot()) as text) as bigint) << 16)"
+    return "first_unsettled()"

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from millrace.app.archive.checking import ArchiveChecks
 from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject, JsonValue
@@ -14,17 +15,18 @@ Answers `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]
 
 
 class Doctor:
-    def __init__(self, check_database: CheckDatabase, artifacts: ArtifactChecks) -> None:
+    def __init__(self, check_database: CheckDatabase, artifacts: ArtifactChecks, archives: ArchiveChecks) -> None:
         self._check_database = check_database
         self._artifacts = artifacts
+        self._archives = archives
         self._deep_under_way = False
 
     async def examine(self, *, deep: bool = False, tell: Tell = unheard) -> JsonObject:
         """What was found, with `warnings`: what is not as it should be, but does no harm.
 
-        `tell` hears of each check when it begins. `deep` reads all artifacts to the end; else only a sample of them is
-        looked at. Raises `Conflict` for a second deep round at the same time: any number of them would leave the disk
-        to nobody else.
+        `tell` hears of each check when it begins. `deep` reads all artifacts and archives to the end; else only a
+        sample of them is looked at. Raises `Conflict` for a second deep round at the same time: any number of them
+        would leave the disk to nobody else.
         """
         if not deep:
             return await self._examine(tell, deep=False)
@@ -41,18 +43,21 @@ class Doctor:
             self._deep_under_way = False
 
     async def _examine(self, tell: Tell, *, deep: bool) -> JsonObject:
-        report = await self._check_database(
-            lambda step: tell(Step(step.check, step.number, step.of + ArtifactChecks.count))
-        )
+        of_objects = ArtifactChecks.count + ArchiveChecks.count
+        report = await self._check_database(lambda step: tell(Step(step.check, step.number, step.of + of_objects)))
         checks = int(str(report["checks"]))
         listed, warned = report["problems"], report.get("warnings", [])
         assert isinstance(listed, list), "as `CheckDatabase` says"  # noqa: S101
         assert isinstance(warned, list), "as `CheckDatabase` says"  # noqa: S101
-        count = checks + ArtifactChecks.count
+        count = checks + of_objects
         found = await self._artifacts.examine(
             deep=deep, tell=lambda step: tell(Step(step.check, step.number + checks, count))
         )
-        problems: list[JsonValue] = [*listed, *found.problems.listed()]
+        before = checks + ArtifactChecks.count
+        unreadable = await self._archives.examine(
+            deep=deep, tell=lambda step: tell(Step(step.check, step.number + before, count))
+        )
+        problems: list[JsonValue] = [*listed, *found.problems.listed(), *unreadable]
         if found.store_away is not None:
             problems.append(_unavailable(found.store_away))
         return {

@@ -57,6 +57,9 @@ class LocalObjects:
         """Nothing may be under way any more."""
         self._threads.shutdown()
 
+    async def check(self) -> None:
+        await self._call(_look, self._objects)
+
     async def put(self, key: str, content: AsyncIterable[bytes], *, limit: int) -> StoredObject:
         place = self._place(key)
         incoming = _Incoming(self._incoming)
@@ -248,6 +251,12 @@ class _Outgoing:
         if error.errno == errno.ELOOP:
             return ObjectUnreadable(f"the object {key} was replaced by a link")
         return ObjectInaccessible(f"the object {key} cannot be read: {error.strerror}")
+
+
+def _look(folder: Path) -> None:
+    """Before the first object there is no folder, which is as it should be."""
+    with suppress(FileNotFoundError):
+        os.scandir(folder).close()
 
 
 def _removed(place: Path, root: Path) -> bool:

@@ -6,6 +6,7 @@ import typer
 
 from millrace.cli import (
     applying,
+    archive,
     artifacts,
     connections,
     control,
@@ -38,7 +39,6 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
         workflows.deploy,
         workflows.undeploy,
         workflows.deployments,
-        workflows.archive,
         workflows.delete,
         versions.versions,
         versions.diff,
@@ -78,7 +78,7 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
 
 GROUPS: dict[str, dict[str, typer.Typer]] = {
     "Workflows": {"tasks": tasks.tasks, "triggers": triggers.triggers},
-    "Runs": {"event": published.event},
+    "Runs": {"event": published.event, "archive": archive.archive},
     "Files and secrets": {
         "artifacts": artifacts.artifacts,
         "secrets": secrets.secrets,

@@ -53,7 +53,7 @@ def list_artifacts(
         print_json(items)
         return
     rows = [
-        [item["id"], item["name"], _size(item["size"]), item["task"] or "(sent)", moment(item["created_at"])]
+        [item["id"], item["name"], shown_size(item["size"]), item["task"] or "(sent)", moment(item["created_at"])]
         for item in items
     ]
     print_table(["id", "name", "size", "task", "created"], rows)
@@ -99,16 +99,23 @@ def download(
         place = output or Path(Path(about["name"]).name)
         if place.exists() and not force:
             raise CommandError(f"{place} is there already; --force writes over it, --output names another")
-        part = place.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
-        try:
-            with part.open("xb") as target:
-                _fetch(connection, about, target)
-            part.replace(place)
-        except OSError as error:
-            raise CommandError(f"{place} cannot be written: {error.strerror}", EXIT_FAILED) from None
-        finally:
-            part.unlink(missing_ok=True)
+        with written_whole(place) as target:
+            _fetch(connection, about, target)
     say(str(place))
+
+
+@contextmanager
+def written_whole(place: Path) -> Iterator[BinaryIO]:
+    """A file that takes its place when the block ends well; else what was there stays."""
+    part = place.with_name(f".millrace-{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as target:
+            yield target
+        part.replace(place)
+    except OSError as error:
+        raise CommandError(f"{place} cannot be written: {error.strerror}", EXIT_FAILED) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @artifacts.command()
@@ -116,7 +123,7 @@ def delete(artifact: ArtifactId, yes: Yes = False, server: Server = None) -> Non
     """Delete a file. A task that is given it later fails."""
     with Connection(server) as connection:
         about = connection.get(f"/artifacts/{artifact}")
-        consent(f"the file {about['name']!r} of {_size(about['size'])}", yes=yes)
+        consent(f"the file {about['name']!r} of {shown_size(about['size'])}", yes=yes)
         connection.delete(f"/artifacts/{artifact}")
     say(f"{about['name']} is deleted")
 
@@ -155,7 +162,8 @@ def _length(source: BinaryIO) -> int | None:
     return status.st_size if os.path.isfile(source.name) and status.st_size else None
 
 
-def _size(count: int) -> str:
+def shown_size(count: int) -> str:
+    """Bytes for people."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:

@@ -57,7 +57,7 @@ def bulk(
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="Only runs with this status.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
-    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron or manual.")] = None,
+    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron, interval, once or manual.")] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
     since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,

@@ -188,7 +188,7 @@ def _tell_what_else(found: Any) -> None:
             f"{count} secrets and connections in it can be read only with the encryption key "
             f"({settings.encryption_key_file or settings.home / 'encryption-key'}), which is not in the backup"
         )
-    say(f"artifacts and large inputs and outputs are not in the backup: {settings.artifacts_dir}")
+    say(f"artifacts and large inputs and outputs are not in the backup: {settings.artifacts_place}")
 
 
 # --- where, and what went wrong ---------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def logs(
 ) -> None:
     """Print the log lines of a run."""
     narrow: dict[str, str | int | None] = {"task": task, "attempt": attempt, "level": level}
-    _print(run_id, "logs", _log_line, as_json=as_json, following=follow_logs, tail=tail, server=server, narrow=narrow)
+    _print(run_id, "logs", log_line, as_json=as_json, following=follow_logs, tail=tail, server=server, narrow=narrow)
 
 
 def events(
@@ -159,7 +159,7 @@ def _followed(events: Iterator[Event]) -> Iterator[dict[str, Any]]:
     return (event.data for event in events if event.name != "end")
 
 
-def _log_line(line: dict[str, Any]) -> str:
+def log_line(line: dict[str, Any]) -> str:
     level = "" if line["level"] == "info" else f"{line['level'].upper()} "
     return f"{clock_time(line['at'])} {line['path'] or 'run'} | {level}{line['text']}"
 

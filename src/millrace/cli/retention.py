@@ -11,7 +11,7 @@ from millrace.cli.output import counted, moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
 ASK_AGAIN = 0.5
-COUNTED = ("runs", "payloads", "firings", "events", "operations", "incarnations")
+COUNTED = ("runs", "payloads", "firings", "events", "operations", "incarnations", "archives")
 """What is told of a round: plurals that lose their last letter for one."""
 
 retention = typer.Typer(help="How long runs and their data are kept.", no_args_is_help=True)
@@ -25,9 +25,14 @@ def show(as_json: AsJson = False, server: Server = None) -> None:
     if as_json:
         print_json(found)
         return
-    everyone = ["(all others)" if found["workflows"] else "(all)", found["payloads"], found["runs"]]
-    own = [[item["name"], item["payloads"], item["runs"]] for item in found["workflows"]]
-    print_table(["workflow", "payloads and logs", "runs"], [*own, everyone])
+    everyone = {**found, "name": "(all others)" if found["workflows"] else "(all)"}
+    rows = [
+        [item["name"], item["payloads"], item["runs"], "yes" if item["archive"] else "no"]
+        for item in [*found["workflows"], everyone]
+    ]
+    print_table(["workflow", "payloads and logs", "runs", "archived"], rows)
+    if found["archives"] != "never":
+        say(f"archives: {found['archives']}")
     for name in ("current_round", "last_round"):
         if found[name] is not None:
             say(f"{name.replace('_', ' ')}: {_told(found[name])}")
@@ -73,23 +78,33 @@ def _ended(connection: Connection, begun: dict[str, Any]) -> dict[str, Any]:
 
 def _print_preview(found: dict[str, Any]) -> None:
     rows = [
-        [item["name"], item["kept"]["payloads"], item["kept"]["runs"], str(item["payloads"]), str(item["runs"])]
+        [
+            item["name"],
+            item["kept"]["payloads"],
+            item["kept"]["runs"],
+            str(item["payloads"]),
+            str(item["runs"]),
+            "yes" if item["kept"]["archive"] else "no",
+        ]
         for item in found["workflows"]
     ]
     if rows:
-        print_table(["workflow", "payloads kept", "runs kept", "payloads to go", "runs to go"], rows)
+        print_table(["workflow", "payloads kept", "runs kept", "payloads to go", "runs to go", "archived"], rows)
     say(f"would delete {_going(found)}")
-    left = ", ".join(counted(found[name], name[:-1]) for name in ("operations", "incarnations") if found[name])
+    kinds = ("operations", "incarnations", "archives")
+    left = ", ".join(counted(found[name], name[:-1]) for name in kinds if found[name])
     if left:
         say(f"would delete {left}")
 
 
 def _going(found: dict[str, Any]) -> str:
-    return f"{counted(found['runs'], 'run')}, and payloads and logs of {found['payloads']} more"
+    before = f" ({found['archived']} archived before)" if found["archived"] else ""
+    return f"{counted(found['runs'], 'run')}{before}, and payloads and logs of {found['payloads']} more"
 
 
 def _told(round_: dict[str, Any]) -> str:
     counts = ", ".join(counted(round_[name], name[:-1]) for name in COUNTED if round_[name]) or "nothing"
+    before = f", {counted(round_['archived'], 'run')} archived before" if round_["archived"] else ""
     ended = f"ended {moment(round_['finished_at'])}" if round_["finished_at"] else "under way"
     trouble = f"; cut short: {round_['error']}" if round_["error"] else ""
-    return f"{counts} deleted, {ended}{trouble}"
+    return f"{counts} deleted{before}, {ended}{trouble}"

@@ -43,7 +43,7 @@ def runs(
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
-    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron or manual.")] = None,
+    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron, interval, once or manual.")] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
     since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,
@@ -94,6 +94,13 @@ def show(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
             return
         cancels = _cancels(connection, run_id) if found["cancelled_at"] else []
         parts = parts_of(connection, found)
+    print_run(found, tasks, parts, cancels)
+
+
+def print_run(
+    found: dict[str, Any], tasks: list[dict[str, Any]], parts: dict[str, str], cancels: list[dict[str, Any]]
+) -> None:
+    """A run and its tasks; `cancels`: what was said each time it was asked to end."""
     say(f"run       {found['id']}")
     say(f"workflow  {found['workflow']['name']} version {found['workflow']['version']}")
     say(f"status    {marked(found['status'])}")

@@ -23,6 +23,80 @@ class ApplyAnswer(TypedDict):
     warnings: list[str]
 
 
+class ArchivePage(TypedDict):
+    items: list[ArchiveView]
+    next_cursor: str | None
+
+
+class ArchiveView(TypedDict):
+    id: str
+    # Runs with their retries and sub-runs, each family counted once.
+    families: int
+    runs: int
+    # The oldest run in it.
+    first_run: ArchivedId
+    # The newest run in it.
+    last_run: ArchivedId
+    # Where it is in the object store.
+    object: str
+    # Bytes, compressed.
+    size: int
+    sha256: str
+    created_at: str
+
+
+class ArchivedId(TypedDict):
+    id: str
+    # When the run was made, as its id says.
+    at: str
+
+
+class ArchivedRun(TypedDict):
+    """A run as it was when it was archived."""
+
+    id: str
+    workflow: WorkflowOfRun
+    status: str
+    trigger_type: str
+    trigger_id: str | None
+    triggered_by: UserRef | None
+    input: Any
+    variables: Any
+    output: Any
+    error: FailureView | None
+    correlation_id: str | None
+    priority: int
+    parent: str | None
+    retry_of: str | None
+    # The first run of its family: what was retried and rerun belongs together.
+    root: str
+    # Of a retry or a rerun from a task: what was done in the run it repeats and is done again all the same, and why;
+    # the first 100. Empty in lists.
+    done_again: list[DoneAgain]
+    # Why it does not go on at once; in lists the first reason only.
+    waiting_for: list[WaitingFor]
+    run_at: str | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    cancelled_at: str | None
+    # Who asked for the end; null where no person did.
+    cancelled_by: UserRef | None
+    # Why it was to end, as far as somebody said so; null in lists.
+    cancel_reason: str | None
+    # When retention deleted the logs of the run, and what its tasks took and answered.
+    payloads_deleted_at: str | None
+    # In lists: payloads too large for one; the single run has them.
+    omitted: NotRequired[list[str]]
+    # What its trigger gave it.
+    trigger_data: Any
+    archived_at: str
+    # The id of the archive that it is in.
+    archive: str
+    # Values that could not be read any more when it was archived, each with why.
+    lost: NotRequired[dict[str, str]]
+
+
 class ArtifactPage(TypedDict):
     items: list[ArtifactView]
     next_cursor: str | None
@@ -228,6 +302,8 @@ class DueOfWorkflow(TypedDict):
     kept: Periods
     families: int
     runs: int
+    # Of these runs those that would be archived before.
+    archived: int
     payloads: int
 
 
@@ -378,6 +454,8 @@ class Periods(TypedDict):
     payloads: str
     # How long runs are kept.
     runs: str
+    # Whether runs are archived before they are deleted.
+    archive: bool
 
 
 Preview = TypedDict(
@@ -457,12 +535,16 @@ class RetentionPreview(TypedDict):
     # Runs with their retries and sub-runs, each family counted once.
     families: int
     runs: int
+    # Of these runs those that would be archived before.
+    archived: int
     # Runs that stay, but without payloads and logs.
     payloads: int
     # Operations on many runs that have ended.
     operations: int
     # Workers that are dead, and that no attempt refers to.
     incarnations: int
+    # Archives that are old enough.
+    archives: int
     workflows: list[DueOfWorkflow]
 
 
@@ -483,6 +565,10 @@ class RetentionRound(TypedDict):
     operations: int
     # Rows of workers deleted that are dead, and that no attempt refers to.
     incarnations: int
+    # Of the runs deleted those that were archived before.
+    archived: int
+    # Archives deleted.
+    archives: int
     error: str | None
 
 
@@ -496,6 +582,10 @@ class RetentionView(TypedDict):
     payloads: str
     # How long runs are kept.
     runs: str
+    # Whether runs are archived before they are deleted.
+    archive: bool
+    # How long archives are kept.
+    archives: str
     # Workflows whose definition says otherwise.
     workflows: list[WorkflowPeriods]
     current_round: RetentionRound | None
@@ -941,6 +1031,8 @@ class WorkflowPeriods(TypedDict):
     payloads: str
     # How long runs are kept.
     runs: str
+    # Whether runs are archived before they are deleted.
+    archive: bool
     workflow_id: str
     name: str
 

@@ -251,6 +251,9 @@ class Retention(Part):
     runs: Period | None = Field(
         default=None, description="The run itself with all that belongs to it; or `never` to delete it."
     )
+    archive: bool | None = Field(
+        default=None, description="Whether a run is written to the archive before it is deleted."
+    )
 
 
 class Canonical(Part):

@@ -4,18 +4,22 @@ A NOTIFY never rides in the transaction it tells of: those that carry one commit
 server. Here it follows on a connection of its own, whose commits need not reach the disk, and gathers for a moment
 first, so that it costs the same however much is committed. It may be lost, with that connection for one; whoever waits
 for a hint also looks by itself now and then, and everybody looks when the connection is back.
+
+A process that is alone on the database tells nothing. Whoever comes says so, and is told from then on; what it was not
+told before, it finds as what is lost.
 """
 
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import asyncpg
 
 from millrace.dispatch.localbus import LocalBus
 from millrace.ports.dispatch import Hint
+from millrace.ports.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +27,16 @@ RUNS, HINTS = "millrace_runs", "millrace_hints"
 """Channels: runs of which something was committed, by id; and `hint:subject`. Words are separated by spaces."""
 
 ANY = "*"
+HERE = "here:"
+"""What a process says when it comes. No hint is called so."""
 BETWEEN_SECONDS = 0.005
 """Between two notifications on a channel."""
 LARGEST_PAYLOAD = 7_900
 """Bytes; the server takes fewer than 8,000. More words than that become one: any."""
 QUIET_SECONDS = 30.0
 """After so long without a word the connection is tried, for one that nobody answers on looks like a quiet one."""
+LOOK_AROUND_SECONDS = 5.0
+"""Between two questions whether there are other processes."""
 ANSWERS_WITHIN = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 5.0
 """Seconds between two tries to connect; each is twice the one before."""
@@ -68,8 +76,13 @@ class Words:
 class PostgresHints:
     """Meets `ports.bus.Bus` and `ports.dispatch.Hints`; other processes are told and heard while `run` goes on."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, others: Callable[[], Awaitable[bool]] | None = None) -> None:
+        """`others`: whether other processes are there; may raise `StoreUnavailable`. Without it some may always be."""
         self._url = url
+        self._others = others
+        self._words_heard = 0
+        self.alone = False
+        """Whether nobody else is there to be told."""
         self._local = LocalBus()
         self._acts: dict[str, list[Callable[[str], None]]] = defaultdict(list)
         self._pending = {
@@ -77,6 +90,8 @@ class PostgresHints:
             HINTS: Words(lambda word: f"{word.partition(':')[0]}:{ANY}"),
         }
         self._wanted = asyncio.Event()
+        self._server_pid = 0
+        """Who speaks for us. Asked once: a word may be heard when the connection is gone already, and knows nothing."""
         self.connected = asyncio.Event()
         """Set while other processes are heard."""
 
@@ -96,13 +111,33 @@ class PostgresHints:
         self._acts[hint.value].append(act)
 
     def _say(self, channel: str, word: str) -> None:
+        if self.alone:
+            return
         self._pending[channel].add(word)
         self._wanted.set()
 
     # --- the connection -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Tell and hear until cancelled; connects again as often as need be."""
+        """Tell and hear until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._stay_connected())
+            if self._others is not None:
+                tasks.create_task(self._look_around(self._others))
+
+    async def _look_around(self, others: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            await asyncio.sleep(LOOK_AROUND_SECONDS)
+            heard = self._words_heard
+            try:
+                found = await others()
+            except StoreUnavailable:
+                continue
+            # Who came while the question was answered is heard, and not in the answer.
+            self.alone = not found and heard == self._words_heard
+
+    async def _stay_connected(self) -> None:
+        """Connects again as often as need be."""
         pause = FIRST_PAUSE
         while True:
             try:
@@ -132,9 +167,12 @@ class PostgresHints:
 
     async def _serve(self, connection: asyncpg.Connection) -> None:
         connection.add_termination_listener(lambda _: self._wanted.set())
+        self._server_pid = connection.get_server_pid()
         await connection.add_listener(RUNS, self._hear)
         await connection.add_listener(HINTS, self._hear)
         self._catch_up()
+        self.alone = False
+        self._say(HINTS, HERE)
         self.connected.set()
         while not connection.is_closed():
             try:
@@ -163,8 +201,10 @@ class PostgresHints:
     # --- what others tell ---------------------------------------------------------------------------------------------
 
     def _hear(self, connection: Any, sender: int, channel: str, payload: object) -> None:
-        if sender == connection.get_server_pid():
+        if sender == self._server_pid:
             return
+        self._words_heard += 1
+        self.alone = False
         words = str(payload).split()
         if channel == RUNS:
             self._look_again(words)

@@ -40,5 +40,6 @@ def on_postgres(url: str) -> Processes:
     from millrace.dispatch.postgres import PostgresHints
     from millrace.dispatch.turns import PostgresTurns
 
-    hints, turns = PostgresHints(url), PostgresTurns(url)
+    turns = PostgresTurns(url)
+    hints = PostgresHints(url, turns.others)
     return Processes(hints, hints, turns, hints.run, turns.close, several=True)

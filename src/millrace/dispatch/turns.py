@@ -97,8 +97,12 @@ class PostgresTurns:
             command_timeout=ANSWERS_WITHIN,
             server_settings={"application_name": "millrace turns"},
         )
-        if self._joined:
-            await connection.fetchval(JOIN, OURS, _number(PRESENCE))
+        try:
+            if self._joined:
+                await connection.fetchval(JOIN, OURS, _number(PRESENCE))
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
 

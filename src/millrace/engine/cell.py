@@ -106,6 +106,11 @@ class Cell:
             return False
         return self.is_finished or not (self.at_work or self.finished)
 
+    @property
+    def holds_reports(self) -> bool:
+        """Whether the end of an attempt waits here that the worker of this process has handed in, and forgotten."""
+        return any(mail.token is not None for mail in self.mailbox)
+
     def take(self, loaded: LoadedRun, plan: Plan) -> None:
         """Be the run as it is stored; the mail stays."""
         self.plan = plan

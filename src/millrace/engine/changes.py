@@ -24,7 +24,7 @@ from millrace.core.states import AttemptStatus
 from millrace.core.values import Instant, JsonObject
 from millrace.engine.cell import Cell, Mail, Proposal
 from millrace.ports.ids import Ids
-from millrace.ports.store import ClaimedAttempt, EndedAttempt, NewAttempt, RunChange, TaskPayload, deadline
+from millrace.ports.store import ClaimedAttempt, EndedAttempt, NewAttempt, RunChange, TaskPayload, time_left
 from millrace.ports.worker import ClaimHost
 
 EVERY_QUEUE = "*"
@@ -167,8 +167,8 @@ def header_of(run: RunState | None) -> tuple[object, ...]:
 
 def claimed_inline(run_id: str, attempt: NewAttempt, now: Instant) -> ClaimedAttempt:
     """What the store writes for an attempt that is claimed in the commit that makes it."""
-    ends_at = deadline(now, attempt.timeout, attempt.expires_at)
-    return ClaimedAttempt(run_id, attempt.path, attempt.number, attempt.token, ends_at)
+    left = time_left(now, attempt.timeout, attempt.expires_at)
+    return ClaimedAttempt(run_id, attempt.path, attempt.number, attempt.token, left)
 
 
 def _with_limits(records: Sequence[Record], scheduled: Sequence[NewAttempt]) -> Sequence[Record]:

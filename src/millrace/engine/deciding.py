@@ -57,11 +57,19 @@ class Decider:
         """The outputs of the cell's completed tasks, read once when a loaded run first needs them."""
         while cell.outputs is None:
             revision = cell.revision
-            loaded = dict(await self._store.load_outputs(cell.run_id))
+            loaded = await self._loaded_outputs(cell)
             # A commit may have added outputs while these were read; then they are read again.
             if cell.revision == revision:
                 cell.outputs = loaded
         return cell.outputs
+
+    async def _loaded_outputs(self, cell: Cell) -> dict[str, JsonValue]:
+        if cell.revision > 0 or cell.new is None:
+            return dict(await self._store.load_outputs(cell.run_id))
+        # The run has no rows yet that would say what it takes over, and its first fold may ask for it already.
+        adopted = cell.new.adopted
+        loaded = {origin: await self._store.load_outputs(origin) for origin in sorted(set(adopted.values()))}
+        return {path: loaded[origin][path] for path, origin in adopted.items() if path in loaded[origin]}
 
     async def decide(self, cell: Cell, draft: Draft, mail: list[Mail]) -> Proposal:
         """Answer every question of the draft, also those that answers raise, and close it."""

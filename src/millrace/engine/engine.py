@@ -35,7 +35,7 @@ from millrace.engine.cell import Cell, EndEvent, Mail, Proposal, Stage, Started
 from millrace.engine.committer import CommitCounts, Committer, Entry
 from millrace.engine.deciding import Decider, changes_anything, fresh_outputs, open_fold
 from millrace.engine.inbox import Folded, event_of
-from millrace.engine.loading import load_cell, patiently
+from millrace.engine.loading import load_with_reports, patiently
 from millrace.engine.views import scope_of
 from millrace.engine.waiting import Elsewhere, HasEnded
 from millrace.engine.wakeups import Wakeups
@@ -445,7 +445,7 @@ class Engine:
 
     async def _load(self, cell: Cell) -> None:
         try:
-            await load_cell(self._store, self._plans, cell)
+            await load_with_reports(self._store, self._plans, cell, lambda error: self._tell_failure(cell, error))
         except Exception as error:  # whatever is wrong with this run, the others go on
             self._forget(cell, error)
             return
@@ -457,14 +457,18 @@ class Engine:
         self._carry_on(cell)
 
     def _forget(self, cell: Cell, error: Exception) -> None:
+        self._cells.pop(cell.run_id, None)
+        self._tell_failure(cell, error)
+
+    def _tell_failure(self, cell: Cell, error: Exception) -> None:
         """The run cannot be loaded, most often because there is none: nobody waits for it in vain."""
         logger.warning("run %s cannot be loaded: %r", cell.run_id, error)
-        self._cells.pop(cell.run_id, None)
         for waiter in cell.finished:
             if not waiter.done():
                 waiter.set_exception(LookupError(f"run {cell.run_id} cannot be loaded: {error}"))
         if cell.loaded is not None:
             cell.loaded.set_result(None)
+            cell.loaded = None
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         assert self._tasks is not None, "the engine is running"  # noqa: S101

@@ -15,6 +15,12 @@ T = TypeVar("T")
 
 ASK_AGAIN = 0.5
 """Seconds between two tries to read while the store is away."""
+LONGEST_PAUSE = 30.0
+"""Between two tries to load a run that has something wrong with it; each pause is twice the one before."""
+
+
+class UnknownRun(LookupError):
+    """There is no such run."""
 
 
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
@@ -27,15 +33,36 @@ async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(ASK_AGAIN)
 
 
+async def load_with_reports(store: Store, plans: Plans, cell: Cell, failed: Callable[[Exception], None]) -> None:
+    """As `load_cell`, but again after every error, of which `failed` is told, while outcomes of attempts wait.
+
+    Nobody else has these: without them work that was done counts as lost. All other mail comes again by itself.
+    """
+    pause = ASK_AGAIN
+    while True:
+        try:
+            await load_cell(store, plans, cell)
+        except UnknownRun:
+            raise
+        except Exception as error:
+            if not cell.holds_reports:
+                raise
+            failed(error)
+        else:
+            return
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
 async def load_cell(store: Store, plans: Plans, cell: Cell) -> None:
     """Bring the cell to what is stored; what it knows already is not read again, however large the run is.
 
-    Raises `LookupError` for a run that does not exist.
+    Raises `UnknownRun` for one that does not exist.
     """
     run_id, known = cell.run_id, cell.revision if cell.run is not None else 0
     loaded = await patiently(lambda: store.load(run_id, newer_than=known))
     if loaded is None:
-        raise LookupError(f"there is no run {run_id}")
+        raise UnknownRun(f"there is no run {run_id}")
     version_id = loaded.new.version_id
     plan = cell.plan
     if plan is None:

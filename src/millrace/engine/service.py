@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from millrace.ports.objects import ObjectStoreUnavailable
 from millrace.ports.store import StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,8 @@ class Service(ABC):
                 pause = await self._in_turn()
             except StoreUnavailable as error:
                 logger.warning("%s: the store is unavailable, trying again: %s", type(self).__name__, error)
+            except ObjectStoreUnavailable as error:
+                logger.warning("%s: put off until the next round: %s", type(self).__name__, error)
             except Exception:
                 logger.exception("%s: a round failed", type(self).__name__)
             delay = self.interval if pause is None else min(pause, self.interval)

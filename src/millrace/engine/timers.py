@@ -35,10 +35,9 @@ class Lookout(Service):
 
     async def run_once(self) -> float | None:
         self._engine.look_for_work()
-        self._next = await self._store.next_wake()
-        if self._next is None:
-            return None
-        return max(0.0, (self._next - self._clock.now()) / SECOND)
+        left = await self._store.next_wake()
+        self._next = None if left is None else self._clock.now() + left
+        return None if left is None else max(0.0, left / SECOND)
 
 
 class Timers(Lookout):

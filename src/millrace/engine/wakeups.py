@@ -27,6 +27,7 @@ class Wakeups:
         self.alarm: Alarm | None = None
         self.admission: WakableAlarm | None = None
         self.inbox: Callable[[], None] | None = None
+        self.orphans: Callable[[], None] | None = None
         self.others: Hints | None = None
         """Other processes, if there may be any."""
 
@@ -55,6 +56,13 @@ class Wakeups:
         """Attempts wait in the queue that this process does not claim."""
         if self.others is not None:
             self.others.tell(Hint.WORK)
+
+    def worker_lost(self) -> None:
+        """What it left behind is to be ended by whoever shares its host."""
+        if self.orphans is not None:
+            self.orphans()
+        if self.others is not None:
+            self.others.tell(Hint.LOST)
 
     def stop_elsewhere(self, run_id: str) -> None:
         """Attempts of this run are to be ended, and do not run in this process."""

@@ -37,7 +37,7 @@ class Database(Protocol):
 
     @property
     def trouble(self) -> "Trouble | None":
-        """Why the last write failed, when it was not the fault of what was written; `None` once one succeeds."""
+        """Why the last write failed, when it was not the fault of what was written; `None` once one can succeed."""
         ...
 
 

@@ -55,6 +55,10 @@ class ListedObject:
 
 
 class ObjectStore(Protocol):
+    async def check(self) -> None:
+        """Raises `ObjectStoreUnavailable` if nothing can be read here now, whatever it is."""
+        ...
+
     async def put(self, key: str, content: AsyncIterable[bytes], *, limit: int) -> StoredObject:
         """Store all of `content`; durable when this returns, and nothing is there under the key before.
 

@@ -183,6 +183,8 @@ class RunChange:
     revision: int
     """The revision the fold was decided on; 0 for a new run. The row gets `revision + 1`."""
     now: Instant
+    """When it was decided, by the caller's clock. The times of `scheduled` are told by that clock, too, and written as
+    so much later as the store's own is by then."""
     new: NewRun | None = None
     tasks: Sequence[TaskRun] = ()
     """For a new run all its tasks, else those that changed."""
@@ -228,13 +230,14 @@ class ClaimedAttempt:
     path: str
     number: int
     token: str
-    deadline_at: Instant | None
-    """When the attempt must have ended: the earlier of claim + timeout and its task's total limit."""
+    time_left: Duration | None
+    """How long it may take from its claim, by its own limit and its task's total one. Count it by a steady clock: the
+    store's may be another than the claimant's."""
 
 
-def deadline(claimed_at: Instant, timeout: Duration | None, expires_at: Instant | None) -> Instant | None:
-    """When an attempt must have ended: its own limit from its claim, or its task's total limit, whichever is first."""
-    limits = (None if timeout is None else claimed_at + timeout, expires_at)
+def time_left(claimed_at: Instant, timeout: Duration | None, expires_at: Instant | None) -> Duration | None:
+    """How long an attempt may take from its claim: its own limit, or what is left of its task's total one."""
+    limits = (timeout, None if expires_at is None else expires_at - claimed_at)
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -399,8 +402,8 @@ class Store(Protocol):
         """Timers (run id, kind) whose time has come by the store's clock, earliest first."""
         ...
 
-    async def next_wake(self) -> Instant | None:
-        """The earliest future time at which a timer fires or a scheduled attempt becomes available."""
+    async def next_wake(self) -> Duration | None:
+        """How long it is, by the store's clock, until a timer fires or a scheduled attempt becomes available."""
         ...
 
     async def admit(self, limit: int) -> Sequence[str]:
@@ -430,8 +433,13 @@ class Store(Protocol):
         """The incarnation has stopped in good order and runs nothing."""
         ...
 
-    async def reap(self) -> Sequence[str]:
-        """Declare incarnations lost whose lease is over by the store's clock; answer their ids."""
+    async def now(self) -> Instant:
+        """The store's clock, which leases go by."""
+        ...
+
+    async def reap(self, as_of: Instant | None = None) -> Sequence[str]:
+        """Declare incarnations lost whose lease is over, and was so at `as_of` by the store's clock; answer their
+        ids."""
         ...
 
     async def lost_attempts(self, limit: int) -> Sequence[LostAttempt]:

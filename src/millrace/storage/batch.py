@@ -198,7 +198,8 @@ def _note_firing(raw: sqlite3.Connection, new: NewRun, firing: NewFiring) -> Non
 
 def _write_rows(raw: sqlite3.Connection, accepted: Sequence[Accepted]) -> None:
     """Ends before new attempts, for a task run has at most one live attempt at any time."""
-    rows = _Rows()
+    (now,) = raw.execute("select now_us()").fetchone()
+    rows = _Rows(now)
     for one in accepted:
         rows.add(one)
     _end_attempts(raw, rows.ended)
@@ -218,7 +219,8 @@ def _end_attempts(raw: sqlite3.Connection, ended: list[Row]) -> None:
 class _Rows:
     """The rows of a batch, by the statement that writes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Instant) -> None:
+        self._now = now
         self.ended: list[Row] = []
         self._new_tasks: list[Row] = []
         self._tasks: list[Row] = []
@@ -240,7 +242,8 @@ class _Rows:
         else:
             self._tasks += [mapping.task_update_row(change, task, workers.get(task.path)) for task in change.tasks]
         self.ended += [mapping.ended_row(run_id, ended, now) for ended in change.ended]
-        self._attempts += [mapping.new_attempt_row(run_id, attempt, now) for attempt in change.scheduled]
+        since = self._now - now
+        self._attempts += [mapping.new_attempt_row(run_id, attempt, now, since) for attempt in change.scheduled]
         self._records += mapping.record_rows(change, accepted.last_seq, claimed)
         if change.logs:
             first = accepted.last_log - len(change.logs) + 1

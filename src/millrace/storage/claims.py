@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millrace.core.values import Instant
-from millrace.ports.store import ClaimedAttempt, ClaimRequest, deadline
+from millrace.ports.store import ClaimedAttempt, ClaimRequest, time_left
 from millrace.storage import mapping, statements
 from millrace.storage.mapping import Row
 
@@ -31,7 +31,7 @@ def claim_attempts(raw: sqlite3.Connection, claim: ClaimRequest) -> list[Claimed
             break
         if len(row) == UNLIMITED_WIDTH or room.take(*row[8:11]):
             run_id, path, number, token, timeout, expires_at = row[:6]
-            chosen.append(ClaimedAttempt(run_id, path, number, token, deadline(now, timeout, expires_at)))
+            chosen.append(ClaimedAttempt(run_id, path, number, token, time_left(now, timeout, expires_at)))
     _write(raw, claim.incarnation_id, chosen, now)
     return chosen
 
@@ -93,8 +93,13 @@ def _limited(raw: sqlite3.Connection, claim: ClaimRequest, queues: Sequence[str]
 
 
 def _write(raw: sqlite3.Connection, incarnation_id: str, chosen: Sequence[ClaimedAttempt], now: Instant) -> None:
+    deadlines = (None if one.time_left is None else now + one.time_left for one in chosen)
     raw.executemany(
-        statements.CLAIM, [(incarnation_id, now, one.deadline_at, one.run_id, one.path, one.number) for one in chosen]
+        statements.CLAIM,
+        [
+            (incarnation_id, now, deadline, one.run_id, one.path, one.number)
+            for one, deadline in zip(chosen, deadlines, strict=True)
+        ],
     )
     raw.executemany(statements.CLAIM_TASK, [(incarnation_id, now, one.run_id, one.path) for one in chosen])
     records: list[Row] = []

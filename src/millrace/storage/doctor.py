@@ -23,6 +23,8 @@ MOST_SHOWN = 50
 DAMAGED, NOT_CHECKED = "database_damaged", "files_not_checked"
 RESTORE = "Stop Millrace and restore the database from a backup."
 AMCHECK = "`create extension amcheck`, as a superuser in this database, lets the doctor look at its files."
+HELD_UP = "changes_held_up"
+END_IT = "End that transaction, or have it ended: `select pg_terminate_backend(PROCESS)`."
 CHECKS = (*RUN_CHECKS, *TRIGGER_CHECKS)
 
 
@@ -54,6 +56,7 @@ def examine(connection: Connection, *, at_rest: bool = False, tell: Tell = unhea
     tell(Step(DAMAGED, 1, count))
     found = _damage(connection, thorough=at_rest)
     warnings = [_problem(NOT_CHECKED, None, note, AMCHECK) for note in found.notes]
+    warnings += [_problem(HELD_UP, None, line, END_IT) for line in _held_up(connection)]
     # What a damaged file answers to other questions means nothing.
     if problems := [_problem(DAMAGED, None, line, RESTORE) for line in found.lines[:MOST_SHOWN]]:
         return {"checks": count, "problems": [*problems], "warnings": [*warnings]}
@@ -101,6 +104,15 @@ def _damage(connection: Connection, *, thorough: bool) -> Damage:
     except DatabaseError as error:
         lines = [str(error.orig)]
     return Damage([str(line) for line in lines if line != "ok"])
+
+
+def _held_up(connection: Connection) -> Sequence[str]:
+    """What keeps followers of all runs from being told what is new; on SQLite nothing can."""
+    if connection.dialect.name != "postgresql":
+        return []
+    from millrace.storage.postgres.line import held_up
+
+    return held_up(connection, longer_than=PATIENCE)
 
 
 def _problem(code: str, run_id: str | None, message: str, remedy: str) -> JsonObject:

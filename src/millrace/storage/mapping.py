@@ -12,7 +12,7 @@ from millrace.core.plan import Phase
 from millrace.core.run import RunState, SkipReason, TaskRun, WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
-from millrace.core.values import Instant, JsonValue
+from millrace.core.values import Duration, Instant, JsonValue
 from millrace.ports.payloads import MARK, PutAway
 from millrace.ports.store import (
     EndedAttempt,
@@ -24,7 +24,7 @@ from millrace.ports.store import (
     RunChange,
     TaskPayload,
     WhenFull,
-    deadline,
+    time_left,
 )
 
 Row: TypeAlias = tuple[Any, ...]
@@ -121,13 +121,17 @@ def task_update_row(change: RunChange, task: TaskRun, worker: str | None) -> Row
     )  # fmt: skip
 
 
-def new_attempt_row(run_id: str, attempt: NewAttempt, now: Instant) -> Row:
+def new_attempt_row(run_id: str, attempt: NewAttempt, decided_at: Instant, since: Duration = 0) -> Row:
+    """`since`: how much later it is by the store's clock; so much later is all that was decided to be at some time."""
     claimed = attempt.claimed_by is not None
+    left = time_left(decided_at, attempt.timeout, attempt.expires_at) if claimed else None
+    now = decided_at + since
     return (
         run_id, attempt.path, attempt.number, attempt.token, "running" if claimed else "scheduled", attempt.queue,
         attempt.priority, attempt.claimed_by, attempt.limit_key, attempt.limit_size, attempt.type_key, attempt.timeout,
-        attempt.queue_until, attempt.expires_at, attempt.available_at,
-        deadline(now, attempt.timeout, attempt.expires_at) if claimed else None, now if claimed else None,
+        None if attempt.queue_until is None else attempt.queue_until + since,
+        None if attempt.expires_at is None else attempt.expires_at + since, attempt.available_at + since,
+        None if left is None else now + left, now if claimed else None,
     )  # fmt: skip
 
 

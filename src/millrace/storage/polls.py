@@ -31,7 +31,7 @@ def _next_wake() -> Select[Any]:
         select(func.min(attempts.c.available_at)).where(WAITS, attempts.c.available_at > func.now_us()),
         select(func.min(attempts.c.queue_until)).where(WAITS, attempts.c.queue_until > func.now_us()),
     ).subquery()
-    return select(func.min(later.c.at))
+    return select(func.min(later.c.at) - func.now_us())
 
 
 NEXT_WAKE = _next_wake()

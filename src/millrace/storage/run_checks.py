@@ -108,7 +108,8 @@ RUN_CHECKS = (
         f"""select t.run_id as run_id, t.path as detail from task_runs t
         where t.live and not exists (
           select 1 from attempts a where a.run_id = t.run_id and a.path = t.path and a.number = t.attempt and {LIVE})
-          and not exists (select 1 from inbox i where i.run_id = t.run_id and i.kind = 'attempt_withdrawn')""",
+          and not exists (
+            select 1 from inbox i where i.run_id = t.run_id and i.kind in ('attempt_withdrawn', 'attempt_expired'))""",
         "task {detail} believes to have a live attempt, but there is none",
         CANCEL_IT,
     ),

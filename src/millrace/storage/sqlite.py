@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, func, select
 
 from millrace.core.events import TimerKind
 from millrace.core.values import Duration, Instant, JsonValue
@@ -77,7 +77,7 @@ class SqliteStore:
     async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
         return [(run_id, TimerKind(kind)) for run_id, kind in await self._polled(polls.DUE_TIMERS, limit)]
 
-    async def next_wake(self) -> Instant | None:
+    async def next_wake(self) -> Duration | None:
         return await self._database.read_for_engine(lambda connection: connection.execute(polls.NEXT_WAKE).scalar())
 
     async def admit(self, limit: int) -> Sequence[str]:
@@ -132,8 +132,15 @@ class SqliteStore:
     async def retire(self, incarnation_id: str) -> None:
         await self._database.submit(lambda raw: raw.execute(statements.RETIRE, (incarnation_id,)).rowcount)
 
-    async def reap(self) -> Sequence[str]:
-        return await self._database.submit(lambda raw: [row[0] for row in raw.execute(statements.REAP).fetchall()])
+    async def now(self) -> Instant:
+        return await self._database.read_for_engine(
+            lambda connection: int(connection.execute(select(func.now_us())).scalar_one())
+        )
+
+    async def reap(self, as_of: Instant | None = None) -> Sequence[str]:
+        return await self._database.submit(
+            lambda raw: [row[0] for row in raw.execute(statements.REAP, (as_of,)).fetchall()]
+        )
 
     async def lost_attempts(self, limit: int) -> Sequence[LostAttempt]:
         return [LostAttempt(*row) for row in await self._polled(polls.LOST_ATTEMPTS, limit)]

@@ -274,7 +274,7 @@ RETIRE = "update incarnations set retired_at = now_us() where id = ? and lost_at
 
 REAP = """
 update incarnations set lost_at = now_us()
-where lease_until < now_us() and lost_at is null and retired_at is null returning id"""
+where lease_until < min(now_us(), coalesce(?, now_us())) and lost_at is null and retired_at is null returning id"""
 
 INSTALLATION = "select id from installation"
 INSTALL = "insert into installation (id, created_at) values (?, now_us())"

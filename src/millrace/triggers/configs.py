@@ -1,21 +1,31 @@
 """What the `config` of each trigger type takes. Descriptions and limits are shown to users, in the JSON Schema."""
 
-from typing import Annotated, Literal, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Literal, LiteralString, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from millrace.core.durations import REMEDY, UNITS, duration_text, parse_duration
+from millrace.core import durations
+from millrace.core.durations import UNITS, duration_text, parse_duration
 from millrace.core.values import Duration
+from millrace.triggers import moments
+from millrace.triggers.bounds import Bounded
 from millrace.triggers.cron import CronSchedule, Gap, Overlap
+from millrace.triggers.due import Times
 from millrace.triggers.faults import InvalidSchedule
 from millrace.triggers.fields import LONGEST_EXPRESSION
+from millrace.triggers.interval import IntervalTimes
+from millrace.triggers.moments import instant_of, parse_moment
+from millrace.triggers.once import Once
 from millrace.triggers.wall import wall_clock
-from millrace.triggers.zones import zone_of
+from millrace.triggers.zones import Zone, zone_of
 
 CatchUpPolicy: TypeAlias = Literal["none", "latest", "all"]
 
 LONGEST_JITTER: Duration = UNITS["d"]
+SHORTEST_INTERVAL: Duration = UNITS["s"]
 MOST_CAUGHT_UP = 1000
 
 
@@ -36,17 +46,41 @@ def _timezone(name: str) -> str:
 
 
 def _custom(error: InvalidSchedule) -> PydanticCustomError:
-    return PydanticCustomError("schedule", "{reason}", {"reason": error.message, "remedy": error.remedy})
+    return _told("schedule", error.message, error.remedy)
 
 
 def _jitter(value: object) -> str:
+    text, length = _duration(value)
+    if length > LONGEST_JITTER:
+        raise _told("duration", f"a jitter is one day at most, not {text}", durations.REMEDY)
+    return text
+
+
+def _every(value: object) -> str:
+    text, length = _duration(value)
+    if length < SHORTEST_INTERVAL:
+        raise _told("duration", f"an interval is 1s at least, not {text}", durations.REMEDY)
+    return text
+
+
+def _duration(value: object) -> tuple[str, Duration]:
     try:
         text = duration_text(value)
-        if parse_duration(text) > LONGEST_JITTER:
-            raise ValueError(f"a jitter is one day at most, not {text}")
+        return text, parse_duration(text)
     except ValueError as error:
-        raise PydanticCustomError("duration", "{reason}", {"reason": str(error), "remedy": REMEDY}) from None
+        raise _told("duration", str(error), durations.REMEDY) from None
+
+
+def _moment(text: str) -> str:
+    try:
+        parse_moment(text)
+    except ValueError as error:
+        raise _told("moment", str(error), moments.REMEDY) from None
     return text
+
+
+def _told(kind: LiteralString, reason: str, remedy: str) -> PydanticCustomError:
+    return PydanticCustomError(kind, "{reason}", {"reason": reason, "remedy": remedy})
 
 
 Expression: TypeAlias = Annotated[str, AfterValidator(_expression)]
@@ -55,6 +89,16 @@ Jitter: TypeAlias = Annotated[
     str,
     BeforeValidator(_jitter),
     WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "10m"]}),
+]
+Every: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_every),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["30s", "15m", "1d"]}),
+]
+Moment: TypeAlias = Annotated[
+    str,
+    AfterValidator(_moment),
+    WithJsonSchema({"type": "string", "examples": ["2026-11-02T08:00:00+01:00", "2026-11-02T08:00", "2026-11-02"]}),
 ]
 
 
@@ -81,18 +125,14 @@ class CatchUpAll(Config):
     limit: int = Field(default=100, ge=1, le=MOST_CAUGHT_UP, description="The most firings that are made up for.")
 
 
-class CronConfig(Config):
-    expression: Expression = Field(
-        description="Minute, hour, day of month, month, day of week; with six fields seconds come first; or @daily …",
-        examples=["0 2 * * *"],
-        json_schema_extra={"maxLength": LONGEST_EXPRESSION},
-    )
+class ScheduleConfig(Config, ABC):
+    """What all schedules have in common."""
+
     timezone: Timezone | None = Field(
         default=None,
         description="An IANA time zone. Without it that of the installation holds (MILLRACE_SCHEDULER_TIMEZONE).",
         examples=["Europe/Berlin"],
     )
-    dst: Dst = Field(default=Dst(), description="What happens when clocks are changed.")
     catch_up: CatchUpPolicy | CatchUpAll = Field(
         default="latest",
         description="After a downtime: make up for none of the missed firings, the latest, or all of them.",
@@ -101,14 +141,17 @@ class CronConfig(Config):
         default="0s", description="Each trigger fires later by a delay of its own, from 0 up to this, always the same."
     )
 
-    def schedule(self, default_timezone: str) -> CronSchedule:
-        """`default_timezone` holds if the config names none. Raises `InvalidSchedule` if that is no zone."""
-        return CronSchedule.parse(
-            self.expression,
-            timezone=self.timezone or default_timezone,
-            gap=self.dst.gap,
-            overlap=self.dst.overlap,
-        )
+    @abstractmethod
+    def times(self, default_timezone: str) -> Times:
+        """When it is due. `default_timezone` holds if the config names none; `InvalidSchedule` if that is no zone."""
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """The schedule in a few words."""
+
+    def zone(self, default_timezone: str) -> Zone:
+        return zone_of(self.timezone or default_timezone)
 
     @property
     def catch_up_policy(self) -> CatchUpPolicy:
@@ -122,6 +165,82 @@ class CronConfig(Config):
     @property
     def jitter_length(self) -> Duration:
         return parse_duration(self.jitter)
+
+
+class RepeatedConfig(ScheduleConfig):
+    """A schedule that goes on, if it is not told from when and until when."""
+
+    start: Moment | None = Field(default=None, description="Nothing is due before this moment.")
+    end: Moment | None = Field(default=None, description="Nothing is due after this moment.")
+
+    def bounded(self, times: Times) -> Times:
+        if self.start is None and self.end is None:
+            return times
+        start, end = (None if moment is None else instant_of(moment, times.zone) for moment in (self.start, self.end))
+        return Bounded(times, start, end)
+
+
+class CronConfig(RepeatedConfig):
+    expression: Expression = Field(
+        description="Minute, hour, day of month, month, day of week; with six fields seconds come first; or @daily …",
+        examples=["0 2 * * *"],
+        json_schema_extra={"maxLength": LONGEST_EXPRESSION},
+    )
+    dst: Dst = Field(default=Dst(), description="What happens when clocks are changed.")
+
+    def schedule(self, default_timezone: str) -> CronSchedule:
+        """Without its bounds. `default_timezone` holds if the config names none; `InvalidSchedule` if it is no zone."""
+        return CronSchedule.parse(
+            self.expression,
+            timezone=self.timezone or default_timezone,
+            gap=self.dst.gap,
+            overlap=self.dst.overlap,
+        )
+
+    def times(self, default_timezone: str) -> Times:
+        return self.bounded(self.schedule(default_timezone))
+
+    @property
+    def text(self) -> str:
+        return self.expression
+
+    @property
+    def follows_the_clock(self) -> bool:
+        """The hour has a `*` or a step, so that `dst` does not hold."""
+        return not wall_clock(self.expression).hour_is_fixed
+
+
+class IntervalConfig(RepeatedConfig):
+    every: Every = Field(description="The time from one firing to the next, at least 1s.", examples=["15m"])
+    anchor: Moment = Field(
+        default="1970-01-01T00:00:00Z",
+        description="A moment from which the steps are counted, in both directions. Left out, an interval that divides "
+        "the day falls on the same times of every day, in UTC.",
+    )
+
+    def times(self, default_timezone: str) -> Times:
+        zone = self.zone(default_timezone)
+        return self.bounded(IntervalTimes(parse_duration(self.every), instant_of(self.anchor, zone), zone))
+
+    @property
+    def text(self) -> str:
+        return f"every {self.every}"
+
+
+class OnceConfig(ScheduleConfig):
+    at: Moment = Field(description="When the run is to start.")
+
+    def times(self, default_timezone: str) -> Times:
+        zone = self.zone(default_timezone)
+        return Once(instant_of(self.at, zone), zone)
+
+    @property
+    def text(self) -> str:
+        return f"once at {self.at}"
+
+
+SCHEDULES: Mapping[str, type[ScheduleConfig]] = {"cron": CronConfig, "interval": IntervalConfig, "once": OnceConfig}
+"""The trigger types that fire by the clock."""
 
 
 class ManualConfig(Config):

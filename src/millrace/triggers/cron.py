@@ -10,52 +10,23 @@ time that is named, twice if they show it twice, and never if they do not show i
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal, TypeAlias, get_args
 
 from millrace.core import values
 from millrace.core.values import Instant
+from millrace.triggers.due import Due, local_text
 from millrace.triggers.faults import InvalidSchedule
 from millrace.triggers.wall import WallClock, wall_clock
 from millrace.triggers.zones import EARLIEST, LATEST, Stretch, Zone, zone_of
 
 Gap: TypeAlias = Literal["shift", "skip"]
 Overlap: TypeAlias = Literal["first", "last", "both"]
-Shift: TypeAlias = Literal["gap", "overlap"]
 
 HORIZON = 100 * 366 * 86_400
 """Seconds that a firing is looked for."""
 
 SHORTEST_LOOK_BACK = 60 * values.SECOND
-
-_START = datetime(1970, 1, 1)  # noqa: DTZ001 - a wall-clock time has no zone
-_LENGTH = len(_START.isoformat())
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A time at which a schedule is due."""
-
-    at: Instant
-    local: str
-    """What the clocks of the zone show then, with their distance from UTC: `2026-03-29T03:00:00+02:00`."""
-    shift: Shift | None
-    """`gap`: the time that is named does not exist on this day. `overlap`: the clocks show this time twice."""
-
-    @property
-    def offset(self) -> str:
-        """The distance from UTC: `+02:00`."""
-        return self.local[_LENGTH:]
-
-
-@dataclass(frozen=True, slots=True)
-class ClockChange:
-    """Clocks are set at `at`: when they would show `before`, they show `after`."""
-
-    at: Instant
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +37,8 @@ class CronSchedule:
     timezone: str
     gap: Gap
     overlap: Overlap
+    zone: Zone
     _wall: WallClock
-    _zone: Zone
 
     @classmethod
     def parse(cls, expression: str, *, timezone: str, gap: Gap = "shift", overlap: Overlap = "first") -> "CronSchedule":
@@ -78,7 +49,7 @@ class CronSchedule:
             raise InvalidSchedule(
                 "overlap", f"overlap cannot be {overlap!r}", f"write one of {', '.join(get_args(Overlap))}"
             )
-        return cls(expression, timezone, gap, overlap, wall_clock(expression), zone_of(timezone))
+        return cls(expression, timezone, gap, overlap, zone_of(timezone), wall_clock(expression))
 
     @property
     def follows_the_clock(self) -> bool:
@@ -90,7 +61,7 @@ class CronSchedule:
         second = max(instant // values.SECOND + 1, EARLIEST)
         last = min(second + HORIZON, LATEST)
         while second < last:
-            stretch = self._zone.stretch(second)
+            stretch = self.zone.stretch(second)
             due = self._shown(stretch, second) if self.follows_the_clock else self._appointment(stretch, second)
             if due is not None:
                 return due if due.at < LATEST * values.SECOND else None
@@ -110,18 +81,6 @@ class CronSchedule:
             if found or start == after:
                 return found[0] if found else None
             span *= 4
-
-    def clock_changes(self, after: Instant, until: Instant) -> list[ClockChange]:
-        """How the clocks of the zone are set, later than `after` and not later than `until`."""
-        changes = []
-        stretch = self._zone.stretch(max(after // values.SECOND, EARLIEST))
-        while stretch.end <= min(until // values.SECOND, LATEST):
-            at, offset = stretch.end, stretch.offset
-            stretch = self._zone.stretch(at)
-            if stretch.offset != offset:
-                shown = _local(at + offset, offset), _local(at + stretch.offset, stretch.offset)
-                changes.append(ClockChange(at * values.SECOND, *shown))
-        return changes
 
     def _following(self, after: Instant, until: Instant) -> Iterator[Due]:
         due = self.next_after(after)
@@ -146,24 +105,13 @@ class CronSchedule:
         if second == start and before < offset and self.gap == "shift" and wall != start + offset:
             missed = self._wall.first_from(start + before)
             if missed is not None and missed < start + offset:
-                return Due(start * values.SECOND, _local(start + offset, offset), "gap")
+                return Due(start * values.SECOND, local_text(start + offset, offset), "gap")
         return None if wall is None or wall >= last else _due(wall, stretch)
 
 
 def _due(wall: int, stretch: Stretch) -> Due:
     return Due(
         (wall - stretch.offset) * values.SECOND,
-        _local(wall, stretch.offset),
+        local_text(wall, stretch.offset),
         "overlap" if stretch.shown_twice(wall) else None,
     )
-
-
-def _local(wall: int, offset: int) -> str:
-    return f"{(_START + timedelta(seconds=wall)).isoformat()}{offset_text(offset)}"
-
-
-def offset_text(offset: int) -> str:
-    """`+02:00`, and with seconds where a zone had them: `-00:44:30`."""
-    minutes, seconds = divmod(abs(offset), 60)
-    text = f"{'-' if offset < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}"
-    return f"{text}:{seconds:02}" if seconds else text

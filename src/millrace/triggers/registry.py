@@ -4,16 +4,31 @@ from typing import ClassVar
 
 from millrace.ports.runner import ConfigModel
 from millrace.ports.trigger import TriggerTypes
-from millrace.triggers.configs import CronConfig, ManualConfig
+from millrace.triggers.configs import CronConfig, IntervalConfig, ManualConfig, OnceConfig
 
 OF_ALL = frozenset({"id", "type", "time"})
+OF_SCHEDULES = OF_ALL | {"due_at", "due_date", "due_time"}
 
 
 class Cron:
     type: ClassVar[str] = "cron"
     summary: ClassVar[str] = "Starts runs at the times of a cron expression, in any time zone."
     config_model: ClassVar[ConfigModel] = CronConfig
-    fields: ClassVar[frozenset[str]] = OF_ALL | {"due_at", "due_date", "due_time"}
+    fields: ClassVar[frozenset[str]] = OF_SCHEDULES
+
+
+class Interval:
+    type: ClassVar[str] = "interval"
+    summary: ClassVar[str] = "Starts runs at equal distances in time, counted from an anchor."
+    config_model: ClassVar[ConfigModel] = IntervalConfig
+    fields: ClassVar[frozenset[str]] = OF_SCHEDULES
+
+
+class Once:
+    type: ClassVar[str] = "once"
+    summary: ClassVar[str] = "Starts one run at one moment."
+    config_model: ClassVar[ConfigModel] = OnceConfig
+    fields: ClassVar[frozenset[str]] = OF_SCHEDULES
 
 
 class Manual:
@@ -23,4 +38,4 @@ class Manual:
     fields: ClassVar[frozenset[str]] = OF_ALL | {"user_id"}
 
 
-TRIGGER_TYPES: TriggerTypes = {kind.type: kind for kind in (Cron, Manual)}
+TRIGGER_TYPES: TriggerTypes = {kind.type: kind for kind in (Cron, Interval, Once, Manual)}

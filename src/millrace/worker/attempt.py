@@ -117,8 +117,8 @@ class AttemptRunner:
         return self._report(Failed.because(message, kind=kind))
 
     async def _within_limit(self, artifacts: AttemptArtifacts) -> Outcome:
-        deadline = self.attempt.deadline_at
-        limit = None if deadline is None else max(0.0, (deadline - self._around.clock.now()) / SECOND)
+        left = self.attempt.time_left
+        limit = None if left is None else max(0.0, left / SECOND)
         try:
             async with asyncio.timeout(limit) as scope:
                 return await self._perform(artifacts)
@@ -197,7 +197,8 @@ class AttemptRunner:
         """What a runner raised, told in full in the log of the process, where secrets have no place either."""
         told = "".join(traceback.format_exception(error))
         logger.error("task %s raised:\n%s", self.attempt.path, self._around.masker.text(told))
-        return Failed.because(f"{type(error).__name__}: {error}")
+        said = _faults(error) if isinstance(error, ValidationError) else str(error)
+        return Failed.because(f"{type(error).__name__}: {said}")
 
     def _storable(self, outcome: Completed) -> Outcome:
         if outcome.output is None:
@@ -216,13 +217,18 @@ def _checked(runner: AnyRunner, config: JsonValue) -> BaseModel:
     try:
         model = runner.config_model.model_validate({} if config is None else config)
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}{_remedy(fault)}"
-            for fault in error.errors(include_input=False, include_url=False)
-        )
+        faults = _faults(error, "config")
         raise Refusal(Failure(FailureKind.INVALID_INPUT, f"the rendered config is not valid: {faults}")) from None
     assert isinstance(model, BaseModel), "config_model is a pydantic model"  # noqa: S101
     return model
+
+
+def _faults(error: ValidationError, whole: str = "value") -> str:
+    """What is wrong at which place, without the values; `whole` is what stands for no place at all."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or whole}: {fault['msg']}{_remedy(fault)}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )
 
 
 def _remedy(fault: ErrorDetails) -> str:

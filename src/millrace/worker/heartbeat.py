@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Awaitable, Callable
 
 from millrace.core.values import SECOND, Duration
 from millrace.engine.service import Service
@@ -18,21 +19,34 @@ from millrace.worker.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-MARGIN_SECONDS = 2.0
-"""Before the end of its lease a worker that could not extend it ends what it runs."""
+BEATS_IN_A_LEASE = 5
+LONGEST_INTERVAL = 3.0
+"""Seconds; the heartbeat also tells a worker what to stop, however long its lease is."""
+MARGIN = 2 / 15
+"""Before the end of its lease a worker that could not extend it ends what it runs; as a part of the lease."""
+FORCE_MARGIN = MARGIN / 3
+"""Before the end of its lease it ends by force what has not ended yet when it was asked to."""
 
 
 class Heartbeat(Service):
-    interval = 3.0
-
-    def __init__(self, store: Store, worker: Worker, lease: Duration, *, watched_by: Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        lease: Duration,
+        *,
+        watched_by: Clock | None = None,
+        end_by_force: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         """`watched_by`: the clock by which the worker ends its attempts with its lease; none if nobody else is there
-        who could take them."""
+        who could take them. `end_by_force`: ends the child processes of an incarnation of this worker."""
         super().__init__()
+        self.interval = min(LONGEST_INTERVAL, lease / SECOND / BEATS_IN_A_LEASE)
         self._store = store
         self._worker = worker
         self._lease = lease
         self._clock = watched_by
+        self._end_by_force = end_by_force
         self._safe_until = 0.0
         self._extended = asyncio.Event()
 
@@ -74,9 +88,15 @@ class Heartbeat(Service):
             self.wake()
 
     async def _come_back(self) -> None:
+        """As another one; what the dead one ran may run elsewhere by now, so it gets no more time to end."""
+        await self._force(self._worker.incarnation_id)
         self._worker.reborn()
         await self.register(sole=False)
         self._worker.revive()
+
+    async def _force(self, incarnation_id: str) -> None:
+        if self._end_by_force is not None:
+            await self._end_by_force(incarnation_id)
 
     # --- the lease ----------------------------------------------------------------------------------------------------
 
@@ -90,11 +110,18 @@ class Heartbeat(Service):
             if not self._worker.is_dead:
                 logger.warning("the lease could not be extended; this worker ends its attempts before others take them")
                 self._worker.declared_dead()
+                await self._end_in_time(self._worker.incarnation_id)
             await self._extended.wait()
+
+    async def _end_in_time(self, incarnation_id: str) -> None:
+        """Children have been asked to end; those that take their time are not waited for beyond the lease."""
+        ends = self._safe_until + self._lease / SECOND * (MARGIN - FORCE_MARGIN)
+        await asyncio.sleep(max(0.0, ends - self._now()))
+        await self._force(incarnation_id)
 
     def _extend(self, asked_at: float) -> None:
         """The database counts from a moment after the question was asked."""
-        self._safe_until = asked_at + self._lease / SECOND - MARGIN_SECONDS
+        self._safe_until = asked_at + self._lease / SECOND * (1 - MARGIN)
         self._extended.set()
 
     def _now(self) -> float:

@@ -55,6 +55,10 @@ class Orphans(Service):
                 await asyncio.to_thread(self._clear_up, dead)
         return None
 
+    async def end_now(self, incarnation_id: str) -> None:
+        """End what a dead incarnation of this process still runs, without another word."""
+        await asyncio.to_thread(end_groups, self._installation_id, frozenset({incarnation_id}))
+
     def _owners(self) -> frozenset[str]:
         working = {incarnation for _, incarnation in groups_here(self._installation_id)}
         return self._folders.owners(self._installation_id) | working

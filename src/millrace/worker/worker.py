@@ -37,6 +37,8 @@ class Slot:
     ending: FailureKind | None = None
     begun: bool = False
     """Whether the task has had its first turn. One that is cancelled before never gets to its own end."""
+    disowned: bool = False
+    """Whether the attempt has ended for everybody else, so that there is nothing to report of it."""
 
 
 class Worker:
@@ -185,13 +187,14 @@ class Worker:
         claimed or has just ended; so it counts as lost only when every heartbeat for `MISSED_SECONDS` says so.
         """
         here = self.held
-        for key in here & reply.stop:
+        for key in sorted(here & reply.stop):
             self.stop(*key)
-        for key in (here & asked) - reply.running:
+        for key in sorted((here & asked) - reply.running):
             logger.warning("attempt %s is not this worker's any more and is ended", key)
+            self._running[key].disowned = True
             self.stop(*key)
         now = self._around.clock.monotonic()
-        self._missed = {key: self._missed.get(key, now) for key in reply.running - here}
+        self._missed = {key: self._missed.get(key, now) for key in sorted(reply.running - here)}
         for key, since in self._missed.items():
             if now - since >= MISSED_SECONDS:
                 self._around.desk.lost(*key)
@@ -212,7 +215,7 @@ class Worker:
             attempt = slot.runner.attempt
             del self._running[attempt.run_id, attempt.path, attempt.number]
             self.release(1)
-        if slot.incarnation_id == self._incarnation_id and not self._dead:
+        if slot.incarnation_id == self._incarnation_id and not (self._dead or slot.disowned):
             self._around.desk.report(report)
         else:
             self._around.desk.abandoned(attempt.run_id)

@@ -146,6 +146,74 @@ async def test_an_operation_whose_key_is_over_is_begun_anew(millrace: Installati
     assert (await api.post(url, json=body, headers=KEY)).json()["id"] != first
 
 
+async def held_run(api: httpx2.AsyncClient) -> str:
+    await create(api, definition("holding", {"id": "long", "type": "hold"}))
+    return str((await start(api, "holding"))["id"])
+
+
+async def asked(api: httpx2.AsyncClient, run: str, kind: str) -> int:
+    """How often the run has been asked, once it has folded the first time."""
+    events = (await api.get(f"{URL}/runs/{run}/events")).json()["items"]
+    return sum(event["type"] == kind for event in events)
+
+
+async def ended(api: httpx2.AsyncClient, run: str) -> None:
+    async with asyncio.timeout(20):
+        while (await api.get(f"{URL}/runs/{run}")).json()["finished_at"] is None:
+            await api.get(f"{URL}/runs/{run}/events?after=4&wait_seconds=2")
+
+
+async def test_the_same_key_cancels_once_and_is_answered_the_same_when_the_run_has_ended(
+    api: httpx2.AsyncClient,
+) -> None:
+    run = await held_run(api)
+    url, because = f"{URL}/runs/{run}/cancel", {"reason": "wrong day"}
+    answers = await asyncio.gather(*(api.post(url, json=because, headers=KEY) for _ in range(10)))
+    await ended(api, run)
+    answers.append(await api.post(url, json=because, headers=KEY))
+    assert {(answer.status_code, answer.json()["cancelling"]) for answer in answers} == {(202, True)}
+    assert await asked(api, run, "run.cancel_requested") == 1, "a second one would skip what is to be tidied up"
+    problem(await api.post(url, json={"reason": "another"}, headers=KEY), 409, "idempotency_conflict")
+    problem(await api.post(url, json=because, headers={"Idempotency-Key": "order-2"}), 409, "run_finished")
+    problem(await api.post(f"{URL}/runs/nowhere/cancel", headers=KEY), 404, "run_not_found")
+
+
+@pytest.mark.parametrize(("first", "then"), [("pause", "resume"), ("resume", "pause")])
+async def test_the_same_key_pauses_or_resumes_once_whatever_came_in_between(
+    api: httpx2.AsyncClient, first: str, then: str
+) -> None:
+    run = await held_run(api)
+    if first == "resume":
+        await api.post(f"{URL}/runs/{run}/pause")
+        await folded(api, run, 1)
+    assert (await api.post(f"{URL}/runs/{run}/{first}", headers=KEY)).status_code == 202
+    assert (await api.post(f"{URL}/runs/{run}/{then}")).status_code == 202
+    before = await folded(api, run, 3 if first == "resume" else 2)
+    assert (await api.post(f"{URL}/runs/{run}/{first}", headers=KEY)).status_code == 202
+    problem(await api.post(f"{URL}/runs/{run}/{then}", headers=KEY), 409, "idempotency_conflict")
+    await api.post(f"{URL}/runs/{run}/cancel")
+    await ended(api, run)
+    events = [event["type"] for event in (await api.get(f"{URL}/runs/{run}/events")).json()["items"]]
+    assert events[: len(before)] == before
+    assert events[len(before)] == "run.cancel_requested", "nothing was asked of it in between"
+
+
+async def folded(api: httpx2.AsyncClient, run: str, wishes: int) -> list[str]:
+    """What the run has noted once it was paused and resumed so often in all."""
+    async with asyncio.timeout(20):
+        while True:
+            events = [event["type"] for event in (await api.get(f"{URL}/runs/{run}/events")).json()["items"]]
+            if sum(event in ("run.paused", "run.resumed") for event in events) == wishes:
+                return events
+            await api.get(f"{URL}/runs/{run}/events?after={len(events)}&wait_seconds=2")
+
+
+async def test_a_refused_wish_uses_no_key_up(api: httpx2.AsyncClient) -> None:
+    run = (await failed_run(api))["id"]
+    for action in ("cancel", "pause", "resume"):
+        problem(await api.post(f"{URL}/runs/{run}/{action}", headers=KEY), 409, "run_finished")
+
+
 async def test_the_doctor_finds_nothing_wrong_with_such_keys(millrace: Installation, api: httpx2.AsyncClient) -> None:
     run = await failed_run(api)
     for path in ("retry", "rerun"):

@@ -1,10 +1,18 @@
 """D6: the value of a known secret leaves in no answer, however it came in, and the runs that have it go on with it."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.requests import Request
+from starlette.routing import Route
 
+from millrace.api.progress import ProgressAnswer, Say
+from millrace.api.stream import EventStream, streams_of
+from millrace.app.histories.following import Batch
+from millrace.core.errors import Conflict
+from millrace.core.values import JsonObject
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation
 
@@ -101,3 +109,31 @@ async def test_a_secret_set_later_is_masked_in_what_is_stored_already(
     assert run["input"] == {"text": "swordfish"}
     await api.put("/api/v1/secrets/late", json={"value": "swordfish"})
     assert (await api.get(f"/api/v1/runs/{run['id']}")).json()["input"] == {"text": "***"}
+
+
+async def test_the_lines_of_an_answer_with_progress_are_masked(known: None, millrace: Installation) -> None:
+    async def work(say: Say) -> JsonObject:
+        say({"check": f"of {SECRET}"})
+        return {"problems": [f"about {SECRET}"]}
+
+    async def told(request: Request) -> ProgressAnswer:
+        return ProgressAnswer(work)
+
+    millrace.app.router.routes.append(Route("/told", told))
+    async with millrace.client() as client:
+        lines = (await client.get("/told")).text.splitlines()
+    assert lines == ['{"progress":{"check":"of ***"}}', '{"answer":{"problems":["about ***"]}}']
+
+
+async def test_the_error_that_ends_a_stream_is_masked(known: None, millrace: Installation) -> None:
+    async def batches() -> AsyncIterator[Batch]:
+        raise Conflict("position_expired", f"it is {SECRET}")
+        yield
+
+    async def told(request: Request) -> EventStream:
+        return streams_of(request).answer("record", batches())
+
+    millrace.app.router.routes.append(Route("/told", told))
+    async with millrace.client() as client:
+        text = (await client.get("/told")).text
+    assert 'event: error\ndata: {"code":"position_expired","detail":"it is ***"}' in text

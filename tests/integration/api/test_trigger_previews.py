@@ -159,9 +159,25 @@ async def test_a_definition_with_a_faulty_schedule_is_refused(api: httpx2.AsyncC
     assert fault["message"] == "hour: 25 is not between 0 and 23"
 
 
+async def test_schedules_without_an_expression_are_previewed_too(api: httpx2.AsyncClient) -> None:
+    every = {"id": "often", "type": "interval", "config": {"every": "6h", "timezone": "Europe/Berlin"}}
+    once = {"id": "then", "type": "once", "config": {"at": "2099-12-24T18:00", "timezone": "Europe/Berlin"}}
+    await create(api, {**definition("steps"), "triggers": [every, once]})
+    path = "/api/v1/workflows/steps/triggers/{}/preview?from=2026-10-24T20:00:00Z&count=2"
+    found = (await api.get(path.format("often"))).json()
+    assert (found["expression"], found["timezone"]) == ("every 6h", "Europe/Berlin")
+    assert [item["local"] for item in found["items"]] == ["2026-10-25T02:00:00+02:00", "2026-10-25T07:00:00+01:00"]
+    assert [change["before"] for change in found["clock_changes"]] == ["2026-10-25T03:00:00+02:00"]
+    found = (await api.get(path.format("then"))).json()
+    assert (found["expression"], [item["local"] for item in found["items"]]) == (
+        "once at 2099-12-24T18:00",
+        ["2099-12-24T18:00:00+01:00"],
+    )
+
+
 async def test_trigger_types(api: httpx2.AsyncClient) -> None:
     found = (await api.get("/api/v1/trigger-types")).json()
-    assert [item["type"] for item in found["items"]] == ["cron", "manual"]
+    assert [item["type"] for item in found["items"]] == ["cron", "interval", "manual", "once"]
     assert "expression" in found["items"][0]["config_schema"]["properties"]
 
 

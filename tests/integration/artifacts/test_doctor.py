@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy import delete
 
+from millrace.app.archive.checking import ArchiveChecks
 from millrace.app.artifacts import checking
 from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.app.doctor import Doctor
@@ -251,7 +252,8 @@ async def held(api: httpx2.AsyncClient, millrace: Installation) -> AsyncIterator
     await upload(api, b"1,2,3")
     objects = HeldObjects(millrace.objects.folder)
     check_database = of_database.Doctor(millrace.database).examine
-    doctor = Doctor(check_database, ArtifactChecks(millrace.database, objects, SystemClock()))
+    archives = ArchiveChecks(millrace.database, millrace.objects)
+    doctor = Doctor(check_database, ArtifactChecks(millrace.database, objects, SystemClock()), archives)
     object.__setattr__(millrace.container, "doctor", doctor)
     yield objects
     objects.close()

@@ -14,6 +14,7 @@ from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.auth.vault.keyring import EncryptionKey, KeyRing
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
+from millrace.core.errors import Unavailable
 from millrace.ports.database import Database
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.postgres.database import PostgresDatabase
@@ -160,6 +161,62 @@ async def test_a_rotation_cut_short_after_its_file_leaves_everything_readable(
     await database.write(lambda connection: connection.exec_driver_sql("delete from secrets"))
     await keep(vault, database, "again")
     assert await kept(await vault_with(database, tmp_path), database) == "again"
+
+
+async def others() -> bool:
+    return True
+
+
+async def processes(database: Database, home: Path, **settings: Any) -> tuple[Vault, Vault]:
+    """The vaults of two processes with the same settings."""
+    first = await open_vault(Settings(home=home, **settings), database, SystemClock(), others)
+    return first, await open_vault(Settings(home=home, **settings), database, SystemClock(), others)
+
+
+async def test_a_process_takes_up_the_key_that_another_one_has_made(tmp_path: Path, database: Database) -> None:
+    first, second = await processes(database, tmp_path)
+    await keep(first, database, "sesame")
+    new = await first.rotate()
+    assert await kept(second, database) == "sesame"
+    await keep(second, database, "tree", "garden")
+    used = await database.read(lambda connection: set(connection.execute(select(secrets.c.key_id)).scalars()))
+    assert used == {new.key_id}, "nothing more is sealed with the key that was given up"
+
+
+async def test_what_is_set_first_after_a_change_of_the_key_is_sealed_with_the_new_one(
+    tmp_path: Path, database: Database
+) -> None:
+    first, second = await processes(database, tmp_path)
+    await keep(first, database, "sesame")
+    new = await first.rotate()
+    await keep(second, database, "tree", "garden")
+    used = await database.read(lambda connection: set(connection.execute(select(secrets.c.key_id)).scalars()))
+    assert used == {new.key_id}
+
+
+async def test_two_processes_that_change_the_key_one_after_the_other_lose_none(
+    tmp_path: Path, database: Database
+) -> None:
+    first, second = await processes(database, tmp_path)
+    await keep(first, database, "sesame")
+    one, two = await first.rotate(), await second.rotate()
+    assert (two.resealed, two.former[0]) == (1, one.key_id)
+    assert len((tmp_path / "encryption-key").read_text().split()) == 3
+    assert await kept(first, database) == await kept(second, database) == "sesame"
+
+
+async def test_a_process_that_cannot_have_the_new_key_refuses_to_seal_with_the_old_one(
+    tmp_path: Path, database: Database
+) -> None:
+    old, new = key_text(), key_text()
+    behind, _ = await processes(database, tmp_path, encryption_key=old)
+    await keep(behind, database, "sesame")
+    changed, _ = await processes(database, tmp_path, encryption_key=new, encryption_keys_old=old)
+    await changed.rotate()
+    with pytest.raises(Unavailable, match="set MILLRACE_ENCRYPTION_KEY as for the process that changed it"):
+        await keep(behind, database, "tree", "garden")
+    with pytest.raises(CannotOpen, match="which this server does not have"):
+        await kept(behind, database)
 
 
 def test_a_sealed_value_opens_as_what_it_was_sealed_for_and_as_nothing_else() -> None:

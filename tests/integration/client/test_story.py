@@ -1,5 +1,6 @@
 """What a caller does with Millrace, with both clients against a real server."""
 
+import asyncio
 import os
 import sqlite3
 import uuid
@@ -300,6 +301,26 @@ async def test_triggers_and_events_are_there(client: Any) -> None:
     run = await client.runs.start(made["name"], wait_seconds=30)
     (event,) = [one async for one in client.events.iterate(run=run["id"])]
     assert (await client.events.get(event["id"]))["data"] == {"n": 1}
+
+
+async def test_a_run_is_read_in_the_archive_when_it_is_deleted(client: Any) -> None:
+    brief = named(says("archived"), retention={"runs": "1ms", "archive": True})
+    await client.workflows.create(brief)
+    run = await client.runs.wait((await client.runs.start(brief["name"]))["id"], 30)
+    await client.retention.run()
+    async with asyncio.timeout(30):
+        while (await client.retention.show())["current_round"] is not None:  # noqa: ASYNC110  nobody tells of its end
+            await asyncio.sleep(0.05)
+    with pytest.raises(NotFound, match="millrace archive show"):
+        await client.runs.get(run["id"])
+    assert (await client.archive.get(run["id"]))["status"] == "completed"
+    kept = [line async for line in client.archive.lines(run["id"])]
+    assert next(line["output"] for line in kept if line["kind"] == "task_run") == "archived"
+    assert [line["kind"] for line in kept[:2]] == ["family", "run"]
+    assert sum([archive["runs"] async for archive in client.archive.iterate()]) >= 1
+    assert (await client.archive.list(limit=1))["items"][0]["families"] >= 1
+    with pytest.raises(NotFound):
+        await client.archive.get("none")
 
 
 async def test_the_installation_tells_about_itself(client: Any, kind: str, tmp_path: Path) -> None:

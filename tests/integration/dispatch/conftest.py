@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
@@ -18,9 +18,9 @@ async def url() -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[PostgresHints]:
+async def connected(url: str, others: Callable[[], Awaitable[bool]] | None = None) -> AsyncIterator[PostgresHints]:
     """The hints of a process of its own."""
-    hints = PostgresHints(url)
+    hints = PostgresHints(url, others)
     running = asyncio.create_task(hints.run())
     try:
         async with asyncio.timeout(PATIENCE):

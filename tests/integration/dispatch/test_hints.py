@@ -117,6 +117,16 @@ async def test_a_lost_connection_comes_back_and_everybody_looks_again(url: str) 
         await until(lambda: one in heard)
 
 
+async def test_a_word_that_comes_with_the_end_of_the_connection_is_heard(url: str) -> None:
+    """The driver hands it on in the next turn of the loop, when the connection may know nothing of itself any more."""
+    async with connected(url) as here:
+        follower = await waits(here, one := run_id())
+        gone = await asyncpg.connect(url)
+        gone.terminate()
+        here._hear(gone, 0, RUNS, one)
+        assert await follower
+
+
 async def test_what_is_told_while_the_server_is_away_is_told_when_it_is_back(url: str) -> None:
     heard: list[str] = []
     async with connected(url) as there:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import DATABASES
 from tests.support.engine_kit import Kit
 from tests.support.virtual_time import VirtualLoop
 
@@ -13,7 +14,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], VirtualLoop]]:
     return {"virtual": VirtualLoop}
 
 
-@pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    async with Kit.opened(tmp_path) as kit:
+@pytest.fixture(params=DATABASES)
+async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
+    async with Kit.opened(tmp_path, request.param) as kit:
         yield kit

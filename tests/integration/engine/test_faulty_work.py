@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import RetryPlan
@@ -13,17 +14,17 @@ from millrace.core.states import RunStatus
 from millrace.core.values import SECOND
 from millrace.ports.runner import Completed, Failed
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange, TaskPayload
-from millrace.storage.sqlite import SqliteStore
 from millrace.worker.attempt import LARGEST_OUTPUT
 from tests.support.engine_kit import Kit, chain, plan, task
 from tests.support.scripted_work import completes, fails, hangs, logs, raises, returns
+from tests.support.stores import OverStore
 
 
 class FloatOfALibrary(float):
     """As numerical libraries have them: a float to everyone but the JSON encoder."""
 
 
-class SpoilingStore(SqliteStore):
+class SpoilingStore(OverStore):
     """The real store, but the output of the task `spoiled` turns into something no database takes."""
 
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
@@ -33,7 +34,7 @@ class SpoilingStore(SqliteStore):
             else change
             for change in changes
         ]
-        return await super().commit(spoiled, claim)
+        return await self.real.commit(spoiled, claim)
 
 
 @pytest.mark.parametrize("type_", ["scripted", "instant"])
@@ -89,6 +90,25 @@ async def test_an_exception_that_escapes_is_recorded_with_its_type_and_message(k
     assert run.tasks["a"].failure == Failure(FailureKind.ERROR, "KeyError: 'colour'")
 
 
+class Reading(BaseModel):
+    celsius: int
+    places: list[int]
+
+
+async def test_values_that_a_runner_could_not_read_are_not_quoted_in_its_error(kit: Kit) -> None:
+    machine = await kit.machine()
+    with pytest.raises(ValidationError) as caught:
+        Reading.model_validate({"celsius": "hush-hush", "places": [1, "hush-hush"]})
+    kit.work.script(a=raises(caught.value))
+    run = await machine.run(plan(task("a")))
+
+    failure = run.tasks["a"].failure
+    assert failure is not None
+    assert "hush-hush" not in failure.message
+    assert failure.message.startswith("ValidationError: celsius: Input should be a valid integer")
+    assert "; places.1: Input should be" in failure.message
+
+
 async def test_a_runner_that_cancels_itself_has_failed_and_was_not_lost(kit: Kit) -> None:
     machine = await kit.machine()
     kit.work.script(a=raises(asyncio.CancelledError()))
@@ -120,7 +140,7 @@ async def test_a_task_type_that_this_worker_has_not_is_refused_and_not_retried(k
 
 @pytest.mark.parametrize("type_", ["scripted", "instant"])
 async def test_an_outcome_that_the_database_refuses_fails_its_own_run_only(kit: Kit, type_: str) -> None:
-    machine = await kit.machine(slots=20, store=SpoilingStore(kit.database))
+    machine = await kit.machine(slots=20, store=SpoilingStore(kit.own_store()))
 
     poisoned, *healthy = await asyncio.gather(
         machine.run(plan(task("spoiled", type_=type_))), *(machine.run(chain(3)) for _ in range(10))

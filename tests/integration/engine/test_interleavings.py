@@ -8,12 +8,10 @@ how many are played.
 import asyncio
 import os
 import random
-import sqlite3
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -23,8 +21,8 @@ from millrace.core.plan import Plan
 from millrace.core.states import FINISHED_RUN
 from millrace.core.values import SECOND
 from millrace.ports.store import StartKey, Store, StoreUnavailable
+from tests.integration.engine.stories import Seen, check_stories
 from tests.simulation.plans import random_plan
-from tests.simulation.stories import check_stories
 from tests.support.engine_kit import Kit, Machine
 from tests.support.scripted_work import Behaviour, completes, fails, hangs, logs, slow_to_end, takes
 
@@ -83,10 +81,8 @@ class World:
         self.store: RestlessStore | None = None
 
     async def play(self) -> None:
-        for phase in ("main", "on_failure", "finally"):
-            for number in range(6):
-                self.kit.work.script(**{f"{phase}_{number}": self._by_chance()})
-        plans = [short(random_plan(self.chance, limited=number % 3 == 0)) for number in range(RUNS)]
+        plans = [short(random_plan(self.chance), limited=number % 3 == 0) for number in range(RUNS)]
+        self.kit.work.script(**{name: self._by_chance() for plan in plans for name in plan.tasks})
         async with asyncio.timeout(20_000), asyncio.TaskGroup() as tasks:
             fate = tasks.create_task(self._crash_and_return())
             for number, plan in enumerate(plans):
@@ -161,13 +157,25 @@ class World:
         return behave
 
 
-def short(plan: Plan) -> Plan:
-    """The plan with limits of seconds, and delays that are worth waiting for."""
+def short(plan: Plan, *, limited: bool) -> Plan:
+    """The plan with limits of seconds, and delays that are worth waiting for; all its work is for this worker."""
     tasks = {
-        task.id: replace(task, type="scripted", timeout=12 * SECOND, retry=replace(task.retry, max_delay=10 * SECOND))
+        task.id: replace(
+            task,
+            type="scripted",
+            queue="default",
+            timeout=12 * SECOND,
+            retry=replace(task.retry, max_delay=10 * SECOND),
+        )
         for task in plan.tasks.values()
     }
-    return replace(plan, tasks=tasks, timeout=plan.timeout and 60 * SECOND, handler_timeout=30 * SECOND)
+    return replace(
+        plan,
+        tasks=tasks,
+        timeout=plan.timeout and 60 * SECOND,
+        handler_timeout=30 * SECOND,
+        max_concurrent_runs=2 if limited else None,
+    )
 
 
 @pytest.mark.parametrize("seed", [int(ONE_SEED)] if ONE_SEED else range(SEEDS))
@@ -177,13 +185,12 @@ async def test_whatever_overtakes_what_every_accepted_run_finishes_and_tells_a_t
 
     assert len(world.accepted) == RUNS
     assert await kit.value("select count(*) from runs") == len(set(world.accepted.values())) == RUNS
-    told = SimpleNamespace(
+    seen = Seen(
+        plans=kit.plans.by_version,
         executed=Counter(ran.token for ran in kit.work.journal),
         attempts={(ran.run_id, ran.task, ran.attempt) for ran in kit.work.journal},
-        plans=SimpleNamespace(plans=kit.plans.by_version),
     )
-    with closing(sqlite3.connect(f"file:{kit.database.path}?mode=ro", uri=True)) as raw:
-        check_stories(raw, cast(Any, told), list(world.accepted.values()))
+    await kit.database.read(lambda connection: check_stories(connection, seen, world.accepted.values()))
     for run_id in world.accepted.values():
         recorded = (await kit.history(run_id)).count("run.cancel_requested")
         assert recorded <= world.cancels[run_id], "a cancel counted twice, and a second cancel skips `finally`"

@@ -9,12 +9,12 @@ from sqlalchemy import text
 
 from millrace.core.states import RunStatus
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange, StoreUnavailable
-from millrace.storage.sqlite import SqliteStore
 from tests.support.engine_kit import Kit, chain, plan, task
 from tests.support.scripted_work import hangs, held_by
+from tests.support.stores import OverStore
 
 
-class FullDisk(SqliteStore):
+class FullDisk(OverStore):
     """A store that can be read and, while told so, not written."""
 
     full = False
@@ -24,11 +24,11 @@ class FullDisk(SqliteStore):
         if self.full:
             self.refused += 1
             raise StoreUnavailable("database or disk is full")
-        return await super().commit(changes, claim)
+        return await self.real.commit(changes, claim)
 
 
 async def test_a_full_disk_is_asked_twice_a_second_and_not_all_the_time(kit: Kit) -> None:
-    store = FullDisk(kit.database)
+    store = FullDisk(kit.own_store())
     machine = await kit.machine(store=store)
     gate = asyncio.Event()
     kit.work.script(work=held_by(gate))

@@ -4,23 +4,23 @@ import asyncio
 
 from millrace.core.states import RunStatus
 from millrace.ports.store import LoadedRun
-from millrace.storage.sqlite import SqliteStore
 from tests.support.engine_kit import Kit, plan, task
 from tests.support.scripted_work import takes
+from tests.support.stores import OverStore
 
 WIDE = 400
 
 
-class CountingStore(SqliteStore):
+class CountingStore(OverStore):
     """Counts the task runs that engines read of runs they know already."""
 
     def __init__(self, kit: Kit) -> None:
-        super().__init__(kit.database)
+        super().__init__(kit.own_store())
         self.again = 0
         self.read = 0
 
     async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
-        loaded = await super().load(run_id, newer_than=newer_than)
+        loaded = await self.real.load(run_id, newer_than=newer_than)
         if newer_than and loaded is not None:
             self.again += 1
             self.read += len(loaded.tasks)

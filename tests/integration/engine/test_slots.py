@@ -105,6 +105,19 @@ async def test_what_only_the_worker_believes_to_run_is_ended_and_its_report_chan
     assert await kit.problems() == []
 
 
+async def test_of_what_only_the_worker_believes_to_run_no_end_is_reported(kit: Kit) -> None:
+    machine = await kit.machine()
+    kit.work.script(t0=[hangs(), takes(1)])
+    run_id = await machine.begin(chain(1))
+    await kit.until(lambda: kit.work.under_way)
+
+    machine.worker.compare(HeartbeatReply(frozenset(), frozenset()), machine.worker.held)
+    run = await machine.end(run_id)
+
+    assert run.status is RunStatus.COMPLETED
+    assert (run.tasks["t0"].failures, run.tasks["t0"].crashes) == (0, 1), "it was neither cancelled nor at fault"
+
+
 async def test_an_attempt_that_is_slow_to_end_is_cancelled_only_when_it_has_ended(kit: Kit) -> None:
     machine = await kit.machine()
     kit.work.script(a=slow_to_end(7))

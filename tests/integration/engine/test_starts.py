@@ -11,15 +11,15 @@ from millrace.core.states import RunStatus
 from millrace.core.values import SECOND
 from millrace.engine.engine import MAX_BACKLOG
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange, StartKey, StoreUnavailable
-from millrace.storage.sqlite import SqliteStore
 from tests.support.engine_kit import Kit, chain, plan, task
+from tests.support.stores import OverStore
 
 
-class GatedStore(SqliteStore):
+class BreakingStore(OverStore):
     """The real store behind a gate. Commits wait for it, or fail while `broken` says so: before or after the write."""
 
     def __init__(self, kit: Kit) -> None:
-        super().__init__(kit.database)
+        super().__init__(kit.own_store())
         self.gate = asyncio.Event()
         self.gate.set()
         self.broken: str | None = None
@@ -28,7 +28,7 @@ class GatedStore(SqliteStore):
         await self.gate.wait()
         if self.broken == "before":
             raise StoreUnavailable("the disk is full")
-        reply = await super().commit(changes, claim)
+        reply = await self.real.commit(changes, claim)
         if self.broken == "after":
             raise StoreUnavailable("the answer was lost")
         return reply
@@ -92,7 +92,7 @@ async def test_a_key_in_another_scope_is_another_key(kit: Kit) -> None:
 
 
 async def test_a_start_whose_caller_has_gone_happens_all_the_same_and_harms_nobody(kit: Kit) -> None:
-    store = GatedStore(kit)
+    store = BreakingStore(kit)
     machine = await kit.machine(store=store)
     store.gate.clear()
     caller = asyncio.create_task(machine.begin(chain(2)))
@@ -108,7 +108,7 @@ async def test_a_start_whose_caller_has_gone_happens_all_the_same_and_harms_nobo
 
 @pytest.mark.parametrize("broken", ["before", "after"])
 async def test_a_caller_that_has_gone_does_not_matter_when_the_store_fails_either(kit: Kit, broken: str) -> None:
-    store = GatedStore(kit)
+    store = BreakingStore(kit)
     machine = await kit.machine(store=store)
     store.gate.clear()
     caller = asyncio.create_task(machine.begin(chain(1)))
@@ -127,7 +127,7 @@ async def test_a_caller_that_has_gone_does_not_matter_when_the_store_fails_eithe
 async def test_a_start_with_unknown_end_is_unavailable_and_its_key_tells_on_the_next_try(
     kit: Kit, broken: str, runs: int
 ) -> None:
-    store = GatedStore(kit)
+    store = BreakingStore(kit)
     machine = await kit.machine(store=store)
     await machine.run(chain(1))
     store.broken = broken
@@ -154,7 +154,7 @@ async def test_a_run_that_the_database_refuses_is_refused_to_its_caller_alone(ki
 
 
 async def test_beyond_the_longest_backlog_starts_are_unavailable(kit: Kit) -> None:
-    store = GatedStore(kit)
+    store = BreakingStore(kit)
     machine = await kit.machine(store=store, slots=0)
     small = plan(task("a"))
     await kit.version(small)

@@ -22,28 +22,29 @@ from millrace.ports.store import (
     RunChange,
     StoreUnavailable,
 )
-from millrace.storage.sqlite import SqliteStore
 from tests.support.engine_kit import Kit, ListedPlans, Machine, chain, plan, task
 from tests.support.scripted_work import completes, hangs, held_by, logs
+from tests.support.stores import OverStore
 
 Chosen = Callable[[Sequence[RunChange]], bool]
 
 
-class FailingStore(SqliteStore):
+class FailingStore(OverStore):
     """The real store. The next commit that a test has chosen fails once; reads and log lines fail while told to."""
 
     def __init__(self, kit: Kit) -> None:
-        super().__init__(kit.database)
+        super().__init__(kit.own_store())
         self.fail_before: Chosen = _never
         self.fail_after: Chosen = _never
         self.blind = False
+        self.error: Exception = StoreUnavailable("disk I/O error")
         self.failed = 0
 
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
         if self.fail_before(changes):
             self.fail_before = _never
             self._fail()
-        reply = await super().commit(changes, claim)
+        reply = await self.real.commit(changes, claim)
         if self.fail_after(changes):
             self.fail_after = _never
             self._fail()
@@ -51,15 +52,15 @@ class FailingStore(SqliteStore):
 
     async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
         self._see()
-        return await super().load(run_id, newer_than=newer_than)
+        return await self.real.load(run_id, newer_than=newer_than)
 
     async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
         self._see()
-        return await super().load_outputs(run_id, newer_than=newer_than)
+        return await self.real.load_outputs(run_id, newer_than=newer_than)
 
     async def append_logs(self, lines: Sequence[LogLine]) -> None:
         self._see()
-        await super().append_logs(lines)
+        await self.real.append_logs(lines)
 
     def _see(self) -> None:
         if self.blind:
@@ -67,7 +68,7 @@ class FailingStore(SqliteStore):
 
     def _fail(self) -> None:
         self.failed += 1
-        raise StoreUnavailable("disk I/O error")
+        raise self.error
 
 
 def _never(_: Sequence[RunChange]) -> bool:
@@ -259,6 +260,31 @@ async def test_a_run_that_cannot_be_loaded_does_not_keep_others_from_going_on(ki
     with pytest.raises(LookupError, match="a definition of another release"):
         await second.end(broken)
     assert (await second.run(chain(3))).status is RunStatus.COMPLETED
+
+
+async def test_an_outcome_outlives_an_error_that_nobody_has_thought_of(kit: Kit) -> None:
+    """The run changes elsewhere, so that it has to be loaded before its outcome is committed, and cannot be."""
+    store, other = FailingStore(kit), await kit.machine(slots=0)
+    machine = await kit.machine(store=store, sole=False, without=[InboxReader])
+    gate = asyncio.Event()
+    kit.work.script(a=held_by(gate, completes({"n": 1})))
+    run_id = await under_way(kit, machine, plan(task("a"), task("b", "a")))
+    await other.store.post([InboxItem(kit.ids.new(), run_id, "pause", {})])
+    await kit.until(lambda: paused(kit, run_id), limit=60)
+    store.error = ValueError("a row of another release")
+    store.blind = True
+    gate.set()
+    await kit.until(lambda: store.failed > 3, limit=60)
+    store.blind = False
+    await other.store.post([InboxItem(kit.ids.new(), run_id, "resume", {})])
+
+    assert (await machine.end(run_id)).status is RunStatus.COMPLETED
+    assert len(kit.work.attempts_of("a")) == 1
+    assert "task.lost a" not in await kit.history(run_id)
+
+
+async def paused(kit: Kit, run_id: str) -> bool:
+    return bool(await kit.value("select status = 'paused' from runs where id = :run", run=run_id))
 
 
 async def test_a_task_does_not_fail_because_the_store_is_away_when_its_config_is_rendered(kit: Kit) -> None:

@@ -15,7 +15,7 @@ from millrace.storage.tables import attempts, incarnations, operations
 from millrace.system import SystemClock, Uuid7Ids
 from tests.integration.retention.test_retention import AT_ONCE, a_round, ago, planted, workflow
 from tests.integration.storage.test_query_plans import listening
-from tests.support.installation import Installation
+from tests.support.installation import Installation, archiver_of
 from tests.support.planting import Planted
 
 
@@ -62,7 +62,7 @@ async def test_operations_go_when_they_ended_long_ago(millrace: Installation, ap
 async def test_operations_stay_while_their_keys_may_be_used(millrace: Installation) -> None:
     """However short runs are kept: the same key and request give the same operation for seven days."""
     await add(millrace, operations, operation("keyed", days=6), operation("unkeyed", days=8))
-    service = Retention(millrace.database, None, SystemClock(), Uuid7Ids(), Policy("1d", "1d"))
+    service = Retention(millrace.database, None, SystemClock(), Uuid7Ids(), Policy("1d", "1d"), archiver_of(millrace))
     seen = RetentionQueries(millrace.database, SystemClock(), Policy("1d", "1d"), service)
     assert (await seen.preview())["operations"] == 1
 

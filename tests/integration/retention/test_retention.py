@@ -171,15 +171,18 @@ async def test_a_dry_run_says_what_would_go_and_deletes_nothing(
 
     assert response.status_code == 200
     assert response.json() == {
-        "dry_run": True, "families": 2, "runs": 3, "payloads": 3, "operations": 0, "incarnations": 0,
+        "dry_run": True, "families": 2, "runs": 3, "archived": 0, "payloads": 3, "operations": 0, "incarnations": 0,
+        "archives": 0,
         "workflows": [
             {
-                "workflow_id": first["id"], "name": "first", "kept": {"payloads": "30d", "runs": "90d"},
-                "families": 2, "runs": 3, "payloads": 1,
+                "workflow_id": first["id"], "name": "first",
+                "kept": {"payloads": "30d", "runs": "90d", "archive": False},
+                "families": 2, "runs": 3, "archived": 0, "payloads": 1,
             },
             {
-                "workflow_id": second["id"], "name": "second", "kept": {"payloads": "7d", "runs": "never"},
-                "families": 0, "runs": 0, "payloads": 2,
+                "workflow_id": second["id"], "name": "second",
+                "kept": {"payloads": "7d", "runs": "never", "archive": False},
+                "families": 0, "runs": 0, "archived": 0, "payloads": 2,
             },
         ],
     }  # fmt: skip
@@ -221,7 +224,9 @@ async def test_a_definition_says_how_long_and_the_version_in_force_counts(
     of = await workflow(api, "changed", runs="400d")
     (run_id,) = await planted(millrace, of, Planted(ago(100)))
     shown = (await api.get("/api/v1/retention")).json()
-    assert shown["workflows"] == [{"workflow_id": of["id"], "name": "changed", "payloads": "30d", "runs": "400d"}]
+    assert shown["workflows"] == [
+        {"workflow_id": of["id"], "name": "changed", "payloads": "30d", "runs": "400d", "archive": False}
+    ]
     assert (await a_round(millrace, api))["runs"] == 0
     response = await api.put("/api/v1/workflows/changed", json={"retention": None})
     assert response.status_code == 200, response.text

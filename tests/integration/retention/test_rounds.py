@@ -18,7 +18,7 @@ from millrace.storage.doctor import Doctor
 from millrace.system import SystemClock, Uuid7Ids
 from tests.support.api import create, definition
 from tests.support.databases import ON_SQLITE
-from tests.support.installation import Installation
+from tests.support.installation import Installation, archiver_of
 from tests.support.planting import DAY, Planted, plant, rows_by_table
 
 OLD = int(time.time() * SECOND) - 100 * DAY
@@ -58,7 +58,8 @@ class Watched:
 
 
 def retention(millrace: Installation, watched: Watched, runs: str = "90d") -> Retention:
-    return Retention(watched, millrace.file, SystemClock(), Uuid7Ids(), Policy("30d", runs))
+    policy, archiver = Policy("30d", runs), archiver_of(millrace)
+    return Retention(watched, millrace.file, SystemClock(), Uuid7Ids(), policy, archiver)
 
 
 async def plant_many(millrace: Installation, *planted: Planted) -> None:

@@ -4,6 +4,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from millrace.ports.store import StoreUnavailable
 from millrace.storage.postgres.database import PostgresDatabase
 from tests.support.postgres import fresh_database
 
@@ -36,3 +37,15 @@ async def test_nobody_notices_that_idle_connections_were_cut() -> None:
         assert await database.engine_pool.fetchval("select 1") == 1
         await server.close()
         await database.close()
+
+
+async def test_what_is_said_of_a_failure_holds_no_values() -> None:
+    """Logs have it, and answers; a statement may have been given anything."""
+    failing = text("select pg_terminate_backend(pg_backend_pid()), :value as value")
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        with pytest.raises(StoreUnavailable) as raised:
+            await database.write(lambda connection: connection.execute(failing, {"value": "confidential"}))
+        await database.close()
+    assert "confidential" not in str(raised.value)
+    assert "select" not in str(raised.value)

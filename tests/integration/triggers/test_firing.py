@@ -55,6 +55,27 @@ async def test_a_run_knows_when_it_was_due_in_the_zone_of_its_trigger(kit: Trigg
     }
 
 
+async def test_an_interval_fires_at_equal_steps_until_its_end(kit: TriggerKit, process: Process) -> None:
+    config = {"every": "20m", "anchor": "2026-03-01T00:05:00Z", "end": "2026-03-01T13:05:00Z"}
+    await process.deploy(definition({"id": "clock", "type": "interval", "config": config}))
+    process.schedule()
+    await kit.sleep_until("2026-03-01T15:00:00Z")
+    assert await kit.started() == [f"2026-03-01T{time}:00+00:00" for time in ("12:05", "12:25", "12:45", "13:05")]
+    shown = await kit.trigger()
+    assert (shown["next_firing"], shown["silent_because"]) == (None, "no_next_time")
+
+
+async def test_one_moment_fires_once(kit: TriggerKit, process: Process) -> None:
+    trigger = {"id": "clock", "type": "once", "config": {"at": "2026-03-01T22:00", "timezone": "Asia/Tokyo"}}
+    over = {"id": "over", "type": "once", "config": {"at": "2026-03-01T14:00", "timezone": "Asia/Tokyo"}}
+    await process.deploy(definition(trigger, over))
+    process.schedule()
+    await kit.sleep_until("2026-03-02T13:00:00Z")
+    assert await kit.told() == [("started", "2026-03-01T13:00:00")], "what was over at the deploy never fires"
+    for name in ("clock", "over"):
+        assert (await kit.trigger(name))["silent_because"] == "no_next_time"
+
+
 async def test_jitter_delays_the_start_and_not_the_due_time(kit: TriggerKit, process: Process) -> None:
     await process.deploy(definition(cron("0 * * * *", jitter="10m")))
     process.schedule()

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 import pytest
 
 from millrace.ports.store import ClaimRequest, CommitReply, RunChange, StoreUnavailable
-from tests.support.trigger_kit import GatedStore, OverStore, Process, TriggerKit, at, cron, definition
+from tests.support.stores import GatedStore, OverStore
+from tests.support.trigger_kit import Process, TriggerKit, at, cron, definition
 
 
 class RestlessStore(OverStore):
     """The real store, slow by chance: so schedulers overtake each other between decision and commit."""
 
     def __init__(self, kit: TriggerKit, chance: random.Random) -> None:
-        super().__init__(kit)
+        super().__init__(kit.store())
         self._chance = chance
 
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
@@ -27,7 +28,7 @@ class FailingStore(OverStore):
     """The real store. While told to, a commit fails before or after it is written."""
 
     def __init__(self, kit: TriggerKit) -> None:
-        super().__init__(kit)
+        super().__init__(kit.store())
         self.fails = ""
         self.starts = 0
 
@@ -134,7 +135,7 @@ async def test_a_crash_between_decision_and_answer_neither_loses_nor_repeats_a_f
 
 async def test_a_scheduler_that_slept_through_it_all_does_no_harm(kit: TriggerKit, process: Process) -> None:
     """Its start is an hour late: others have decided on all that was due since."""
-    store = GatedStore(kit)
+    store = GatedStore(kit.store())
     slow = await kit.process(store)
     await process.deploy(definition(cron("*/10 * * * *")))
     await kit.sleep_until("2026-03-01T12:10:00Z")
@@ -151,7 +152,7 @@ async def test_a_scheduler_that_slept_through_it_all_does_no_harm(kit: TriggerKi
 
 
 async def test_a_start_that_took_so_long_that_it_counts_as_missed_is_refused(kit: TriggerKit) -> None:
-    store = GatedStore(kit)
+    store = GatedStore(kit.store())
     slow, other = await kit.process(store), await kit.process()
     await slow.deploy(definition(cron("* * * * *")))
     await kit.sleep_until("2026-03-01T12:01:00Z")

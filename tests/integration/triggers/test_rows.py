@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from millrace.core.errors import NotFound
-from tests.support.trigger_kit import GatedStore, Process, TriggerKit, cron, definition
+from tests.support.stores import GatedStore
+from tests.support.trigger_kit import Process, TriggerKit, cron, definition
 
 
 async def test_a_trigger_that_stays_keeps_its_row_and_its_cursor(kit: TriggerKit, process: Process) -> None:
@@ -106,7 +107,7 @@ async def test_enabling_what_is_enabled_changes_nothing(kit: TriggerKit, process
 
 @pytest.mark.parametrize("what", ["disabled", "edited", "removed", "paused", "redeployed"])
 async def test_a_start_that_was_decided_before_a_change_is_refused_in_its_commit(kit: TriggerKit, what: str) -> None:
-    store = GatedStore(kit)
+    store = GatedStore(kit.store())
     process, other = await kit.process(store), await kit.process()
     await process.deploy(definition(cron("0 * * * *")))
     await kit.sleep_until("2026-03-01T13:00:00Z")

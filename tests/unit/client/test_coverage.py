@@ -117,6 +117,8 @@ class Server:
         if path.endswith(("/content", "/backup")):
             tag = f'"{hashlib.sha256(CONTENT).hexdigest()}"'
             return httpx2.Response(200, content=CONTENT, headers={"ETag": tag})
+        if path.endswith("/lines"):
+            return httpx2.Response(200, content=b"")
         run = {"id": "r", "status": "completed", "output": 1}
         workflow = {"name": "w", "definition": {"name": "w"}, "deployed_version": 1}
         return httpx2.Response(200, json={"items": [], "next_cursor": None, **run, **workflow})

@@ -28,6 +28,8 @@ def with_trigger(trigger: Any, **fields: Any) -> dict[str, Any]:
         cron(catch_up={"policy": "all", "limit": 1000}),
         cron(jitter="10m"),
         cron(jitter=90),
+        {"type": "interval", "config": {"every": "15m", "anchor": "2026-11-21T08:00", "end": "2027-01-01"}},
+        {"type": "once", "config": {"at": "2026-12-24T18:00:00+01:00", "catch_up": "none"}},
         {"type": "manual"},
         {"type": "manual", "config": {"require_confirmation": True}},
     ],
@@ -38,7 +40,7 @@ def test_what_a_trigger_takes(trigger: Any) -> None:
     assert made.canonical["triggers"] == [{"id": trigger["type"], **trigger}]
 
 
-@pytest.mark.parametrize("kind", ["interval", "once", "webhook", "event", "email", "github"])
+@pytest.mark.parametrize("kind", ["webhook", "event", "email", "github"])
 def test_types_that_do_not_fire_yet_are_kept_with_a_warning(kind: str) -> None:
     trigger = {"type": kind, "config": {"anything": ["{{ secrets.x }}"]}, "input": {"a": "{{ trigger.body.a }}"}}
     made = accepted(with_trigger(trigger))
@@ -56,6 +58,9 @@ CONFIG = "triggers[0].config"
         (cron("0 0 30 2 *"), f"{CONFIG}.expression", "schedule", "it never fires", "up to 29"),
         (cron(5), f"{CONFIG}.expression", "type", "expression must be text, not a number", "text"),
         (cron(None), f"{CONFIG}.expression", "type", "expression must be text, not null", "text"),
+        ({"type": "interval"}, f"{CONFIG}.every", "missing", "every is missing", "add every"),
+        ({"type": "interval", "config": {"every": 0}}, f"{CONFIG}.every", "duration", "1s at least", "5m"),
+        ({"type": "once", "config": {"at": "soon"}}, f"{CONFIG}.at", "moment", "not a moment", "2026-11-02T08:00:00Z"),
         ({"type": "cron"}, f"{CONFIG}.expression", "missing", "expression is missing", "add expression"),
         ({"type": "cron", "config": {}}, f"{CONFIG}.expression", "missing", "expression is missing", "add expression"),
         (cron(timezone="Mars"), f"{CONFIG}.timezone", "schedule", "there is no time zone 'Mars'", "IANA"),

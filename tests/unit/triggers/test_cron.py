@@ -8,7 +8,8 @@ import pytest
 
 from millrace.core.values import EPOCH, SECOND, Instant, to_iso
 from millrace.triggers import CronSchedule, Due
-from millrace.triggers.cron import ClockChange
+from millrace.triggers.due import ClockChange, clock_changes
+from millrace.triggers.zones import zone_of
 
 BERLIN = "Europe/Berlin"
 
@@ -188,9 +189,7 @@ def test_a_day_without_midnight(zone: str, day: str, first: str) -> None:
 
 def test_ramadan_in_casablanca() -> None:
     """Clocks go back by an hour for the month, and forward again."""
-    back, forth = CronSchedule.parse("@daily", timezone="Africa/Casablanca").clock_changes(
-        at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z")
-    )
+    back, forth = clock_changes(zone_of("Africa/Casablanca"), at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z"))
     assert (back.before, back.after) == ("2026-02-15T03:00:00+01:00", "2026-02-15T02:00:00+00:00")
     assert (forth.before, forth.after) == ("2026-03-22T02:00:00+00:00", "2026-03-22T03:00:00+01:00")
     assert due("30 2 * * *", "Africa/Casablanca", "2026-02-14T12:00:00Z", "2026-02-15T12:00:00Z", overlap="last") == [
@@ -283,11 +282,11 @@ def test_the_latest_of_a_long_time(expression: str) -> None:
 
 def test_changes_of_clocks() -> None:
     schedule = CronSchedule.parse("@daily", timezone=BERLIN)
-    spring, autumn = schedule.clock_changes(at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z"))
+    spring, autumn = clock_changes(schedule.zone, at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z"))
     assert spring == ClockChange(at("2026-03-29T01:00:00Z"), "2026-03-29T02:00:00+01:00", "2026-03-29T03:00:00+02:00")
-    assert schedule.clock_changes(spring.at, autumn.at) == [autumn]
-    assert schedule.clock_changes(spring.at, autumn.at - 1) == []
-    assert CronSchedule.parse("@daily", timezone="UTC").clock_changes(0, at("2400-01-01T00:00:00Z")) == []
+    assert clock_changes(schedule.zone, spring.at, autumn.at) == [autumn]
+    assert clock_changes(schedule.zone, spring.at, autumn.at - 1) == []
+    assert clock_changes(zone_of("UTC"), 0, at("2400-01-01T00:00:00Z")) == []
 
 
 @pytest.mark.parametrize(

@@ -30,24 +30,30 @@ _STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"mod
     responses={202: {"model": CancelAnswer}},
     openapi_extra=request_body(EndBody.model_json_schema(), {"reason": "wrong day"}, required=False),
 )
-async def cancel_run(run: str, request: Request, container: Containers, caller: Controller) -> Response:
+async def cancel_run(
+    run: str, request: Request, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Cancel a run: what runs is stopped, `finally` tasks still run; a second cancel skips those, too."""
     body = await checked(request, EndBody)
-    await container.run_control.cancel(run, by=caller.user_id, reason=body.reason)
+    await container.run_control.cancel(run, by=caller.user_id, reason=body.reason, key=idempotency_key)
     return answer({"id": run, "cancelling": True}, 202)
 
 
 @router.post("/runs/{run}/pause", status_code=202, responses={202: {"model": RunView}})
-async def pause_run(run: str, container: Containers, caller: Controller) -> Response:
+async def pause_run(
+    run: str, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Pause a run: no further task starts, what runs goes on, and its time limits do, too."""
-    await container.run_control.pause(run, by=caller.user_id)
+    await container.run_control.pause(run, by=caller.user_id, key=idempotency_key)
     return answer(await named(container, await container.run_queries.get(run)), 202)
 
 
 @router.post("/runs/{run}/resume", status_code=202, responses={202: {"model": RunView}})
-async def resume_run(run: str, container: Containers, caller: Controller) -> Response:
+async def resume_run(
+    run: str, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Let a paused run go on."""
-    await container.run_control.resume(run, by=caller.user_id)
+    await container.run_control.resume(run, by=caller.user_id, key=idempotency_key)
     return answer(await named(container, await container.run_queries.get(run)), 202)
 
 
@@ -64,7 +70,7 @@ async def retry_run(
     body = await checked(request, RetryBody)
     key = one_key(idempotency_key, body.idempotency_key)
     started = await container.run_repeater.retry(run, _repeat(body), by=caller.user_id, key=key)
-    return await started_answer(container, started, body)
+    return await started_answer(request, container, started, body)
 
 
 @router.post(
@@ -80,7 +86,7 @@ async def rerun_run(
     body = await checked(request, RerunBody)
     key, wanted = one_key(idempotency_key, body.idempotency_key), _repeat(body)
     started = await container.run_repeater.rerun(run, wanted, by=caller.user_id, from_task=body.from_task, key=key)
-    return await started_answer(container, started, body)
+    return await started_answer(request, container, started, body)
 
 
 @router.post(

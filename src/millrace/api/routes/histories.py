@@ -1,5 +1,6 @@
 """Routes to what runs leave behind: records, log lines, the timeline; by page, or live as server-sent events."""
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -9,6 +10,7 @@ from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import After, Cursor, ManyLines, WaitSeconds, Words, position, words
 from millrace.api.schemas.histories import LogPage, RecordPage, RecordView, TimelineView
 from millrace.api.stream import EVENT_STREAM, Follow, LastEventId, streams_of, wants_stream
+from millrace.app.cursors import Page
 from millrace.app.histories.repository import LEVELS, LogFilter, Window
 from millrace.auth.permissions import Permission
 from millrace.core.errors import Fault, InvalidRequest
@@ -58,7 +60,9 @@ async def list_records(
         start = _number(last_event_id) if last_event_id else position(after, cursor)
         return streams_of(request).answer("record", container.followers.records(run, after=start))
     window = _window(after, before, cursor, tail, limit)
-    return page_answer(await container.histories.records(run, window, wait_seconds=wait_seconds))
+    return await _awaited_page(
+        request, lambda seconds: container.histories.records(run, window, wait_seconds=seconds), wait_seconds
+    )
 
 
 @router.get("/runs/{run}/logs", dependencies=READ, responses=_streamed(LogPage))
@@ -87,7 +91,9 @@ async def list_logs(
         start, last = (_number(last_event_id), None) if last_event_id else (position(after, cursor), tail)
         return streams_of(request).answer("log", container.followers.logs(run, narrow, after=start, tail=last))
     window = _window(after, before, cursor, tail, limit)
-    return page_answer(await container.histories.logs(run, window, narrow, wait_seconds=wait_seconds))
+    return await _awaited_page(
+        request, lambda seconds: container.histories.logs(run, window, narrow, wait_seconds=seconds), wait_seconds
+    )
 
 
 @router.get("/runs/{run}/timeline", dependencies=READ, responses={200: {"model": TimelineView}})
@@ -119,6 +125,14 @@ async def _changes(request: Request, container: Containers, workflow_id: str | N
     begin = given or await container.followers.here()
     batches = container.followers.changes(workflow_id, position=await container.followers.place(begin))
     return streams_of(request).answer("record", batches, begin)
+
+
+async def _awaited_page(
+    request: Request, ask: Callable[[float], Coroutine[Any, Any, Page[Any]]], seconds: float
+) -> Response:
+    """What comes within these seconds; what there is, once this process is asked to stop."""
+    found = await streams_of(request).unless_stopping(ask(seconds)) if seconds else None
+    return page_answer(await ask(0) if found is None else found)
 
 
 def _window(after: int | None, before: int | None, cursor: str | None, tail: int | None, limit: int) -> Window:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from millrace.api.bodies import answer
 from millrace.api.deps import Containers
 from millrace.api.schemas.system import Health, Problem
+from millrace.app.container import Container
 from millrace.core.errors import NotFound, Unavailable
 
 router = APIRouter()
@@ -38,15 +39,22 @@ async def health() -> Response:
 
 @router.get("/health/ready", tags=["system"], responses={200: {"model": Health}, 503: {"model": Problem}})
 async def ready(container: Containers) -> Response:
-    """The process can do its work: the database answers, and can be written."""
+    """The process can do its work: the database answers and can be written, and the artifact store can be used."""
+    _refuse_in_trouble(container)
     try:
         async with asyncio.timeout(READY_WITHIN):
             await container.database.read(lambda connection: connection.exec_driver_sql("select 1").scalar())
     except TimeoutError:
         raise Unavailable("not_ready", f"the database did not answer within {READY_WITHIN:g} s") from None
+    _refuse_in_trouble(container)
+    return answer({"status": "ready"})
+
+
+def _refuse_in_trouble(container: Container) -> None:
     if (trouble := container.database.trouble) is not None:
         raise Unavailable(trouble.code, trouble.message)
-    return answer({"status": "ready"})
+    if (store_trouble := container.object_store_watch.trouble) is not None:
+        raise Unavailable("artifact_store_unavailable", store_trouble)
 
 
 @router.get("/", include_in_schema=False)

@@ -49,7 +49,7 @@ async def start_run(
     )
     key = one_key(idempotency_key, body.idempotency_key)
     started = await container.run_starter.start(workflow, wanted, by=caller.user_id, key=key)
-    return await started_answer(container, started, body)
+    return await started_answer(request, container, started, body)
 
 
 _STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"model": RunView}}

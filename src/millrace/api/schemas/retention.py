@@ -14,6 +14,7 @@ class RetentionRequest(BaseModel):
 class Periods(BaseModel):
     payloads: str = Field(description="How long what tasks took and answered is kept, and logs.", examples=["30d"])
     runs: str = Field(description="How long runs are kept.", examples=["90d"])
+    archive: bool = Field(description="Whether runs are archived before they are deleted.")
 
 
 class WorkflowPeriods(Periods):
@@ -32,10 +33,13 @@ class RetentionRound(BaseModel):
     events: int = Field(description="Events deleted.")
     operations: int = Field(description="Operations on many runs deleted.")
     incarnations: int = Field(description="Rows of workers deleted that are dead, and that no attempt refers to.")
+    archived: int = Field(description="Of the runs deleted those that were archived before.")
+    archives: int = Field(description="Archives deleted.")
     error: str | None
 
 
 class RetentionView(Periods):
+    archives: str = Field(description="How long archives are kept.", examples=["never"])
     workflows: list[WorkflowPeriods] = Field(description="Workflows whose definition says otherwise.")
     current_round: RetentionRound | None
     last_round: RetentionRound | None
@@ -47,6 +51,7 @@ class DueOfWorkflow(BaseModel):
     kept: Periods
     families: int
     runs: int
+    archived: int = Field(description="Of these runs those that would be archived before.")
     payloads: int
 
 
@@ -54,9 +59,11 @@ class RetentionPreview(BaseModel):
     dry_run: Literal[True]
     families: int = Field(description="Runs with their retries and sub-runs, each family counted once.")
     runs: int
+    archived: int = Field(description="Of these runs those that would be archived before.")
     payloads: int = Field(description="Runs that stay, but without payloads and logs.")
     operations: int = Field(description="Operations on many runs that have ended.")
     incarnations: int = Field(description="Workers that are dead, and that no attempt refers to.")
+    archives: int = Field(description="Archives that are old enough.")
     workflows: list[DueOfWorkflow]
 
 

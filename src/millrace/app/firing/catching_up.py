@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from millrace.app.triggers.schedules import Schedule
 from millrace.core.values import SECOND, Duration, Instant
-from millrace.triggers.cron import Due
+from millrace.triggers.due import Due
 
 GRACE: Duration = 10 * SECOND
 

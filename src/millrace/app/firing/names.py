@@ -8,7 +8,7 @@ import orjson
 from millrace.app.triggers.repository import TriggerRow
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
-from millrace.triggers.cron import Due
+from millrace.triggers.due import Due
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,10 @@ POLL_SECONDS = 2.0
 """How long a hint is waited for before the follower looks without one."""
 
 SETTLING_SECONDS = 0.05
-"""The same where something is there already that may not be told yet: nobody hints at the end of the other commit."""
+"""The same where something is there already that may not be told yet: nobody hints at the end of the other commit.
+
+Each time twice as long: the other may be of another database of the server, and take hours.
+"""
 
 BREATH_SECONDS = 0.02
 """Between two reads of one follower: what a busy run commits meanwhile comes in one batch."""
@@ -138,12 +141,14 @@ class Followers:
     async def _follow(
         self, subject: str, look: Callable[[At], Awaitable[tuple[Batch, At]]], position: At
     ) -> AsyncIterator[Batch]:
+        settling = SETTLING_SECONDS
         while True:
             hint = asyncio.ensure_future(self._bus.wait(subject, POLL_SECONDS))
             try:
                 batch, position = await look(position)
                 if not batch.items and batch.status is None:
-                    await asyncio.wait({hint}, timeout=SETTLING_SECONDS if batch.unsettled else None)
+                    await asyncio.wait({hint}, timeout=settling if batch.unsettled else None)
+                settling = 2 * settling if batch.unsettled and not batch.items else SETTLING_SECONDS
             finally:
                 hint.cancel()
             yield batch

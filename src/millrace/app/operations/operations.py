@@ -20,9 +20,11 @@ from millrace.app.runs.repository import (
     RunFilter,
     count_matching,
     matching_ids,
+    post,
     repeats_of,
     started_with,
     take_key,
+    unfinished,
 )
 from millrace.app.runs.views import View
 from millrace.app.workflows.catalog import Catalog
@@ -36,7 +38,7 @@ from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
-from millrace.ports.store import StartKey
+from millrace.ports.store import InboxItem, StartKey
 
 BATCH = 100
 MOST_REFUSED = 100
@@ -199,23 +201,13 @@ class Operations(Service):
         run_ids = await self._database.read(lambda connection: _next(connection, row.position or "", asked))
         if not run_ids:
             over = replace(row, status="completed", finished_at=self._clock.now())
-            await self._database.write(lambda connection: repository.save(connection, over))
-            return
-        if row.kind == "retry":
-            refused = await self._retry(row, run_ids, asked)
+            await self._database.write(lambda connection: repository.save(connection, over, seen=row.position))
+        elif row.kind == "retry":
+            further = _further(row, run_ids, await self._retry(row, run_ids, asked))
+            await self._database.write(lambda connection: repository.save(connection, further, seen=row.position))
         else:
-            taken = await self._control.wish(run_ids, row.kind, by=row.created_by or "", reason=asked["reason"])
-            refused = {run_id: HAD_FINISHED for run_id in run_ids if run_id not in taken}
-        told = [*_refused(asked), *({"run": run_id, "message": message} for run_id, message in refused.items())]
-        further = replace(
-            row,
-            request=orjson.dumps({**asked, "refused": told[:MOST_REFUSED]}).decode(),
-            position=run_ids[-1],
-            done=row.done + len(run_ids) - len(refused),
-            failed=row.failed + len(refused),
-            error=f"{told[-1]['run']}: {told[-1]['message']}" if refused else row.error,
-        )
-        await self._database.write(lambda connection: repository.save(connection, further))
+            wishes = self._control.wishes(run_ids, row.kind, by=row.created_by or "", reason=asked["reason"])
+            self._control.posted(await self._database.write(lambda connection: _wished(connection, row, wishes)))
 
     async def _retry(self, row: OperationRow, run_ids: Sequence[str], asked: Mapping[str, Any]) -> dict[str, str]:
         """The runs that were not retried, and why. A batch that is done again starts nothing twice."""
@@ -254,6 +246,35 @@ def _counts(connection: Connection, narrow: RunFilter, until: str, *, repeated: 
 def _next(connection: Connection, after: str, asked: Mapping[str, Any]) -> Sequence[str]:
     narrow, until = RunFilter(**asked["narrow"]), asked["until"]
     return matching_ids(connection, narrow, after=after, until=until, limit=BATCH, repeated=_repeated(asked))
+
+
+def _wished(connection: Connection, row: OperationRow, wishes: Sequence[InboxItem]) -> Sequence[InboxItem]:
+    """The wishes, posted together with how far that brings the operation: a second cancel would mean more than one.
+
+    None if another process has done this batch.
+    """
+    run_ids = [wish.run_id for wish in wishes]
+    asked = unfinished(connection, run_ids)
+    refused = {run_id: HAD_FINISHED for run_id in run_ids if run_id not in asked}
+    if not repository.save(connection, _further(row, run_ids, refused), seen=row.position):
+        return []
+    posted = [wish for wish in wishes if wish.run_id in asked]
+    post(connection, posted)
+    return posted
+
+
+def _further(row: OperationRow, run_ids: Sequence[str], refused: Mapping[str, str]) -> OperationRow:
+    """The operation once it has dealt with these runs."""
+    asked = orjson.loads(row.request)
+    told = [*_refused(asked), *({"run": run_id, "message": message} for run_id, message in refused.items())]
+    return replace(
+        row,
+        request=orjson.dumps({**asked, "refused": told[:MOST_REFUSED]}).decode(),
+        position=run_ids[-1],
+        done=row.done + len(run_ids) - len(refused),
+        failed=row.failed + len(refused),
+        error=f"{told[-1]['run']}: {told[-1]['message']}" if refused else row.error,
+    )
 
 
 def _repeated(asked: Mapping[str, Any]) -> bool:

@@ -56,7 +56,9 @@ def unfinished(connection: Connection) -> Sequence[OperationRow]:
     return [OperationRow(*row) for row in connection.execute(query)]
 
 
-def save(connection: Connection, row: OperationRow) -> None:
+def save(connection: Connection, row: OperationRow, *, seen: str | None) -> bool:
+    """Write how far an operation has come; `False` if it is not at the position `seen` any more, or is over."""
     changed = ("request", "status", "position", "total", "done", "failed", "error", "finished_at")
     values = {name: getattr(row, name) for name in changed}
-    connection.execute(update(operations).where(operations.c.id == row.id).values(**values))
+    same = (operations.c.id == row.id, operations.c.status == "running", operations.c.position == seen)
+    return connection.execute(update(operations).where(*same).values(**values)).rowcount == 1

@@ -4,6 +4,9 @@ A round is a series of short writes. How much each does is chosen by what the la
 `STEP` where there is one writer; and after each the database is left to others for a while. So running work is hardly
 slower while millions of rows go. A round can be cut short anywhere: whatever it began is in the database, and the next
 goes on.
+
+Where runs are archived, they are deleted only as they were written to the archive, and when that has succeeded. Those
+of several workflows are gathered for one object. While the object store is away they stay, and all else goes on.
 """
 
 import asyncio
@@ -13,10 +16,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from millrace.app.archive.archiver import MOST_FAMILIES, Archiver
 from millrace.app.retention import repository
 from millrace.app.retention.incarnations import DeadIncarnations
 from millrace.app.retention.policy import Policy
@@ -26,6 +32,7 @@ from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database, DatabaseFile
 from millrace.ports.ids import Ids
+from millrace.ports.objects import ObjectStoreError
 
 logger = logging.getLogger(__name__)
 
@@ -67,12 +74,26 @@ class Retention(Service):
     interval = 60.0
     """How soon a round that failed is tried again."""
 
-    def __init__(self, database: Database, file: DatabaseFile | None, clock: Clock, ids: Ids, policy: Policy) -> None:
+    def __init__(
+        self,
+        database: Database,
+        file: DatabaseFile | None,
+        clock: Clock,
+        ids: Ids,
+        policy: Policy,
+        archiver: Archiver,
+    ) -> None:
         super().__init__()
         self._database, self._file, self._clock, self._ids = database, file, clock, ids
-        self._policy = policy
+        self._policy, self._archiver = policy, archiver
+        self._to_archive: list[tuple[str, Instant]] = []
+        """Roots of families that are due by that time, in the round that is under way."""
+        self._trouble: str | None = None
+        """Why the object store could not be used in it. Then nothing more is archived, and what is to be stays."""
         self._every, self._next_at = EVERY, clock.monotonic() + FIRST_AFTER
         self._round: RoundRow | None = None
+        self._ending: RoundRow | None = None
+        """The round that is over, as long as the database does not say so."""
         step = STEP_BESIDE_OTHERS if file is None else STEP
         self._runs, self._rows, self._pages = Pace(10, 500, step), Pace(100, 5_000, step), Pace(16, 256, STEP)
         self._dead = DeadIncarnations(database)
@@ -82,7 +103,7 @@ class Retention(Service):
     @property
     def current(self) -> RoundRow | None:
         """The round that is under way or about to begin."""
-        return self._round
+        return self._round or self._ending
 
     def request(self) -> RoundRow:
         """Begin a round now, unless one is under way; answers it."""
@@ -106,46 +127,84 @@ class Retention(Service):
         except Exception as error:
             await self._finish(self._round, str(error))
             raise
-        await self._finish(self._round, None)
-        self._next_at = self._clock.monotonic() + self._every
+        await self._finish(self._round, self._trouble)
+        if self._trouble is None:
+            self._next_at = self._clock.monotonic() + self._every
         return None
 
     def _new_round(self, cause: str) -> RoundRow:
         return RoundRow(self._ids.new(), cause, self._clock.now())
 
     async def _finish(self, ended: RoundRow, error: str | None) -> None:
-        self._round = None
+        self._round, self._ending = None, ended
         row = replace(ended, finished_at=self._clock.now(), error=error)
+        if error is not None:
+            logger.warning("a round of retention was cut short: %s", error)
         if row.runs or row.payloads:
             logger.info("retention deleted %d runs, and the payloads of %d more", row.runs, row.payloads)
-        await self._database.write(partial(repository.save_round, row=row))
+        try:
+            await self._database.write(partial(repository.save_round, row=row))
+        finally:
+            self._ending = None
 
     # --- a round --------------------------------------------------------------------------------------------------
 
     async def _whole_round(self, now: Instant) -> None:
+        self._to_archive, self._trouble = [], None
         await self._clear()
-        for rule in await self._database.read(repository.workflow_rules):
-            cutoffs = self._policy.with_changes(rule.retention).at(now)
+        rules = await self._database.read(repository.workflow_rules)
+        policies = [(rule.id, self._policy.with_changes(rule.retention)) for rule in rules]
+        for workflow_id, policy in policies:
+            cutoffs = policy.at(now)
             if cutoffs.runs is not None:
-                await self._families(rule.id, cutoffs.runs)
-                await self._firings(rule.id, cutoffs.runs)
-            if cutoffs.payloads is not None:
-                await self._payloads(rule.id, cutoffs.payloads, now)
+                await self._families(workflow_id, cutoffs.runs, archive=policy.archive)
+                await self._firings(workflow_id, cutoffs.runs)
+        await self._archive(at_least=1)
+        # After that: a run is archived with the payloads that it still has.
+        for workflow_id, policy in policies:
+            cutoffs = policy.at(now)
+            if cutoffs.payloads is not None and not (policy.archive and self._trouble):
+                await self._payloads(workflow_id, cutoffs.payloads, now)
         cutoffs = self._policy.at(now)
         if cutoffs.runs is not None:
             await self._events(cutoffs.runs)
             await self._incarnations(cutoffs.runs)
         if cutoffs.operations is not None:
             await self._operations(cutoffs.operations)
+        if cutoffs.archives is not None:
+            await self._archives(cutoffs.archives)
         await self._give_back()
 
-    async def _families(self, workflow_id: str, cutoff: Instant) -> None:
+    async def _families(self, workflow_id: str, cutoff: Instant, *, archive: bool) -> None:
         look = partial(repository.look, workflow_id=workflow_id, payloads=False, cutoff=cutoff)
         after, more = "", True
-        while more:
+        while more and not (archive and self._trouble):
             window = await self._database.read(partial(look, after=after, limit=LOOKED_AT_ONCE))
-            await self._give_up(window.due, partial(repository.give_up_families, cutoff=cutoff))
+            if archive:
+                self._to_archive += [(root, cutoff) for root in window.due]
+                await self._archive(at_least=MOST_FAMILIES)
+            else:
+                await self._give_up(window.due, partial(repository.give_up_families, cutoff=cutoff))
             after, more = window.last, window.more
+
+    async def _archive(self, *, at_least: int) -> None:
+        """Archive what is to be archived, and then delete it, while there is so much of it."""
+        while len(self._to_archive) >= at_least and self._trouble is None:
+            try:
+                count, stamps = await self._archiver.write([root for root, _ in self._to_archive])
+            except ObjectStoreError as error:
+                self._trouble = f"runs that are to be archived could not be, and stay: {error}"
+                return
+            done, self._to_archive = self._to_archive[:count], self._to_archive[count:]
+            for cutoff, some in groupby(done, key=itemgetter(1)):
+                delete = partial(repository.give_up_families, cutoff=cutoff, archived=stamps)
+                await self._give_up([root for root, _ in some], delete)
+
+    async def _archives(self, cutoff: Instant) -> None:
+        try:
+            self._count("archives", await self._archiver.expire(cutoff))
+        except ObjectStoreError as error:
+            self._trouble = f"old archives could not be deleted: {error}"
 
     async def _payloads(self, workflow_id: str, cutoff: Instant, now: Instant) -> None:
         look = partial(repository.look, workflow_id=workflow_id, payloads=True, cutoff=cutoff)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from millrace.app.archive.repository import count_older_than
 from millrace.app.retention import repository
 from millrace.app.retention.cleaning import LOOKED_AT_ONCE, Retention
 from millrace.app.retention.incarnations import TO_THE_END, DeadIncarnations
@@ -20,15 +21,23 @@ class Due:
 
     families: int = 0
     runs: int = 0
+    archived: int = 0
+    """Of the runs those that would be archived before."""
     payloads: int = 0
 
     def add(self, other: "Due") -> None:
         self.families += other.families
         self.runs += other.runs
+        self.archived += other.archived
         self.payloads += other.payloads
 
     def as_json(self) -> JsonObject:
-        return {"families": self.families, "runs": self.runs, "payloads": self.payloads}
+        return {
+            "families": self.families,
+            "runs": self.runs,
+            "archived": self.archived,
+            "payloads": self.payloads,
+        }
 
 
 class RetentionQueries:
@@ -37,9 +46,10 @@ class RetentionQueries:
 
     async def show(self) -> JsonObject:
         """The rule, what workflows say otherwise, the round under way and the last one."""
+        # First: a round that ends meanwhile is the last one then, so that it is seen as one of both in any case.
+        current = self._retention.current
         rules = await self._database.read(repository.workflow_rules)
         last = await self._database.read(repository.last_round)
-        current = self._retention.current
         workflows: list[JsonValue] = [
             {"workflow_id": rule.id, "name": rule.name, **_periods(self._policy.with_changes(rule.retention))}
             for rule in rules
@@ -47,6 +57,7 @@ class RetentionQueries:
         ]
         return {
             **_periods(self._policy),
+            "archives": self._policy.archives,
             "workflows": workflows,
             "current_round": None if current is None else round_view(current),
             "last_round": None if last is None else round_view(last),
@@ -59,10 +70,11 @@ class RetentionQueries:
         for rule in await self._database.read(repository.workflow_rules):
             policy = self._policy.with_changes(rule.retention)
             due = await self._due(rule.id, policy.at(now))
+            due.archived = due.runs if policy.archive else 0
             if due != Due():
                 workflows.append({"workflow_id": rule.id, "name": rule.name, "kept": _periods(policy), **due.as_json()})
             total.add(due)
-        left = await self._left(self._policy.at(now))
+        left = {**await self._left(self._policy.at(now)), "archives": await self._archives(self._policy.at(now))}
         return {"dry_run": True, **total.as_json(), **left, "workflows": workflows}
 
     async def _left(self, cutoffs: Cutoffs) -> JsonObject:
@@ -73,6 +85,11 @@ class RetentionQueries:
         walk = DeadIncarnations(self._database, most=TO_THE_END).unreferenced(cutoffs.runs)
         dead = [len(ids) async for ids in walk]
         return {"operations": operations, "incarnations": sum(dead)}
+
+    async def _archives(self, cutoffs: Cutoffs) -> int:
+        if cutoffs.archives is None:
+            return 0
+        return await self._database.read(partial(count_older_than, cutoff=cutoffs.archives))
 
     async def _due(self, workflow_id: str, cutoffs: Cutoffs) -> Due:
         due = Due()
@@ -110,9 +127,11 @@ def round_view(row: RoundRow) -> JsonObject:
         "events": row.events,
         "operations": row.operations,
         "incarnations": row.incarnations,
+        "archived": row.archived,
+        "archives": row.archives,
         "error": row.error,
     }
 
 
 def _periods(policy: Policy) -> JsonObject:
-    return {"payloads": policy.payloads, "runs": policy.runs}
+    return {"payloads": policy.payloads, "runs": policy.runs, "archive": policy.archive}

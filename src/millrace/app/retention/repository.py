@@ -32,6 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 
+from millrace.app.archive.repository import Stamp, families_of
 from millrace.app.dialects import JsonField, JsonItem, JsonItems
 from millrace.core.values import SECOND, Instant
 from millrace.storage.tables import (
@@ -105,6 +106,9 @@ class RoundRow:
     events: int = 0
     operations: int = 0
     incarnations: int = 0
+    archived: int = 0
+    """Of the runs those that were archived before."""
+    archives: int = 0
     error: str | None = None
 
 
@@ -312,13 +316,20 @@ _PARTS = {
 """The same of one large run."""
 
 
-def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant) -> Counts:
+def give_up_families(
+    connection: Connection, ids: Sequence[str], cutoff: Instant, archived: Mapping[str, Stamp] | None = None
+) -> Counts:
     """Delete the runs of these roots' families that are still due, and their firings; what belonged to them follows.
+
+    `archived`: only families that are still as they were archived.
 
     A firing names its run, so it goes with it: at no time is there a firing that started a run of which nothing is
     known. (`find_old_firings` is for those that started none.)
     """
     roots = connection.execute(_FAMILIES_STILL_DUE, {**_given(ids), "cutoff": cutoff}).scalars().all()
+    if archived is not None:
+        now = families_of(connection, roots)
+        roots = [root for root in roots if root in now and now[root].stamp == archived.get(root)]
     gone = [*roots, *connection.execute(_OTHERS_OF_FAMILIES, _given(roots)).scalars()]
     _remember_all(connection, gone, whole=True)
     fired = [
@@ -328,7 +339,7 @@ def give_up_families(connection: Connection, ids: Sequence[str], cutoff: Instant
     without_run = connection.execute(_DELETE_FIRINGS, {"fired": json.dumps(fired)}).rowcount if fired else 0
     for statement in _DELETE_RUNS:
         connection.execute(statement, _given(gone))
-    return {"runs": len(gone), "firings": without_run}
+    return {"runs": len(gone), "firings": without_run, "archived": 0 if archived is None else len(gone)}
 
 
 def give_up_payloads(connection: Connection, ids: Sequence[str], cutoff: Instant, now: Instant) -> Counts:

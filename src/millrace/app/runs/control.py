@@ -1,24 +1,38 @@
 """Cancel, pause, resume, stop. A wish about a run is a row in its inbox: it survives whatever happens here."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
 
 from millrace.app.runs import repository
-from millrace.app.runs.queries import RunQueries, is_finished
+from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, other_request
+from millrace.app.runs.queries import RunQueries, is_finished, unknown_run
+from millrace.app.runs.repository import RunHead
 from millrace.app.workflows.catalog import Catalog
 from millrace.core.errors import Conflict
 from millrace.core.states import RunStatus
-from millrace.core.values import JsonObject
+from millrace.core.values import Instant, JsonObject
 from millrace.engine.engine import Engine
+from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
-from millrace.ports.store import InboxItem, Store
+from millrace.ports.store import InboxItem, StartKey, Store
 
 LONGEST_REASON = 500
 
 
 class RunControl:
     def __init__(
-        self, database: Database, store: Store, engine: Engine, ids: Ids, catalog: Catalog, queries: RunQueries
+        self,
+        database: Database,
+        store: Store,
+        engine: Engine,
+        ids: Ids,
+        catalog: Catalog,
+        queries: RunQueries,
+        keys: CallerKeys,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._store = store
@@ -26,43 +40,94 @@ class RunControl:
         self._ids = ids
         self._catalog = catalog
         self._queries = queries
+        self._keys = keys
+        self._clock = clock
 
-    async def cancel(self, run_id: str, *, by: str, reason: str | None) -> None:
-        """Ask for the end of a run. Durable when this returns; raises `Conflict` `run_finished` if it has ended."""
-        if not await self.wish([run_id], "cancel", by=by, reason=reason):
+    async def cancel(self, run_id: str, *, by: str, reason: str | None, key: str | None = None) -> None:
+        """Ask for the end of a run. Durable when this returns; raises `Conflict` `run_finished` if it has ended.
+
+        `key` is a caller's, here and below: for a while a second request with it changes nothing, and raises `Conflict`
+        (`idempotency_conflict`) if it asks for something else.
+        """
+        given = self._keys.key(KeySpace.CONTROL, run_id, key, lambda: fingerprint(("cancel", reason)))
+        if given is not None:
+            await self._wish_once(run_id, "cancel", by, given, reason=reason)
+        elif not await self.wish([run_id], "cancel", by=by, reason=reason):
             head = await self._queries.head(run_id)
-            status = head.status if is_finished(head) else "finished"
-            raise Conflict("run_finished", f"run {run_id} is {status} already and cannot be cancelled")
+            raise _refused(replace(head, status=head.status if is_finished(head) else "finished"), "cancel")
 
-    async def pause(self, run_id: str, *, by: str) -> None:
+    async def pause(self, run_id: str, *, by: str, key: str | None = None) -> None:
         """Start nothing more of a run; what runs, runs on. Raises `Conflict` when it has finished or is being ended."""
-        await self._wish(run_id, "pause", by, but=(RunStatus.CANCELLING,))
+        await self._wish(run_id, "pause", by, key)
 
-    async def resume(self, run_id: str, *, by: str) -> None:
+    async def resume(self, run_id: str, *, by: str, key: str | None = None) -> None:
         """Let a paused run go on. Raises `Conflict` when it has finished."""
-        await self._wish(run_id, "resume", by)
+        await self._wish(run_id, "resume", by, key)
 
-    async def _wish(self, run_id: str, kind: str, by: str, *, but: Sequence[RunStatus] = ()) -> None:
+    async def _wish(self, run_id: str, kind: str, by: str, key: str | None) -> None:
+        given = self._keys.key(KeySpace.CONTROL, run_id, key, lambda: fingerprint((kind,)))
+        if given is not None:
+            await self._wish_once(run_id, kind, by, given)
+            return
         head = await self._queries.head(run_id)
-        item = InboxItem(self._ids.new(), run_id, kind, {"by": by})
-        if is_finished(head) or head.status in but or not await self._store.post([item]):
-            now = (await self._queries.head(run_id)).status
-            raise Conflict(
-                "run_finished" if not but or is_finished(head) else "run_cancelling",
-                f"run {run_id} is {now}; there is nothing to {kind}",
-            )
-        self._engine.receive([item])
+        if not _takes(head, kind) or not await self.wish([run_id], kind, by=by):
+            raise _refused(await self._queries.head(run_id), kind)
+
+    async def _wish_once(self, run_id: str, kind: str, by: str, key: StartKey, *, reason: str | None = None) -> None:
+        """Key and wish are noted in one transaction: an answer that was lost is given again, and the run asked once."""
+        await self._queries.head(run_id)
+        wishes = self.wishes([run_id], kind, by=by, reason=reason)
+        now = self._clock.now()
+        self.posted(await self._database.write(lambda connection: _asked_once(connection, wishes, key, now)))
 
     async def wish(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None = None) -> frozenset[str]:
         """Ask many runs to `cancel`, `pause` or `resume`, in one commit; answers which have not finished."""
-        data: JsonObject = {"by": by} if reason is None else {"by": by, "reason": reason}
-        items = [InboxItem(self._ids.new(), run_id, kind, data) for run_id in run_ids]
+        items = self.wishes(run_ids, kind, by=by, reason=reason)
         accepted = await self._store.post(items) if items else frozenset()
-        self._engine.receive([item for item in items if item.id in accepted])
+        self.posted([item for item in items if item.id in accepted])
         return frozenset(item.run_id for item in items if item.id in accepted)
+
+    def wishes(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None) -> Sequence[InboxItem]:
+        """What asks the runs, for a caller who posts it in a transaction of his own."""
+        data: JsonObject = {"by": by} if reason is None else {"by": by, "reason": reason}
+        return [InboxItem(self._ids.new(), run_id, kind, data) for run_id in run_ids]
+
+    def posted(self, items: Sequence[InboxItem]) -> None:
+        """The wishes are in the inbox: they need not wait until it is looked into."""
+        self._engine.receive(items)
 
     async def stop(self, reference: str, *, by: str, reason: str | None) -> int:
         """Cancel every run of a workflow, also of a deleted one, that has not finished; answers how many."""
         workflow_id = await self._catalog.id_of_runs(reference)
         live = await self._database.read(lambda connection: repository.live_runs(connection, workflow_id))
         return len(await self.wish(live, "cancel", by=by, reason=reason))
+
+
+def _asked_once(
+    connection: Connection, wishes: Sequence[InboxItem], key: StartKey, now: Instant
+) -> Sequence[InboxItem]:
+    """The wishes, posted, or none if the key has been used for them."""
+    (wish,) = wishes
+    request_hash, held = repository.take_key(connection, key, wish.id, now)
+    if held != wish.id:
+        if request_hash != key.request_hash:
+            raise other_request()
+        return []
+    head = repository.head(connection, wish.run_id)
+    if head is None:
+        raise unknown_run(wish.run_id)
+    if not _takes(head, wish.kind):
+        raise _refused(head, wish.kind)
+    repository.post(connection, wishes)
+    return wishes
+
+
+def _takes(head: RunHead, kind: str) -> bool:
+    return not is_finished(head) and not (kind == "pause" and head.status == RunStatus.CANCELLING)
+
+
+def _refused(head: RunHead, kind: str) -> Conflict:
+    if kind == "cancel":
+        return Conflict("run_finished", f"run {head.id} is {head.status} already and cannot be cancelled")
+    code = "run_cancelling" if head.status == RunStatus.CANCELLING else "run_finished"
+    return Conflict(code, f"run {head.id} is {head.status}; there is nothing to {kind}")

@@ -1,7 +1,8 @@
 """Idempotency keys of callers: for seven days the same key and request give what the first one gave.
 
-A key belongs to what the request is about: a start to its workflow, a retry or rerun to the run that it repeats; an
-operation on many runs to who asks for it. So one key may start a run and retry it, and neither is taken for the other.
+A key belongs to what the request is about: a start to its workflow, a retry or rerun to the run that it repeats, a
+cancel, pause or resume to its run; an operation on many runs to who asks for it. So one key may start a run and retry
+it, and neither is taken for the other.
 """
 
 import hashlib
@@ -30,6 +31,8 @@ class KeySpace(StrEnum):
     """A workflow."""
     REPEAT = "repeat"
     """The run that is repeated."""
+    CONTROL = "control"
+    """The run that is cancelled, paused or resumed. What such a key holds is the wish, not a run."""
     MANY = "bulk"
     """The user who asks. What such a key holds is an operation, not a run."""
 
@@ -70,9 +73,12 @@ def fingerprint(asked: object) -> str:
 def same_request(started: Started, what: str = "run") -> Started:
     """Raise `Conflict` when the key of this request was used for another one."""
     if not started.same_request:
-        raise Conflict(
-            "idempotency_conflict",
-            f"the idempotency key was used before for a different request, which started {what} {started.run_id}; "
-            "use a new key for a new request",
-        )
+        raise other_request(f", which started {what} {started.run_id}")
     return started
+
+
+def other_request(what: str = "") -> Conflict:
+    return Conflict(
+        "idempotency_conflict",
+        f"the idempotency key was used before for a different request{what}; use a new key for a new request",
+    )

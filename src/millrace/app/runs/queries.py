@@ -1,6 +1,6 @@
 """Reading runs: one, lists of them, and their tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -11,7 +11,7 @@ from millrace.app.runs import repository
 from millrace.app.runs.payloads import read_back
 from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS, RunFilter, RunHead
 from millrace.app.runs.views import View, run_view, task_run_view
-from millrace.app.runs.waiting import waiting_for, waiting_in_list
+from millrace.app.runs.waiting.reasons import waiting_for, waiting_in_list
 from millrace.core.errors import Fault, InvalidRequest, NotFound
 from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.definition.words import hint
@@ -37,6 +37,8 @@ class RunQueries:
         self._plans = plans
         self._clock = clock
         self._type_limits = type_limits
+        self.is_archived: Callable[[str], Awaitable[bool]] | None = None
+        """Asked about runs that are not there, to say where they are."""
 
     async def get(self, run_id: str) -> View:
         """One run with all that belongs to it, and what it waits for. Raises `NotFound`."""
@@ -52,7 +54,7 @@ class RunQueries:
 
         found = await self._database.read(read)
         if found is None:
-            raise unknown_run(run_id)
+            raise await self._missing(run_id)
         return await read_back(found, RUN_PAYLOADS, self._payloads)
 
     async def list(self, narrow: RunFilter, *, cursor: str | None, limit: int) -> Page[View]:
@@ -98,8 +100,14 @@ class RunQueries:
     async def head(self, run_id: str) -> RunHead:
         head = await self._database.read(lambda connection: repository.head(connection, run_id))
         if head is None:
-            raise unknown_run(run_id)
+            raise await self._missing(run_id)
         return head
+
+    async def _missing(self, run_id: str) -> NotFound:
+        if self.is_archived is not None and await self.is_archived(run_id):
+            where = f"it is in the archive: `millrace archive show {run_id}`"
+            return NotFound("run_not_found", f"there is no run with the id {run_id!r} any more; {where}")
+        return unknown_run(run_id)
 
 
 def is_finished(head: RunHead) -> bool:

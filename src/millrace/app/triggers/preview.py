@@ -16,8 +16,8 @@ from millrace.core.errors import Fault, InvalidRequest, NotFound
 from millrace.core.values import EPOCH, Duration, to_iso
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
-from millrace.triggers.configs import CronConfig
-from millrace.triggers.cron import CronSchedule, Due
+from millrace.triggers.configs import SCHEDULES, CronConfig, ScheduleConfig
+from millrace.triggers.due import Due, clock_changes
 from millrace.triggers.jitter import jitter_for
 
 MOST = 100
@@ -60,11 +60,12 @@ class Previews:
         Raises `NotFound`, and `InvalidRequest` if the trigger has no schedule.
         """
         kind, config, trigger_id = await self._database.read(lambda connection: _found(connection, workflow, name))
-        if kind != "cron":
-            fault = Fault("trigger", "value", f"{name} is of the type {kind}", "name a trigger of the type cron")
+        if kind not in SCHEDULES:
+            known = ", ".join(SCHEDULES)
+            fault = Fault("trigger", "value", f"{name} is of the type {kind}", f"name a trigger of the types {known}")
             raise InvalidRequest("no_schedule", "only a schedule says when it fires", faults=[fault])
         try:
-            read = CronConfig.model_validate(orjson.loads(config))
+            read = SCHEDULES[kind].model_validate(orjson.loads(config))
         except ValidationError:
             fault = Fault(
                 "trigger", "value", f"the config of {name} is no schedule", "correct it and save the workflow"
@@ -72,49 +73,48 @@ class Previews:
             raise InvalidRequest("no_schedule", "only a schedule says when it fires", faults=[fault]) from None
         return self._shown(read, trigger_id, start, count)
 
-    def _shown(self, config: CronConfig, trigger_id: str | None, start: datetime | None, count: int) -> View:
-        schedule = config.schedule(self._timezone)
+    def _shown(self, config: ScheduleConfig, trigger_id: str | None, start: datetime | None, count: int) -> View:
+        times = config.times(self._timezone)
         after = self._clock.now() if start is None else (start - EPOCH) // timedelta(microseconds=1)
         due: list[Due] = []
-        following = schedule.next_after(after)
+        following = times.next_after(after)
         while following is not None and len(due) < count:
             due.append(following)
-            following = schedule.next_after(following.at)
+            following = times.next_after(following.at)
         jitter = config.jitter_length
         delay = 0 if jitter == 0 else None if trigger_id is None else jitter_for(trigger_id, jitter)
         return {
-            "expression": schedule.expression,
-            "timezone": schedule.timezone,
+            "expression": config.text,
+            "timezone": times.zone.name,
             "from": to_iso(after),
-            "items": [_item(one, schedule, delay, jitter) for one in due],
+            "items": [_item(one, _note(one, config), delay, jitter) for one in due],
             "clock_changes": [
                 {"at": to_iso(change.at), "before": change.before, "after": change.after}
-                for change in (schedule.clock_changes(after, due[-1].at) if due else ())
+                for change in (clock_changes(times.zone, after, due[-1].at) if due else ())
             ],
         }
 
 
-def _item(due: Due, schedule: CronSchedule, delay: Duration | None, jitter: Duration) -> View:
+def _item(due: Due, note: str | None, delay: Duration | None, jitter: Duration) -> View:
     return {
         "due_at": to_iso(due.at),
         "local": due.local,
         "offset": due.offset,
         "shift": due.shift,
-        "note": _note(due, schedule),
+        "note": note,
         "starts_at": None if delay is None else to_iso(due.at + delay),
         "starts_before": to_iso(due.at + jitter) if delay is None else None,
     }
 
 
-def _note(due: Due, schedule: CronSchedule) -> str | None:
-    match due.shift:
-        case "gap":
-            return "clocks skip the time that is named; this is the first moment after the gap"
-        case "overlap" if schedule.follows_the_clock:
-            return "clocks show this time twice; it fires both times"
-        case "overlap":
-            return f"clocks show this time twice; it fires {_TIMES[schedule.overlap]}"
-    return None
+def _note(due: Due, config: ScheduleConfig) -> str | None:
+    if due.shift is None or not isinstance(config, CronConfig):
+        return None
+    if due.shift == "gap":
+        return "clocks skip the time that is named; this is the first moment after the gap"
+    if config.follows_the_clock:
+        return "clocks show this time twice; it fires both times"
+    return f"clocks show this time twice; it fires {_TIMES[config.dst.overlap]}"
 
 
 _TIMES = {"first": "the first time only", "last": "the second time only", "both": "both times"}

@@ -5,14 +5,13 @@ A schedule is a pure function of what stands in the row, so what is cached here 
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import orjson
 from pydantic import ValidationError
 
-from millrace.core.values import Duration, Instant
-from millrace.triggers.configs import CatchUpPolicy, CronConfig
-from millrace.triggers.cron import Due
+from millrace.core.values import Duration
+from millrace.triggers.configs import SCHEDULES, CatchUpPolicy
+from millrace.triggers.due import Times
 from millrace.triggers.faults import InvalidSchedule
 from millrace.triggers.jitter import jitter_for
 
@@ -21,20 +20,6 @@ MAX_CACHED = 20_000
 
 class UnusableSchedule(Exception):
     """The config of a trigger says no time; the message is for people."""
-
-
-class Times(Protocol):
-    def next_after(self, instant: Instant) -> Due | None:
-        """The first due time after `instant`; `None` when there is none any more."""
-        ...
-
-    def due_between(self, after: Instant, until: Instant, limit: int) -> list[Due]:
-        """The first `limit` due times after `after`, up to and with `until`."""
-        ...
-
-    def latest_between(self, after: Instant, until: Instant) -> Due | None:
-        """The last due time after `after`, up to and with `until`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +56,15 @@ class Schedules:
         return known
 
     def _read(self, type_: str, config: str) -> Schedule | UnusableSchedule | None:
-        if type_ != "cron":
+        if type_ not in SCHEDULES:
             return None
         try:
-            read = CronConfig.model_validate(orjson.loads(config))
-            times = read.schedule(self._timezone)
+            read = SCHEDULES[type_].model_validate(orjson.loads(config))
+            times = read.times(self._timezone)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(("config", *(str(part) for part in first["loc"])))
             return UnusableSchedule(f"{place}: {first['msg']}")
         except InvalidSchedule as error:
             return UnusableSchedule(f"config.{error.field}: {error}")
-        return Schedule(times, times.timezone, read.catch_up_policy, read.catch_up_limit, read.jitter_length)
+        return Schedule(times, times.zone.name, read.catch_up_policy, read.catch_up_limit, read.jitter_length)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.triggers.repository import OVERDUE
 from millrace.app.triggers.schedules import Schedule, Schedules, UnusableSchedule
 from millrace.core.values import EPOCH, Instant, to_iso
+from millrace.triggers.configs import SCHEDULES
 from millrace.triggers.registry import TRIGGER_TYPES
 
 View: TypeAlias = Mapping[str, object]
@@ -93,7 +94,7 @@ def _silence(row: RowMapping, schedule: Schedule | None) -> str | None:
         return f"workflow_{row['workflow_status']}"
     if row["deployed_version"] is None:
         return "workflow_not_deployed"
-    if row["next_due_at"] is None and (schedule is not None or row["type"] == "cron"):
+    if row["next_due_at"] is None and (schedule is not None or row["type"] in SCHEDULES):
         return "no_next_time"
     return None
 

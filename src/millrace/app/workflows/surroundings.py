@@ -13,8 +13,8 @@ import orjson
 from sqlalchemy import Connection
 
 from millrace.app.connections import repository as connections
-from millrace.app.runs.repository import served_queues
-from millrace.app.runs.waiting import EVERY_QUEUE
+from millrace.app.runs.waiting.reasons import EVERY_QUEUE
+from millrace.app.runs.waiting.repository import served_queues
 from millrace.auth.secrets import SecretChain
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import DEFAULT_QUEUE, secrets_in, templates_of

@@ -228,8 +228,7 @@ class WorkflowWriter:
         data: JsonObject = {"by": by, "reason": reason}
         found = delayed_runs(connection, workflow_id, now)
         items = [InboxItem(self._ids.new(), run_id, "cancel", data) for run_id in found]
-        for item in items:
-            post(connection, item)
+        post(connection, items)
         return items
 
     def _sync(self, connection: Connection, workflow: WorkflowRow, version: VersionRow, now: Instant) -> None:

@@ -4,8 +4,10 @@ The file holds one key a line, the current one first; blank lines and those afte
 or not at all, and a key that is there is never replaced by another.
 """
 
+import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from millrace.auth.vault.keyring import EncryptionKey, KeyRing
@@ -76,10 +78,21 @@ def make_key_file(place: Path) -> EncryptionKey:
     return key
 
 
-def rewrite_key_file(place: Path, keys: Sequence[EncryptionKey]) -> None:
-    """Put `keys` in place of those of the file, the current one first."""
-    _written(place, keys).replace(place)
-    _sync_folder(place.parent)
+def add_key(place: Path, key: EncryptionKey) -> None:
+    """Make `key` the current one of the file; those that are there by now stay, also those of another process."""
+    with _sole_writer(place.parent):
+        _written(place, [key, *read_keys(place)]).replace(place)
+        _sync_folder(place.parent)
+
+
+@contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _written(place: Path, keys: Sequence[EncryptionKey]) -> Path:

@@ -2,9 +2,13 @@
 
 It is opened once, at the start, and only with the right keys: a server that made itself a new key because the old one
 was lost or mistyped would go on for weeks with secrets that no task can read.
+
+Another process may change the key meanwhile. Whoever meets a key that it does not have looks for it where its own came
+from; if it is not there either, the value does not open, and nothing is sealed with a key that was given up.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,19 +18,22 @@ from millrace.auth.vault.envelope import Sealed, Subject
 from millrace.auth.vault.key_source import (
     FILE,
     EncryptionKeyUnusable,
+    add_key,
     configured_ring,
     key_file,
     make_key_file,
     place_of_key,
-    rewrite_key_file,
 )
 from millrace.auth.vault.keyring import EncryptionKey, KeyRing
 from millrace.config import Settings
+from millrace.core.errors import Unavailable
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +48,28 @@ class Rotation:
 
 
 class Vault:
-    def __init__(self, ring: KeyRing, database: Database, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, ring: KeyRing, database: Database, clock: Clock, settings: Settings, *, shared: bool = False
+    ) -> None:
+        """`shared`: whether other processes may be at work on the database."""
         self._ring = ring
         self._database = database
         self._clock = clock
         self._settings = settings
+        self._shared = shared
         self._rotating = asyncio.Lock()
 
     def seal(self, connection: "Connection", subject: Subject, plain: str) -> Sealed:
-        """Seal a value within the transaction that writes it."""
+        """Seal a value within the transaction that writes it.
+
+        Raises `Unavailable` if another process has changed the key, and this one has not got the new one yet.
+        """
+        newest = repository.newest_key(connection) if self._shared else None
+        if newest is not None and self._ring_with(newest).get(newest) is None:
+            raise Unavailable(
+                "encryption_key_changed",
+                f"the encryption key was changed to {newest}, and this process does not have it; {self._how_to_get()}",
+            )
         sealed = envelope.seal(self._ring, subject, plain)
         if sealed.key_id not in repository.check_values(connection):
             self._note_current(connection)
@@ -57,7 +77,25 @@ class Vault:
 
     def open(self, subject: Subject, sealed: Sealed) -> str:
         """The value. Raises `CannotOpen`."""
-        return envelope.open_sealed(self._ring, subject, sealed)
+        return envelope.open_sealed(self._ring_with(sealed.key_id), subject, sealed)
+
+    def _ring_with(self, key_id: str) -> KeyRing:
+        """The keys; read again if this one is not among them."""
+        if self._ring.get(key_id) is None:
+            try:
+                ring = configured_ring(self._settings)
+            except EncryptionKeyUnusable as error:
+                logger.warning("a key that another process has brought in cannot be read: %s", error)
+                return self._ring
+            if ring is not None and ring.get(key_id) is not None:
+                self._ring = ring
+                logger.info("the encryption key was changed by another process; this one uses %s now", ring.current.id)
+        return self._ring
+
+    def _how_to_get(self) -> str:
+        if self._settings.encryption_key is None:
+            return f"copy the key file of the process that changed it to {key_file(self._settings)}"
+        return "set MILLRACE_ENCRYPTION_KEY as for the process that changed it, and restart this one"
 
     async def rotate(self) -> Rotation:
         """Seal every value anew: with a new key if the key is in a file, else with that of the setting.
@@ -69,19 +107,26 @@ class Vault:
             made = self._settings.encryption_key is None
             if made:
                 try:
-                    ring = self._ring.with_new(EncryptionKey.fresh())
-                    await asyncio.to_thread(rewrite_key_file, key_file(self._settings), ring.keys)
+                    self._ring = await asyncio.to_thread(self._with_new_key)
                 except OSError as error:
                     place = key_file(self._settings)
                     raise EncryptionKeyUnusable(f"{place} cannot be written: {error.strerror}") from None
-                self._ring = ring
             count = await self._database.write(self._reseal_all)
         former = tuple(key.id for key in self._ring.keys[1:])
         return Rotation(self._ring.current.id, former, count, made)
 
+    def _with_new_key(self) -> KeyRing:
+        key = EncryptionKey.fresh()
+        add_key(key_file(self._settings), key)
+        return configured_ring(self._settings) or self._ring.with_new(key)
+
     def _reseal_all(self, connection: "Connection") -> int:
+        sealed = repository.sealed_rows(connection)
+        for key_id in {row.sealed.key_id for row in sealed}:
+            # Another process may have changed the key at the same time, and be done.
+            self._ring_with(key_id)
         current = self._ring.current.id
-        rows = [row for row in repository.sealed_rows(connection) if row.sealed.key_id != current]
+        rows = [row for row in sealed if row.sealed.key_id != current]
         if rows and current not in repository.check_values(connection):
             self._note_current(connection)
         for row in rows:
@@ -121,7 +166,7 @@ async def open_vault(
                 f"the encryption key cannot be written to {key_file(settings)}: {error.strerror}; "
                 "set MILLRACE_ENCRYPTION_KEY or MILLRACE_ENCRYPTION_KEY_FILE"
             ) from None
-    vault = Vault(ring, database, clock, settings)
+    vault = Vault(ring, database, clock, settings, shared=others is not None)
     if others is not None:
         await database.write(vault.note_first)
     return vault

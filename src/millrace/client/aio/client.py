@@ -9,7 +9,7 @@ import httpx2
 
 from millrace.client.aio.artifacts import AsyncArtifacts
 from millrace.client.aio.runs import AsyncRuns
-from millrace.client.aio.system import AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
+from millrace.client.aio.system import AsyncArchive, AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
 from millrace.client.aio.tasks import AsyncTasks
 from millrace.client.aio.transport import AsyncTransport
 from millrace.client.aio.triggers import AsyncTriggers
@@ -59,6 +59,7 @@ class AsyncClient:
         self.connections = AsyncConnections(self._transport)
         self.events = AsyncEvents(self._transport)
         self.retention = AsyncRetention(self._transport)
+        self.archive = AsyncArchive(self._transport)
         self.database = AsyncDatabase(self._transport)
         self.system = AsyncSystem(self._transport)
 

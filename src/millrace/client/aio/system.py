@@ -1,13 +1,18 @@
-"""The installation as a whole: what it can do, how it is, its events, its database and what it deletes."""
+"""The installation as a whole: what it can do, how it is, its events, its database, what it deletes and archives."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, cast
 
 from millrace.client.aio.resource import AsyncResource
 from millrace.client.aio.transfers import download
+from millrace.client.errors import UnexpectedAnswer
 from millrace.client.requests import json_body, path_of
 from millrace.client.types import (
+    ArchivedRun,
+    ArchivePage,
+    ArchiveView,
     DoctorReport,
     EventPage,
     EventView,
@@ -22,6 +27,7 @@ from millrace.client.types import (
 
 MAKING_SECONDS: Final = 3600.0
 """That the server may take to copy and check its database before it sends the first byte."""
+SILENCE_SECONDS: Final = 60.0
 DEEP_SECONDS: Final = 86_400.0
 """That the server may take to read all artifacts."""
 
@@ -57,6 +63,36 @@ class AsyncEvents(AsyncResource):
     async def get(self, event: str) -> EventView:
         """One event with its data."""
         return cast(EventView, await self._transport.get(path_of("events", event)))
+
+
+class AsyncArchive(AsyncResource):
+    """`client.archive`: runs that were archived before they were deleted."""
+
+    async def list(self, *, cursor: str | None = None, limit: int = 50) -> ArchivePage:
+        """A page of the archives, newest first; each has many runs."""
+        return cast(ArchivePage, await self._transport.get("/archive", {"cursor": cursor, "limit": limit}))
+
+    def iterate(self) -> AsyncIterator[ArchiveView]:
+        """All archives that `list` would find on its pages."""
+        return self._transport.pages("/archive", {})
+
+    async def get(self, run: str) -> ArchivedRun:
+        """One run as it was when it was archived."""
+        return cast(ArchivedRun, await self._transport.get(path_of("archive", "runs", run)))
+
+    async def lines(self, run: str, *, family: bool = False) -> AsyncIterator[dict[str, Any]]:
+        """All that the archive has of a run, or of its whole family, piece by piece; `kind` says what each is.
+
+        Raises `Unreachable` when the answer breaks off.
+        """
+        path = path_of("archive", "runs", run, "lines")
+        async with self._transport.stream(path, query={"family": family or None}, silence=SILENCE_SECONDS) as response:
+            async for line in self._transport.lines(response):
+                try:
+                    piece = json.loads(line)
+                except ValueError:
+                    raise UnexpectedAnswer("a line is not JSON; is it a Millrace server?") from None
+                yield piece
 
 
 class AsyncRetention(AsyncResource):

@@ -15,7 +15,7 @@ from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
 from millrace.client.sync.artifacts import Artifacts
 from millrace.client.sync.runs import Runs
-from millrace.client.sync.system import Database, Events, Retention, System
+from millrace.client.sync.system import Archive, Database, Events, Retention, System
 from millrace.client.sync.tasks import Tasks
 from millrace.client.sync.transport import Transport
 from millrace.client.sync.triggers import Triggers
@@ -60,6 +60,7 @@ class Client:
         self.connections = Connections(self._transport)
         self.events = Events(self._transport)
         self.retention = Retention(self._transport)
+        self.archive = Archive(self._transport)
         self.database = Database(self._transport)
         self.system = System(self._transport)
 

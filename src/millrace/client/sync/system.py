@@ -1,14 +1,19 @@
 # Printed by scripts/print-client from aio/system.py; changes belong there.
-"""The installation as a whole: what it can do, how it is, its events, its database and what it deletes."""
+"""The installation as a whole: what it can do, how it is, its events, its database, what it deletes and archives."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
+from millrace.client.errors import UnexpectedAnswer
 from millrace.client.requests import json_body, path_of
 from millrace.client.sync.resource import Resource
 from millrace.client.sync.transfers import download
 from millrace.client.types import (
+    ArchivedRun,
+    ArchivePage,
+    ArchiveView,
     DoctorReport,
     EventPage,
     EventView,
@@ -23,6 +28,7 @@ from millrace.client.types import (
 
 MAKING_SECONDS: Final = 3600.0
 """That the server may take to copy and check its database before it sends the first byte."""
+SILENCE_SECONDS: Final = 60.0
 DEEP_SECONDS: Final = 86_400.0
 """That the server may take to read all artifacts."""
 
@@ -58,6 +64,36 @@ class Events(Resource):
     def get(self, event: str) -> EventView:
         """One event with its data."""
         return cast(EventView, self._transport.get(path_of("events", event)))
+
+
+class Archive(Resource):
+    """`client.archive`: runs that were archived before they were deleted."""
+
+    def list(self, *, cursor: str | None = None, limit: int = 50) -> ArchivePage:
+        """A page of the archives, newest first; each has many runs."""
+        return cast(ArchivePage, self._transport.get("/archive", {"cursor": cursor, "limit": limit}))
+
+    def iterate(self) -> Iterator[ArchiveView]:
+        """All archives that `list` would find on its pages."""
+        return self._transport.pages("/archive", {})
+
+    def get(self, run: str) -> ArchivedRun:
+        """One run as it was when it was archived."""
+        return cast(ArchivedRun, self._transport.get(path_of("archive", "runs", run)))
+
+    def lines(self, run: str, *, family: bool = False) -> Iterator[dict[str, Any]]:
+        """All that the archive has of a run, or of its whole family, piece by piece; `kind` says what each is.
+
+        Raises `Unreachable` when the answer breaks off.
+        """
+        path = path_of("archive", "runs", run, "lines")
+        with self._transport.stream(path, query={"family": family or None}, silence=SILENCE_SECONDS) as response:
+            for line in self._transport.lines(response):
+                try:
+                    piece = json.loads(line)
+                except ValueError:
+                    raise UnexpectedAnswer("a line is not JSON; is it a Millrace server?") from None
+                yield piece
 
 
 class Retention(Resource):

@@ -102,12 +102,18 @@ class Triggers(Resource):
         dst: CronTriggerConfigDst | None = None,
         catch_up: Literal["none", "latest", "all"] | Mapping[str, Any] | None = None,
         jitter: str | float | None = None,
+        not_before: str | None = None,
+        not_after: str | None = None,
         count: int | None = None,
         start: Moment | None = None,
     ) -> Preview:
-        """The next firings of a schedule, given as the `config` of a trigger of the type cron. Nothing is saved."""
+        """The next firings of a schedule, given as the `config` of a trigger of the type cron. Nothing is saved.
+
+        `not_before` and `not_after` are its `start` and `end`; `start` is after when firings are shown.
+        """
         config = {"timezone": timezone, "dst": dst, "catch_up": catch_up, "jitter": jitter, "count": count}
-        body = Body(given({"expression": expression, **config, "from": start}))
+        bounds = {"start": not_before, "end": not_after}
+        body = Body(given({"expression": expression, **config, **bounds, "from": start}))
         return cast(Preview, self._transport.send("POST", "/triggers/preview", body, repeatable=True))
 
 

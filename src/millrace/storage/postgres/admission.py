@@ -122,6 +122,7 @@ class _KeyRound:
             case _:
                 return
         data = mapping.to_text({"reason": f"when_full: {waiting.when_full}, replaced by run {waiting.run_id}"})
+        victims = [row["id"] for row in await self._connection.fetch(queries.REPLACEABLE, victims)]
         # One wish a victim, however often it is seen in the way before it has been told.
         await self._post(
             [_fact(str(uuid.uuid5(uuid.UUID(victim), "replaced")), victim, "cancel", data) for victim in victims]

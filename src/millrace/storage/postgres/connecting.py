@@ -92,7 +92,9 @@ def translated(error: Exception) -> Exception:
     """The ways in which a database cannot work now as `StoreUnavailable`; every other error as it is."""
     if not is_unavailable(error):
         return error
-    unavailable = StoreUnavailable(str(error) or type(error).__name__)
+    # What the driver said; around it there would be the whole statement and its values.
+    said = error.orig if isinstance(error, DBAPIError) else error
+    unavailable = StoreUnavailable(str(said) or type(said).__name__)
     unavailable.__cause__ = error
     return unavailable
 

@@ -4,7 +4,7 @@ Repositories are written for a connection of SQLAlchemy that answers at once; he
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +14,9 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from millrace.ports.database import Trouble
-from millrace.ports.store import StoreUnavailable
 from millrace.storage.postgres.connecting import CRUD_SETTINGS, LOST, TAKEN, TRANSIENT, WRITER_SETTINGS, persistently
 from millrace.storage.postgres.schema import bring_up_to_date
+from millrace.storage.postgres.writable import Writability, try_to_write
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -41,7 +41,7 @@ class PostgresDatabase:
         self._readers = _engine(dsn, READERS, read_only=True)
         self._engine_readers = _engine(dsn, ENGINE_READERS, read_only=True)
         self._writers = _engine(dsn, WRITERS, read_only=False)
-        self._trouble: Trouble | None = None
+        self._writability = Writability(lambda: self._run(self._writers, try_to_write, TRANSIENT))
 
     @classmethod
     async def open(cls, url: str) -> "PostgresDatabase":
@@ -61,6 +61,7 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         """Waits a little for what is under way, and then ends it."""
+        await self._writability.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self.engine_pool.close()
@@ -74,17 +75,17 @@ class PostgresDatabase:
         return await self._run(self._engine_readers, work, TRANSIENT | LOST)
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
-        try:
-            done = await self._run(self._writers, work, TRANSIENT | TAKEN)
-        except StoreUnavailable as error:
-            self._trouble = Trouble("database_unusable", f"the database cannot be written: {error}")
-            raise
-        self._trouble = None
-        return done
+        with self._writability.noted():
+            return await self._run(self._writers, work, TRANSIENT | TAKEN)
+
+    async def write_for_engine(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work` on the engine's own connections, again when the database rolled it back."""
+        with self._writability.noted():
+            return await persistently(work)
 
     @property
     def trouble(self) -> Trouble | None:
-        return self._trouble
+        return self._writability.trouble
 
     async def _run(self, engine: AsyncEngine, work: "Callable[[Connection], T]", again: Mapping[str, int]) -> T:
         return await persistently(lambda: self.once(engine, work), again)

@@ -1,6 +1,6 @@
 """What the store says to PostgreSQL beside the commit, as the driver takes it."""
 
-from millrace.core.states import AttemptStatus
+from millrace.core.states import AttemptStatus, RunStatus
 from millrace.storage.statements import NEW_LOG
 
 SCHEDULED, RUNNING = AttemptStatus.SCHEDULED.value, AttemptStatus.RUNNING.value
@@ -25,7 +25,7 @@ select least(
   (select min(fire_at) from timers where fire_at > now_us()),
   (select min(available_at) from attempts where status = '{SCHEDULED}' and available_at > now_us()),
   (select min(queue_until) from attempts
-   where status = '{SCHEDULED}' and queue_until is not null and queue_until > now_us()))"""
+   where status = '{SCHEDULED}' and queue_until is not null and queue_until > now_us())) - now_us()"""
 
 EXPIRE = f"""
 select take_back((
@@ -56,7 +56,7 @@ where a.incarnation_id = $1 and a.status = '{RUNNING}'"""
 RETIRE = f"update incarnations set retired_at = now_us() where id = $1 and {LIVE}"
 
 REAP = f"""
-update incarnations set lost_at = now_us() where lease_until < now_us() and {LIVE} returning id"""
+update incarnations set lost_at = now_us() where lease_until < least(now_us(), $1) and {LIVE} returning id"""
 
 LIVE_INCARNATIONS = f"select id from incarnations where {LIVE}"
 
@@ -144,6 +144,11 @@ order by id"""
 ADMITTED_RUNS = """
 select id, status from runs where admission_key = $1 and admission_key is not null and admitted_at is not null
   and finished_at is null order by id desc"""
+
+# A cancel of theirs that was folded meanwhile is seen, and none can be while they are held.
+REPLACEABLE = f"""
+select id from runs where id = any($1) and finished_at is null and status <> '{RunStatus.CANCELLING.value}'
+order by id for update skip locked"""
 
 ADMIT = "update runs set admitted_at = now_us() where id = any($1)"
 

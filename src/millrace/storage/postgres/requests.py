@@ -69,7 +69,7 @@ class CommitRequest:
             rows = [mapping.task_update_row(change, task, workers.get(task.path)) for task in change.tasks]
             self._tasks += rows
         self._ended += [mapping.ended_row(run_id, ended, now) for ended in change.ended]
-        self._attempts += [mapping.new_attempt_row(run_id, attempt, now) for attempt in change.scheduled]
+        self._attempts += [(*mapping.new_attempt_row(run_id, attempt, now), now) for attempt in change.scheduled]
         self._records += _behind(mapping.record_rows(change, 0, claimed))
         first = 1 - len(change.logs)
         self._logs += _behind([mapping.log_row(line, seq) for seq, line in enumerate(change.logs, first)])

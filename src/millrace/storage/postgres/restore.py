@@ -99,7 +99,7 @@ async def _fill(backup: Path, address: URL, major: int, as_copy: bool) -> Conten
 
 def _make_new(connection: Connection, *, as_copy: bool) -> None:
     """Undo what held of the old database alone: who was at work on it, and the order of its server's transactions."""
-    connection.exec_driver_sql("truncate changes")
+    connection.exec_driver_sql("select renew_line()")
     connection.exec_driver_sql(
         "update incarnations set lost_at = now_us() where lost_at is null and retired_at is null"
     )

@@ -34,10 +34,12 @@ async def bring_up_to_date(url: URL) -> None:
     """
     async with connected(url) as connection:
         await connection.run_sync(_require_writable)
-        if await connection.run_sync(current) == HEAD:
-            return
+        if await connection.run_sync(current) != HEAD:
+            await connection.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
+            await connection.run_sync(_step_up)
         await connection.exec_driver_sql(f"select pg_advisory_xact_lock({LOCK})")
-        await connection.run_sync(_step_up)
+        await connection.exec_driver_sql("select continue_line()")
+        await connection.commit()
 
 
 @asynccontextmanager
@@ -56,7 +58,11 @@ async def connected(url: URL) -> AsyncIterator[AsyncConnection]:
 
 def current(connection: Connection) -> str | None:
     """The revision of the database; `None` for an empty one."""
-    if connection.exec_driver_sql("select to_regclass('alembic_version')").scalar() is None:
+    # Not by `to_regclass`: a session that has once found nothing may go on to find nothing after another's commit.
+    there = connection.exec_driver_sql(
+        "select 1 from pg_class where relname = 'alembic_version' and relnamespace = current_schema()::regnamespace"
+    )
+    if there.scalar() is None:
         return None
     found = connection.exec_driver_sql("select version_num from alembic_version").scalar()
     return None if found is None else str(found)

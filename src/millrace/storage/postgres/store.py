@@ -39,7 +39,7 @@ from millrace.ports.store import (
 from millrace.storage import mapping
 from millrace.storage.postgres import queries
 from millrace.storage.postgres.admission import admit_waiting
-from millrace.storage.postgres.connecting import WORKER_LOST, persistently, state_of
+from millrace.storage.postgres.connecting import WORKER_LOST, state_of
 from millrace.storage.postgres.database import PostgresDatabase
 from millrace.storage.postgres.requests import COMMIT, CommitRequest
 from millrace.storage.put_away import PayloadReader
@@ -97,7 +97,9 @@ class PostgresStore:
             return ()
         arguments = CommitRequest(changes, claimant).arguments
         try:
-            answer = orjson.loads(await persistently(lambda: self._engine.fetchval(COMMIT, *arguments)))
+            answer = orjson.loads(
+                await self._database.write_for_engine(lambda: self._engine.fetchval(COMMIT, *arguments))
+            )
         except Exception as error:
             if state_of(error) == WORKER_LOST:
                 raise IncarnationDead(claimant or "") from error
@@ -116,7 +118,7 @@ class PostgresStore:
         limits = orjson.dumps(dict(claim.type_limits)).decode()
         arguments = (claim.incarnation_id, list(dict.fromkeys(claim.queues)), claim.limit, limits)
         try:
-            answer = await persistently(lambda: self._engine.fetchval(queries.CLAIM, *arguments))
+            answer = await self._database.write_for_engine(lambda: self._engine.fetchval(queries.CLAIM, *arguments))
         except Exception as error:
             if state_of(error) == WORKER_LOST:
                 raise IncarnationDead(claim.incarnation_id) from error
@@ -140,12 +142,12 @@ class PostgresStore:
     async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
         return [(run_id, TimerKind(kind)) for run_id, kind in await self._fetch(queries.DUE_TIMERS, limit)]
 
-    async def next_wake(self) -> Instant | None:
+    async def next_wake(self) -> Duration | None:
         ((found,),) = await self._fetch(queries.NEXT_WAKE)
         return None if found is None else int(found)
 
     async def admit(self, limit: int) -> Sequence[str]:
-        return await persistently(lambda: admit_waiting(self._engine, limit))
+        return await self._database.write_for_engine(lambda: admit_waiting(self._engine, limit))
 
     async def expire_attempts(self, limit: int) -> Sequence[InboxItem]:
         ((told,),) = await self._fetch(queries.EXPIRE, limit)
@@ -172,8 +174,12 @@ class PostgresStore:
     async def retire(self, incarnation_id: str) -> None:
         await self._fetch(queries.RETIRE, incarnation_id)
 
-    async def reap(self) -> Sequence[str]:
-        return [row["id"] for row in await self._fetch(queries.REAP)]
+    async def now(self) -> Instant:
+        ((now,),) = await self._fetch("select now_us()")
+        return int(now)
+
+    async def reap(self, as_of: Instant | None = None) -> Sequence[str]:
+        return [row["id"] for row in await self._fetch(queries.REAP, as_of)]
 
     async def lost_attempts(self, limit: int) -> Sequence[LostAttempt]:
         return [LostAttempt(*row) for row in await self._fetch(queries.LOST_ATTEMPTS, limit)]
@@ -202,7 +208,9 @@ class PostgresStore:
         await self._fetch(queries.APPEND_LOGS, sorted(by_run), orjson.dumps(rows).decode())
 
     async def _fetch(self, query: str, *arguments: Any) -> "Sequence[asyncpg.Record]":
-        found: Sequence[asyncpg.Record] = await persistently(lambda: self._engine.fetch(query, *arguments))
+        found: Sequence[asyncpg.Record] = await self._database.write_for_engine(
+            lambda: self._engine.fetch(query, *arguments)
+        )
         return found
 
 

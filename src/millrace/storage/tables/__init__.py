@@ -6,14 +6,14 @@ runs        runs and all that the engine writes about them
 changes     the order of changes across all runs
 triggers    triggers, firings, events
 artifacts   files, and operations on many runs
-retention   what is being deleted, and when that was done
+retention   what is being deleted, when that was done, and where it is archived
 """
 
 from millrace.storage.tables.access import api_keys, connections, encryption_keys, installation, secrets, users
 from millrace.storage.tables.artifacts import artifacts, operations
 from millrace.storage.tables.base import metadata, one_of
 from millrace.storage.tables.changes import changes
-from millrace.storage.tables.retention import deletions, retention_rounds
+from millrace.storage.tables.retention import archives, deletions, retention_rounds
 from millrace.storage.tables.runs import (
     attempts,
     inbox,
@@ -31,6 +31,7 @@ from millrace.storage.tables.workflows import deployments, task_uids, workflow_s
 
 __all__ = [
     "api_keys",
+    "archives",
     "artifacts",
     "attempts",
     "changes",

@@ -1,6 +1,6 @@
-"""What retention has under way, and its rounds."""
+"""What retention has under way, its rounds, and where it has put the runs that it deleted."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, Text
 
 from millrace.storage.tables.base import identifier, instant, metadata, short
 
@@ -26,9 +26,31 @@ retention_rounds = Table(
     Column("events", Integer, nullable=False, server_default="0"),
     Column("operations", Integer, nullable=False, server_default="0"),
     Column("incarnations", Integer, nullable=False, server_default="0"),
+    Column("archived", Integer, nullable=False, server_default="0"),
+    Column("archives", Integer, nullable=False, server_default="0"),
     Column("error", Text),
     instant("started_at", nullable=False),
     instant("finished_at"),
     CheckConstraint("cause in ('schedule', 'request')", name="cause"),
     sqlite_with_rowid=False,
 )
+
+archives = Table(
+    "archives",
+    metadata,
+    identifier(primary_key=True),
+    Column("object_key", short(512), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", short(64), nullable=False),
+    Column("index_at", BigInteger, nullable=False),
+    Column("families", Integer, nullable=False),
+    Column("runs", Integer, nullable=False),
+    Column("first_run_id", short(36), nullable=False),
+    Column("last_run_id", short(36), nullable=False),
+    instant("created_at", nullable=False),
+    Index("ix_archives_first_run_id", "first_run_id"),
+    sqlite_with_rowid=False,
+)
+"""Objects with families of runs that were written before the families were deleted: a row for each, so that there are
+few. Which runs are in an object stands in the object itself, from the byte `index_at` on; `first_run_id` and
+`last_run_id` are the least and the greatest of them. A row that is there means that its object is there."""

@@ -29,7 +29,17 @@ from millrace.core.states import (
     TaskStatus,
 )
 from millrace.ports.runner import LogLevel
-from millrace.storage.tables.base import finished_exactly_when, identifier, instant, metadata, one_of, short, where
+from millrace.storage.tables.base import (
+    finished_exactly_when,
+    identifier,
+    instant,
+    metadata,
+    one_of,
+    only_on_postgres,
+    possible,
+    short,
+    where,
+)
 
 ADMITTED_RUN = "admission_key is not null and admitted_at is not null and finished_at is null"
 UNADMITTED_RUN = "admission_key is not null and admitted_at is null and finished_at is null"
@@ -79,10 +89,14 @@ runs = Table(
     instant("started_at"),
     instant("finished_at"),
     instant("payloads_deleted_at"),
-    CheckConstraint(one_of("status", RunStatus), name="status"),
-    CheckConstraint(one_of("phase", Phase), name="phase"),
-    CheckConstraint(f"outcome is null or {one_of('outcome', FINISHED_RUN)}", name="outcome"),
-    finished_exactly_when(FINISHED_RUN),
+    *possible(
+        "is_possible_run",
+        "status, phase, outcome, finished_at",
+        status=one_of("status", RunStatus),
+        phase=one_of("phase", Phase),
+        outcome=f"outcome is null or {one_of('outcome', FINISHED_RUN)}",
+        finished=finished_exactly_when(FINISHED_RUN),
+    ),
     Index("ix_runs_workflow_id_id", "workflow_id", "id"),
     Index("ix_runs_status_id", "status", "id", **where(NOT_COMPLETED)),
     Index("ix_runs_ended_badly", "workflow_id", "id", **where(ENDED_BADLY)),
@@ -117,8 +131,12 @@ task_runs = Table(
     instant("available_at"),
     instant("started_at"),
     instant("finished_at"),
-    CheckConstraint(one_of("status", TaskStatus), name="status"),
-    finished_exactly_when(FINISHED_TASK),
+    *possible(
+        "is_possible_task_run",
+        "status, finished_at",
+        status=one_of("status", TaskStatus),
+        finished=finished_exactly_when(FINISHED_TASK),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -148,11 +166,23 @@ attempts = Table(
     instant("deadline_at"),
     instant("started_at"),
     instant("finished_at"),
-    CheckConstraint(one_of("status", AttemptStatus), name="status"),
-    finished_exactly_when(FINISHED_ATTEMPT),
+    *possible(
+        "is_possible_attempt",
+        "status, finished_at",
+        status=one_of("status", AttemptStatus),
+        finished=finished_exactly_when(FINISHED_ATTEMPT),
+    ),
     Index("uq_attempts_live", "run_id", "path", unique=True, **where(LIVE)),
     Index("ix_attempts_queue", "queue", text("priority desc"), "available_at",
-          **where(SCHEDULED)),
+          sqlite_where=text(SCHEDULED),
+          postgresql_where=text(f"{SCHEDULED} and limit_key is null and type_key is null")),
+    *only_on_postgres(
+        Index("ix_attempts_available_at", "available_at", **where(SCHEDULED)),
+        Index("ix_attempts_limit_running", "limit_key", **where(f"limit_key is not null and {RUNNING}")),
+        Index("ix_attempts_limit_size", "limit_key", "limit_size",
+              **where("limit_key is not null and finished_at is null")),
+        Index("ix_attempts_type_running", "type_key", **where(f"type_key is not null and {RUNNING}")),
+    ),
     Index("ix_attempts_limit_key", "limit_key", text("priority desc"), "available_at",
           **where("limit_key is not null and finished_at is null")),
     Index("ix_attempts_type_key", "type_key", text("priority desc"), "available_at",

@@ -1,4 +1,4 @@
-"""The engine of one or more processes on a real SQLite file, with a clock, task types and troubles that tests control.
+"""The engine of one or more processes on a real database, with a clock, task types and troubles that tests control.
 
 Engines and workers run by themselves; services (timers, inbox, reaper, admission, heartbeat, log shipper) do a round
 when a test says so. Plans are built by hand. No workflow language, no HTTP.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
+from sqlalchemy import text
 
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import EnvironmentSecrets, SecretChain
@@ -36,16 +37,20 @@ from millrace.ports.store import (
     NewRun,
     Rejected,
     RunChange,
+    Store,
     StoreUnavailable,
 )
 from millrace.storage.database import SqliteDatabase
-from millrace.storage.sqlite import SqliteStore
+from millrace.storage.postgres.database import PostgresDatabase
 from millrace.system import Uuid7Ids
 from millrace.worker.attempt import Surroundings
 from millrace.worker.heartbeat import Heartbeat
 from millrace.worker.logs import LogShipper
 from millrace.worker.worker import Worker
 from tests.support.clock import FakeClock
+from tests.support.engine_kit import write_version
+from tests.support.postgres import DatabaseClock, fresh_database
+from tests.support.stores import OverStore, store_on
 
 LEASE = 15 * SECOND
 PATIENCE = 10.0
@@ -182,11 +187,11 @@ class Runners:
 # --- the store and its troubles ---------------------------------------------------------------------------------------
 
 
-class TroubledStore(SqliteStore):
+class TroubledStore(OverStore):
     """The real store, which on request refuses one run, takes no logs, or makes commits or their answers wait."""
 
-    def __init__(self, database: SqliteDatabase) -> None:
-        super().__init__(database)
+    def __init__(self, real: Store) -> None:
+        super().__init__(real)
         self.logs_away = 0
         self.poisonous: set[str] = set()
         self.commits: list[tuple[str, ...]] = []
@@ -203,7 +208,7 @@ class TroubledStore(SqliteStore):
         self.commits.append(tuple(change.run.id for change in changes))
         await self.open.wait()
         good = [change for change in changes if change.run.id not in self.poisonous]
-        reply = await super().commit(good, claim)
+        reply = await self.real.commit(good, claim)
         self.written += 1
         await self.answering.wait()
         answers = iter(reply.changes)
@@ -220,7 +225,7 @@ class TroubledStore(SqliteStore):
         if self.logs_away:
             self.logs_away -= 1
             raise StoreUnavailable("it is away")
-        await super().append_logs(lines)
+        await self.real.append_logs(lines)
 
 
 class DictPlans:
@@ -253,7 +258,7 @@ class Process:
 
 @dataclass
 class Kit:
-    database: SqliteDatabase
+    database: SqliteDatabase | PostgresDatabase
     store: TroubledStore
     clock: FakeClock
     masker: SecretMasker
@@ -320,21 +325,7 @@ class Kit:
         """Store a workflow with this plan as its only version; their ids."""
         workflow, version = self.ids.new(), self.ids.new()
         self.plans.plans[version] = plan
-        now = self.clock.now()
-
-        def write(connection: Any) -> None:
-            connection.exec_driver_sql(
-                "insert into workflows (id, name, slug, status, newest_version, created_at, updated_at) "
-                "values (?, ?, ?, 'active', 1, ?, ?)",
-                (workflow, workflow, workflow, now, now),
-            )
-            connection.exec_driver_sql(
-                "insert into workflow_versions (id, workflow_id, number, definition, content_hash, created_at) "
-                "values (?, ?, 1, '{}', ?, ?)",
-                (version, workflow, version, now),
-            )
-
-        await self.database.write(write)
+        await self.database.write(lambda connection: write_version(connection, workflow, version))
         return workflow, version
 
     async def new(self, plan: Plan, **fields: Any) -> NewRun:
@@ -372,7 +363,11 @@ class Kit:
     # --- what became of it --------------------------------------------------------------------------------------------
 
     async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        found = await self.database.read(lambda raw: raw.exec_driver_sql(query, values).all())
+        """The values stand where the query has question marks."""
+        pieces = query.split("?")
+        named = pieces[0] + "".join(f":v{place}{piece}" for place, piece in enumerate(pieces[1:]))
+        given = {f"v{place}": value for place, value in enumerate(values)}
+        found = await self.database.read(lambda connection: connection.execute(text(named), given).all())
         return [tuple(row) for row in found]
 
     async def status(self, run_id: str) -> str:
@@ -411,12 +406,26 @@ async def _stop(process: Process) -> None:
 
 
 @asynccontextmanager
-async def engine_kit(folder: Path, *, slots: int = 16, **environment: str) -> AsyncIterator[Kit]:
-    """A database and one process on it. `environment` holds secrets: `MILLRACE_SECRET_TOKEN="…"`."""
-    clock = FakeClock()
-    database = await SqliteDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
+async def opened(kind: str, folder: Path) -> AsyncIterator[tuple[SqliteDatabase | PostgresDatabase, FakeClock]]:
+    """An empty database of this kind, and the clock that tells its time."""
     async with AsyncExitStack() as stack:
+        database: SqliteDatabase | PostgresDatabase
+        if kind == "postgres":
+            url = await stack.enter_async_context(fresh_database())
+            clock: FakeClock = DatabaseClock(url)
+            stack.callback(clock.close)
+            database = await PostgresDatabase.open(url)
+        else:
+            clock = FakeClock()
+            database = await SqliteDatabase.open(folder / "millrace.db", clock=clock, synchronous="off")
         stack.push_async_callback(database.close)
-        kit = Kit(database, TroubledStore(database), clock, SecretMasker(), environment, stack)
+        yield database, clock
+
+
+@asynccontextmanager
+async def engine_kit(kind: str, folder: Path, *, slots: int = 16, **environment: str) -> AsyncIterator[Kit]:
+    """A database and one process on it. `environment` holds secrets: `MILLRACE_SECRET_TOKEN="…"`."""
+    async with opened(kind, folder) as (database, clock), AsyncExitStack() as stack:
+        kit = Kit(database, TroubledStore(store_on(database)), clock, SecretMasker(), environment, stack)
         await kit.process(slots=slots)
         yield kit

@@ -20,8 +20,8 @@ async def test_a_chain_costs_one_commit_a_task_and_one_for_its_start(kit: Kit, k
     assert kit.engine.counts.commits - before == 11
 
 
-async def test_many_runs_share_their_commits(tmp_path: Path) -> None:
-    async with engine_kit(tmp_path, slots=200) as kit:
+async def test_many_runs_share_their_commits(kind: str, tmp_path: Path) -> None:
+    async with engine_kit(kind, tmp_path, slots=200) as kit:
         runs = [await kit.new(plan_of(*chain(10, type="noop"))) for _ in range(200)]
         before = kit.engine.counts.commits
         started = await asyncio.gather(*(kit.begin(new) for new in runs))
@@ -30,8 +30,10 @@ async def test_many_runs_share_their_commits(tmp_path: Path) -> None:
         assert kit.engine.counts.commits - before <= 60
 
 
-async def test_nothing_is_claimed_without_a_free_slot_and_the_oldest_attempt_comes_first(tmp_path: Path) -> None:
-    async with engine_kit(tmp_path, slots=1) as kit:
+async def test_nothing_is_claimed_without_a_free_slot_and_the_oldest_attempt_comes_first(
+    kind: str, tmp_path: Path
+) -> None:
+    async with engine_kit(kind, tmp_path, slots=1) as kit:
         order: list[str] = []
         hanging = kit.hangs("hang")
 

@@ -3,7 +3,7 @@
 from millrace.ports.runner import Completed
 from millrace.ports.store import ClaimedAttempt, TaskPayload
 from millrace.ports.worker import Report
-from tests.integration.engine.rules.rules_kit import Kit, closing, handler, task
+from tests.integration.engine.rules.rules_kit import Kit, closing, handler, task, until
 
 
 async def test_a_condition_sees_outputs_of_the_same_fold_and_skips_what_it_does_not_hold_for(kit: Kit) -> None:
@@ -62,9 +62,10 @@ async def test_an_engine_that_loads_a_run_evaluates_with_the_outputs_that_are_st
         task("b", "a", queue="elsewhere"),
         task("c", "b", condition="tasks.a.output == 3"),
     )
-    await kit.settled()
+    scheduled = "select token from attempts where run_id = ? and path = 'b'"
+    await until(lambda: kit.rows(scheduled, run_id))
     other = await kit.process()
-    ((token,),) = await kit.rows("select token from attempts where run_id = ? and path = 'b'", run_id)
+    ((token,),) = await kit.rows(scheduled, run_id)
     attempt = ClaimedAttempt(run_id, "b", 1, token, None)
     other.engine.report(Report(attempt, Completed(), TaskPayload()))
     run = await kit.ends(run_id, other.engine)

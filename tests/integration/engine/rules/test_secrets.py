@@ -13,8 +13,8 @@ TOKEN = "correct-horse-battery"
 
 
 @pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    async with engine_kit(tmp_path, MILLRACE_SECRET_TOKEN=TOKEN) as made:
+async def kit(kind: str, tmp_path: Path) -> AsyncIterator[Kit]:
+    async with engine_kit(kind, tmp_path, MILLRACE_SECRET_TOKEN=TOKEN) as made:
         yield made
 
 

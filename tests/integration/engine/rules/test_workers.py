@@ -7,6 +7,8 @@ import pytest
 from millrace.core.plan import RetryPlan
 from millrace.core.retry import MAX_CRASHES
 from millrace.core.values import SECOND
+from millrace.engine.reaper import Reaper
+from millrace.storage import tables
 from tests.integration.engine.rules.rules_kit import LEASE, Kit, plan_of, task, until
 
 HOUR = 3600 * SECOND
@@ -61,9 +63,10 @@ async def test_the_late_result_of_a_dead_incarnation_is_refused(kit: Kit) -> Non
 async def test_an_attempt_that_only_the_database_knows_for_a_while_is_lost(kit: Kit) -> None:
     run_id = await kit.start(task("a", queue="elsewhere"))
     await kit.database.write(
-        lambda raw: raw.exec_driver_sql(
-            "update attempts set status = 'running', incarnation_id = ?, started_at = 1 where run_id = ?",
-            (kit.worker.incarnation_id, run_id),
+        lambda connection: connection.execute(
+            tables.attempts.update()
+            .where(tables.attempts.c.run_id == run_id)
+            .values(status="running", incarnation_id=kit.worker.incarnation_id, started_at=1)
         )
     )
     await kit.here.heartbeat.run_once()
@@ -113,6 +116,19 @@ async def test_the_reaper_waits_for_the_end_of_a_lease(kit: Kit) -> None:
     kit.clock.advance(1)
     await kit.here.reaper.run_once()
     assert await kit.store.live_incarnations() == {kit.worker.incarnation_id}
+
+
+async def test_hosts_hear_at_once_of_a_lost_worker_to_end_what_it_left_behind(kit: Kit) -> None:
+    await kit.process(attached=False)
+    told: list[str] = []
+    reaper = Reaper(kit.store, kit.engine, kit.clock, LEASE, after_loss=lambda: told.append("lost"))
+    await reaper.run_once()
+    assert told == []
+    for _ in range(8):
+        kit.clock.advance(2 * SECOND)
+        await kit.here.heartbeat.run_once()
+        await reaper.run_once()
+    assert told == ["lost"]
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR])

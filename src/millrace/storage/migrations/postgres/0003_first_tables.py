@@ -13,7 +13,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-PARTS = ("clock", "tables", "partitions", "changes", "admission", "commit", "claims")
+PARTS = ("clock", "states", "tables", "partitions", "changes", "admission", "commit", "claims")
 
 
 def upgrade() -> None:

@@ -2,16 +2,51 @@
 --
 -- A position is the id of the transaction, and behind it the number of the change within: 65,535 at most. A reader goes
 -- no further than the oldest transaction that is under way, so nothing can appear below a position that it has seen.
+--
+-- Another server, into which the database is restored, may be far behind with its transactions. So that positions grow
+-- all the same, each is counted from a start, which is then moved beyond all that were ever given.
 
-create function first_position() returns bigint language sql stable as $$
-  select pg_current_xact_id()::text::bigint << 16
-$$;
+create sequence line_start minvalue 0 start 0;
+
+create function first_position() returns bigint language plpgsql stable as $$
+begin
+  return (select last_value from line_start) + (pg_current_xact_id()::text::bigint << 16);
+end $$;
+
+create function first_unsettled() returns bigint language plpgsql stable as $$
+begin
+  return (select last_value from line_start) + (pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 16);
+end $$;
+comment on function first_unsettled is 'The first position below which something may still appear.';
 
 -- The last one that this transaction has taken; others, which began later, may be beyond it already.
-create function last_position() returns bigint language sql volatile as $$
-  select coalesce(max(position), first_position()) from changes
-    where position > first_position() and position < first_position() + (1 << 16)
-$$;
+create function last_position() returns bigint language plpgsql volatile as $$
+declare
+  first bigint := first_position();
+begin
+  return (select coalesce(max(position), first) from changes where position > first and position < first + (1 << 16));
+end $$;
+
+-- Not all that was given may be in the line: what the other server wrote after the backup is unknown here. It wrote less
+-- than this goes on by: four billion transactions.
+create function renew_line() returns void language plpgsql as $$
+begin
+  perform setval('line_start',
+    greatest((select last_value from line_start), (select max(position) from changes)) + (1::bigint << 48));
+end $$;
+
+-- Called at each start. A line without an end has none to follow it from: the first change would be missed.
+create function continue_line() returns void language plpgsql as $$
+declare
+  next bigint := (select last_value from line_start) + (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 16);
+begin
+  if exists (select from changes where position >= next) then
+    perform renew_line();
+  end if;
+  if not exists (select from changes) then
+    insert into changes (position, run_id, first_seq, last_seq) values (first_position(), '', 1, 0);
+  end if;
+end $$;
 
 create function note_new_runs() returns trigger language plpgsql as $$
 declare

@@ -19,7 +19,8 @@ declare
   free text[];
 begin
   perform require_live(array[worker]);
-  candidates := waiting_attempts(served, most) || waiting_under_limits(served, most, type_limits);
+  candidates := waiting_attempts(served, most)
+    || waiting_under_limits(case when not every then queues end, most, type_limits);
   if cardinality(candidates) = 0 then
     return null;
   end if;
@@ -32,30 +33,52 @@ begin
   return claim_among(worker, candidates, free, most, type_limits);
 end $$;
 
-create function waiting_queues() returns text[] language sql stable as $$
-  with recursive found (queue) as (
-    select min(queue) from attempts where status = 'scheduled'
-    union all
-    select (select min(queue) from attempts where status = 'scheduled' and queue > found.queue) from found
-    where found.queue is not null)
-  select coalesce(array_agg(queue), '{}') from found where queue is not null
-$$;
+create function waiting_queues() returns text[] language plpgsql stable as $$
+begin
+  return (
+    with recursive found (queue) as (
+      select min(queue) from attempts where status = 'scheduled' and limit_key is null and type_key is null
+      union all
+      select (select min(queue) from attempts
+              where status = 'scheduled' and limit_key is null and type_key is null and queue > found.queue)
+      from found where found.queue is not null)
+    select coalesce(array_agg(queue), '{}') from found where queue is not null);
+end $$;
 
 create function waiting_attempts(queues text[], most int) returns waiting[] language plpgsql stable as $$
 declare
-  found waiting[];
+  queue text;
+  found waiting[] := '{}';
 begin
-  select coalesce(array_agg(one), '{}') into found from unnest(queues) as q(name) cross join lateral (
-    select row(a.run_id, a.path, a.number, a.token, a.timeout_us, a.expires_at, a.priority, a.available_at, null, null,
-      null)::waiting as one
-    from attempts a
-    where a.status = 'scheduled' and a.queue = q.name and a.available_at <= now_us()
-      and a.limit_key is null and a.type_key is null
-    order by a.priority desc, a.available_at limit most) w;
+  foreach queue in array queues loop
+    found := found || waiting_in(queue, most);
+  end loop;
   return found;
 end $$;
 
--- Each key that live attempts have is found by one step into its index, however many have it.
+-- One priority after the other: of those that are due later, however many and urgent, one is read.
+create function waiting_in(of_queue text, most int) returns waiting[] language plpgsql stable as $$
+declare
+  found waiting[] := '{}';
+  level bigint := 2147483648;
+begin
+  while cardinality(found) < most loop
+    select max(priority) into level from attempts
+      where status = 'scheduled' and limit_key is null and type_key is null and queue = of_queue and priority < level;
+    exit when level is null;
+    found := found || array(
+      select row(a.run_id, a.path, a.number, a.token, a.timeout_us, a.expires_at, a.priority, a.available_at, null, null,
+        null)::waiting
+      from attempts a
+      where a.status = 'scheduled' and a.limit_key is null and a.type_key is null and a.queue = of_queue
+        and a.priority = level and a.available_at <= now_us()
+      order by a.available_at limit most);
+  end loop;
+  return found;
+end $$;
+
+-- Each key that live attempts have is found by one step into its index, however many have it. What runs under a key is
+-- counted once (`offset 0`), and of a key that is full nothing else is read. No queues: any.
 create function waiting_under_limits(queues text[], most int, type_limits json)
 returns waiting[] language plpgsql stable as $$
 declare
@@ -74,18 +97,26 @@ begin
     from type_keys k where k.key is not null),
   under_limits as (
     select w.* from limit_keys k
-    cross join lateral (select running_under('limit_key', k.key) as number) running
+    cross join lateral (
+      select running_under('limit_key', k.key) < (
+        select max(limit_size) from attempts a
+        where a.limit_key = k.key and a.limit_key is not null and a.finished_at is null) as is_free,
+        running_under('limit_key', k.key) as number offset 0) room
     cross join lateral (
       select * from attempts a
-      where a.limit_key = k.key and a.limit_key is not null and a.finished_at is null and a.status = 'scheduled'
-        and a.available_at <= now_us() and a.queue = any(queues) and running.number < a.limit_size
+      where room.is_free and a.limit_key = k.key and a.limit_key is not null and a.finished_at is null
+        and a.status = 'scheduled' and a.available_at <= now_us() and (queues is null or a.queue = any(queues))
+        and room.number < a.limit_size
       order by a.priority desc, a.available_at limit most) w
     union
-    select w.* from type_keys k cross join lateral (
+    select w.* from type_keys k
+    cross join lateral (
+      select running_under('type_key', k.key) < coalesce((type_limits ->> k.key)::int, 2147483647) as is_free
+      offset 0) room
+    cross join lateral (
       select * from attempts a
-      where a.type_key = k.key and a.type_key is not null and a.finished_at is null and a.status = 'scheduled'
-        and a.available_at <= now_us() and a.queue = any(queues)
-        and running_under('type_key', k.key) < coalesce((type_limits ->> k.key)::int, 2147483647)
+      where room.is_free and a.type_key = k.key and a.type_key is not null and a.finished_at is null
+        and a.status = 'scheduled' and a.available_at <= now_us() and (queues is null or a.queue = any(queues))
       order by a.priority desc, a.available_at limit most) w)
   select coalesce(array_agg(row(a.run_id, a.path, a.number, a.token, a.timeout_us, a.expires_at, a.priority,
     a.available_at, a.limit_key, a.limit_size, a.type_key)::waiting), '{}') into found
@@ -178,6 +209,6 @@ begin
     select t.run_id, run.last_seq + 1 - row_number() over (partition by t.run_id order by t.turn desc), 'task.started',
       t.path, jsonb_build_object('attempt', t.number, 'worker', worker)::text, now_us()
     from taken t join run on run.id = t.run_id)
-  select json_agg(json_build_array(run_id, path, number, token, deadline_at) order by turn) into claimed from taken;
+  select json_agg(json_build_array(run_id, path, number, token, deadline_at - now_us()) order by turn) into claimed from taken;
   return claimed;
 end $$;

@@ -10,6 +10,9 @@
 -- Two calls must never wait for each other, so locks are taken in one order, and each kind sorted: runs, start keys,
 -- triggers, limits. Claims take the runs first, too; admission, which comes from the limits, skips runs that are locked.
 --
+-- Rows that are there already are written one by one, by their key: a join with what is given costs as much from twenty
+-- rows on and far more for few, and its plan, once made while a table was small, may read all of it when it is large.
+--
 -- `behind` counts back from the last number of the run. What is rare comes as JSON: lists of objects that are named like
 -- the columns. What is null is not there.
 
@@ -37,7 +40,7 @@ create type ended_attempt as (
 create type new_attempt as (
   run_id text, path text, number int, token text, status text, queue text, priority int, incarnation_id text,
   limit_key text, limit_size int, type_key text, timeout_us bigint, queue_until bigint, expires_at bigint,
-  available_at bigint, deadline_at bigint, started_at bigint);
+  available_at bigint, deadline_at bigint, started_at bigint, decided_at bigint);
 
 create type new_record as (run_id text, behind int, type text, path text, data text, at bigint);
 
@@ -51,7 +54,7 @@ create function commit_runs(
   workers text[], headers run_header[], advances run_advance[], new_runs json, new_tasks new_task[],
   tasks task_change[], ended ended_attempt[], attempts new_attempt[], records new_record[], logs new_log[],
   inbox_done json, timers_done json, timers_cleared text[], timers json, withdrawn json
-) returns json language plpgsql as $$
+) returns json language plpgsql set plan_cache_mode = force_generic_plan as $$
 declare
   gate gates;
   started gates;
@@ -87,12 +90,14 @@ begin
 end $$;
 
 create function require_live(workers text[]) returns void language plpgsql as $$
+declare
+  worker text;
 begin
-  if exists (select from unnest(workers) as w(id)
-             where not exists (select from incarnations i
-                               where i.id = w.id and i.lost_at is null and i.retired_at is null)) then
-    raise exception 'a worker of this commit was declared lost' using errcode = 'MR001';
-  end if;
+  foreach worker in array workers loop
+    if not exists (select from incarnations i where i.id = worker and i.lost_at is null and i.retired_at is null) then
+      raise exception 'a worker of this commit was declared lost' using errcode = 'MR001';
+    end if;
+  end loop;
 end $$;
 
 -- --- gates -----------------------------------------------------------------------------------------------------------
@@ -100,12 +105,35 @@ end $$;
 -- Runs with facts that another commit has folded: two processes may read a fact before one of them has deleted it, and
 -- the other may have loaded the run after that, so that its revision tells nothing. (Whoever deletes a fact makes the
 -- revision grow, so what is seen here holds, or the gate does not.)
-create function already_folded(done json) returns text[] language sql stable as $$
-  select coalesce(array_agg(distinct x.run_id), '{}') from json_to_recordset(done) as x(run_id text, id text)
-  where not exists (select from inbox i where i.id = x.id)
-$$;
+create function already_folded(done json) returns text[] language plpgsql stable as $$
+begin
+  if done is null then
+    return '{}';
+  end if;
+  return array(
+    select distinct x.run_id from json_to_recordset(done) as x(run_id text, id text)
+    where not exists (select from inbox i where i.id = x.id));
+end $$;
 
 create function take_gates(headers run_header[], advances run_advance[], shut text[]) returns gates language plpgsql as $$
+declare
+  gate gates := row('{}', '{}', '{}', '{}');
+begin
+  -- While little is going on nearly all commits are like this.
+  if headers is null and cardinality(advances) = 1 then
+    update runs r
+      set last_seq = r.last_seq + advances[1].records, last_log = r.last_log + advances[1].logs,
+        revision = r.revision + 1
+      where r.id = advances[1].id and r.revision = advances[1].revision and r.id <> all(shut)
+      returning array[r.id], array[r.last_seq], array[r.last_log] into gate.passed, gate.seqs, gate.logged;
+    return gate;
+  end if;
+  return take_many_gates(headers, advances, shut);
+end $$;
+
+-- All of a kind in one statement, for each writes to the line of changes; planned for what is given.
+create function take_many_gates(headers run_header[], advances run_advance[], shut text[])
+returns gates language plpgsql set plan_cache_mode = force_custom_plan as $$
 declare
   gate gates := row('{}', '{}', '{}', '{}');
   part gates;
@@ -266,47 +294,53 @@ end $$;
 
 create function end_attempts(ended ended_attempt[], passed text[]) returns void language plpgsql as $$
 declare
-  fenced bigint;
+  x ended_attempt;
 begin
   if ended is null then
     return;
   end if;
-  with given as (
-    select * from unnest(ended) x
-    where (passed is null or x.run_id = any(passed))),
-  done as (
-    update attempts a set status = x.status, error = x.error, finished_at = x.at from given x
-    where a.run_id = x.run_id and a.path = x.path and a.number = x.number
-      and a.token = coalesce(x.token, a.token) and a.finished_at is null
-    returning 1)
-  select (select count(*) from given) - (select count(*) from done) into fenced;
-  if fenced > 0 then
-    raise exception '% attempts are not live, or held by another worker', fenced using errcode = 'MR002';
-  end if;
+  foreach x in array ended loop
+    continue when x.run_id <> all(passed);
+    update attempts a set status = x.status, error = x.error, finished_at = x.at
+      where a.run_id = x.run_id and a.path = x.path and a.number = x.number
+        and a.token = coalesce(x.token, a.token) and a.finished_at is null;
+    if not found then
+      raise exception 'attempt % of % in % is not live, or held by another worker', x.number, x.path, x.run_id
+        using errcode = 'MR002';
+    end if;
+  end loop;
 end $$;
 
 create function write_tasks(new_tasks new_task[], tasks task_change[], passed text[]) returns void language plpgsql as $$
+declare
+  x task_change;
 begin
   if new_tasks is not null then
     insert into task_runs (
       run_id, path, type, status, attempt, live, failures, crashes, skip_reason, error, worker, adopted_from,
       revision, ready_at, available_at, started_at, finished_at)
-    select x.run_id, x.path, x.type, x.status, x.attempt, x.live, x.failures, x.crashes, x.skip_reason, x.error,
-      x.worker, x.adopted_from, x.revision, x.ready_at, x.available_at, x.started_at, x.finished_at
-    from unnest(new_tasks) x where (passed is null or x.run_id = any(passed));
+    select n.run_id, n.path, n.type, n.status, n.attempt, n.live, n.failures, n.crashes, n.skip_reason, n.error,
+      n.worker, n.adopted_from, n.revision, n.ready_at, n.available_at, n.started_at, n.finished_at
+    from unnest(new_tasks) n where (passed is null or n.run_id = any(passed));
   end if;
-  if tasks is not null then
+  if tasks is null then
+    return;
+  end if;
+  foreach x in array tasks loop
+    continue when x.run_id <> all(passed);
     update task_runs t
       set status = x.status, attempt = x.attempt, live = x.live, failures = x.failures, crashes = x.crashes,
         skip_reason = x.skip_reason, error = x.error, worker = coalesce(x.worker, t.worker), revision = x.revision,
         ready_at = x.ready_at, available_at = x.available_at, started_at = coalesce(t.started_at, x.started_at),
         finished_at = x.finished_at, input = coalesce(x.input, t.input), output = coalesce(x.output, t.output)
-      from unnest(tasks) x
-      where t.run_id = x.run_id and t.path = x.path and (passed is null or x.run_id = any(passed));
-  end if;
+      where t.run_id = x.run_id and t.path = x.path;
+  end loop;
 end $$;
 
+-- Their times are moved by what the clock of the process that decided on them, at `decided_at`, is behind this one.
 create function schedule_attempts(attempts new_attempt[], passed text[]) returns void language plpgsql as $$
+declare
+  clock bigint := now_us();
 begin
   if attempts is null then
     return;
@@ -315,12 +349,14 @@ begin
     run_id, path, number, token, status, queue, priority, incarnation_id, limit_key, limit_size, type_key, timeout_us,
     queue_until, expires_at, available_at, deadline_at, started_at)
   select x.run_id, x.path, x.number, x.token, x.status, x.queue, x.priority, x.incarnation_id, x.limit_key,
-    x.limit_size, x.type_key, x.timeout_us, x.queue_until, x.expires_at, x.available_at, x.deadline_at, x.started_at
+    x.limit_size, x.type_key, x.timeout_us, x.queue_until + clock - x.decided_at, x.expires_at + clock - x.decided_at,
+    x.available_at + clock - x.decided_at, x.deadline_at + clock - x.decided_at, x.started_at + clock - x.decided_at
   from unnest(schedule_attempts.attempts) x where (passed is null or x.run_id = any(passed));
 end $$;
 
+-- Each row meets the numbers of its run by a hash, however many there are.
 create function write_histories(records new_record[], logs new_log[], passed text[], seqs bigint[], logged bigint[])
-returns void language plpgsql as $$
+returns void language plpgsql set enable_nestloop = off as $$
 begin
   if records is not null then
     insert into records (run_id, seq, type, path, data, at)
@@ -338,14 +374,19 @@ end $$;
 
 create function write_waits(done json, timers_done json, cleared text[], timers json, passed text[])
 returns void language plpgsql as $$
+declare
+  timer record;
 begin
   if done is not null then
-    delete from inbox i using json_to_recordset(done) as x(run_id text, id text)
-      where i.id = x.id and (passed is null or x.run_id = any(passed));
+    delete from inbox where id = any(array(
+      select x.id from json_to_recordset(done) as x(run_id text, id text)
+      where (passed is null or x.run_id = any(passed))));
   end if;
   if timers_done is not null then
-    delete from timers t using json_to_recordset(timers_done) as x(run_id text, kind text)
-      where t.run_id = x.run_id and t.kind = x.kind and (passed is null or x.run_id = any(passed));
+    for timer in select x.run_id, x.kind from json_to_recordset(timers_done) as x(run_id text, kind text) loop
+      continue when timer.run_id <> all(passed);
+      delete from timers t where t.run_id = timer.run_id and t.kind = timer.kind;
+    end loop;
   end if;
   if cleared is not null then
     delete from timers t where t.run_id = any(cleared) and (passed is null or t.run_id = any(passed));

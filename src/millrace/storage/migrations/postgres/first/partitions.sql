@@ -31,6 +31,10 @@ begin
     return false;
   end if;
   execute format('lock table %I in access exclusive mode', other);
+  -- Somebody may have made it just before: what is known of that is as old as the statement, until a lock is taken.
+  if to_regclass(part) is not null then
+    return false;
+  end if;
   execute format('select count(*) from (select from %I where run_id >= %L and run_id < %L limit %s) as found',
     other, low, high, most_moved + 1) into astray;
   if astray > most_moved then

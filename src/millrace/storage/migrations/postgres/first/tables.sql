@@ -38,15 +38,18 @@ create table attempts (
   started_at bigint,
   finished_at bigint,
   constraint pk_attempts primary key (run_id, path, number),
-  constraint ck_attempts_status check ((status = 'cancelled' or status = 'completed' or status = 'failed' or status = 'lost' or status = 'running' or status = 'scheduled')),
-  constraint ck_attempts_finished check ((finished_at is not null) = ((status = 'cancelled' or status = 'completed' or status = 'failed' or status = 'lost')))
+  constraint ck_attempts_possible check (is_possible_attempt(status, finished_at))
 ) with (fillfactor = 80);
 
+create index ix_attempts_available_at on attempts (available_at) where status = 'scheduled';
 create index ix_attempts_incarnation on attempts (incarnation_id) where status = 'running';
 create index ix_attempts_limit_key on attempts (limit_key, priority desc, available_at) where limit_key is not null and finished_at is null;
-create index ix_attempts_queue on attempts (queue, priority desc, available_at) where status = 'scheduled';
+create index ix_attempts_limit_running on attempts (limit_key) where limit_key is not null and status = 'running';
+create index ix_attempts_limit_size on attempts (limit_key, limit_size) where limit_key is not null and finished_at is null;
+create index ix_attempts_queue on attempts (queue, priority desc, available_at) where status = 'scheduled' and limit_key is null and type_key is null;
 create index ix_attempts_queue_until on attempts (queue_until) where status = 'scheduled' and queue_until is not null;
 create index ix_attempts_type_key on attempts (type_key, priority desc, available_at) where type_key is not null and finished_at is null;
+create index ix_attempts_type_running on attempts (type_key) where type_key is not null and status = 'running';
 create unique index uq_attempts_live on attempts (run_id, path) where finished_at is null;
 
 create table changes (
@@ -259,10 +262,7 @@ create table runs (
   finished_at bigint,
   payloads_deleted_at bigint,
   constraint pk_runs primary key (id),
-  constraint ck_runs_status check ((status = 'cancelled' or status = 'cancelling' or status = 'completed' or status = 'failed' or status = 'paused' or status = 'pending' or status = 'running' or status = 'waiting')),
-  constraint ck_runs_phase check ((phase = 'finally' or phase = 'main' or phase = 'on_failure' or phase = 'rollback')),
-  constraint ck_runs_outcome check (outcome is null or (outcome = 'cancelled' or outcome = 'completed' or outcome = 'failed')),
-  constraint ck_runs_finished check ((finished_at is not null) = ((status = 'cancelled' or status = 'completed' or status = 'failed')))
+  constraint ck_runs_possible check (is_possible_run(status, phase, outcome, finished_at))
 ) with (fillfactor = 80);
 
 create index ix_runs_admitted on runs (admission_key) where admission_key is not null and admitted_at is not null and finished_at is null;
@@ -319,8 +319,7 @@ create table task_runs (
   started_at bigint,
   finished_at bigint,
   constraint pk_task_runs primary key (run_id, path),
-  constraint ck_task_runs_status check ((status = 'cancelled' or status = 'cancelling' or status = 'completed' or status = 'failed' or status = 'pending' or status = 'ready' or status = 'running' or status = 'skipped' or status = 'waiting')),
-  constraint ck_task_runs_finished check ((finished_at is not null) = ((status = 'cancelled' or status = 'completed' or status = 'failed' or status = 'skipped')))
+  constraint ck_task_runs_possible check (is_possible_task_run(status, finished_at))
 ) with (fillfactor = 80);
 
 create table timers (

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
-from millrace.app.runs import repository
 from millrace.app.runs.views import View
+from millrace.app.runs.waiting import repository
 from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.core.values import Instant, to_iso
 from millrace.ports.store import NO_LIMIT

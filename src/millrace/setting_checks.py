@@ -1,0 +1,59 @@
+"""What `config` asks of settings that are addresses. A fault says what to write, and never what was written."""
+
+import re
+from typing import TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import ValidationInfo
+
+T = TypeVar("T")
+
+BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}){0,8}/?", re.ASCII)
+
+
+def checked_bucket(url: str | None) -> str | None:
+    if url is not None and not BUCKET.fullmatch(url):
+        raise ValueError("write s3://BUCKET or s3://BUCKET/PREFIX; a folder goes into MILLRACE_ARTIFACTS_DIR")
+    return url
+
+
+def checked_endpoint(url: str | None, info: ValidationInfo) -> str | None:
+    """AWS_* names may be meant for tasks alone, so they matter only with a bucket."""
+    if url is None or info.data.get("artifacts_url") is None:
+        return url
+    parts = urlsplit(url)
+    try:
+        plain = parts.port != 0 and not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+    except ValueError:
+        plain = False
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write https://HOST or https://HOST:PORT; the bucket goes into MILLRACE_ARTIFACTS_URL")
+    if parts.scheme == "http" and not info.data.get("s3_allow_http"):
+        raise ValueError("http:// would send files in clear text; use https://, or set MILLRACE_S3_ALLOW_HTTP=true")
+    return url
+
+
+def needed_for_bucket(value: T, info: ValidationInfo) -> T:
+    if value is None and info.data.get("artifacts_url") is not None:
+        raise ValueError("MILLRACE_ARTIFACTS_URL needs it; it says who may use the bucket")
+    return value
+
+
+def without_password(url: str) -> str:
+    """The URL with its password, if it has one, replaced by `***`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    netloc = re.sub(r":[^@]*@", ":***@", parts.netloc)
+    return urlunsplit(parts._replace(netloc=netloc))
+
+
+def checked_postgres(url: str) -> str:
+    parts = urlsplit(url)
+    try:
+        named = bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named:
+        raise ValueError("write postgresql://USER:PASSWORD@HOST:PORT/DATABASE; the database must be there already")
+    return url

@@ -1,0 +1,62 @@
+"""Where the database has a clock of its own, it alone tells when leases are over; the reaper judges its jumps."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from millrace.core.values import SECOND
+from tests.integration.engine.rules.rules_kit import Kit, engine_kit
+from tests.support.clock import FakeClock
+
+pytestmark = pytest.mark.service("postgres")
+
+HOUR = 3600 * SECOND
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    async with engine_kit("postgres", tmp_path) as made:
+        yield made
+
+
+def jump_of_this_process(kit: Kit, by: int) -> None:
+    """Its wall clock is set; that of the database is written by `advance` and `jump` alone."""
+    FakeClock.jump(kit.clock, by)
+
+
+def jump_of_the_database(kit: Kit, by: int) -> None:
+    kit.clock.jump(by)
+    jump_of_this_process(kit, -by)
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+async def test_after_a_jump_of_the_servers_clock_nobody_is_declared_lost_for_one_lease(kit: Kit, jump: int) -> None:
+    quiet = await kit.process(attached=False)
+    await kit.here.reaper.run_once()
+    jump_of_the_database(kit, jump)
+    await kit.here.reaper.run_once()
+    assert await kit.store.live_incarnations() == {kit.worker.incarnation_id, quiet.worker.incarnation_id}
+    jump_of_this_process(kit, jump)
+    for _ in range(7):
+        kit.clock.advance(2 * SECOND)
+        await kit.here.heartbeat.run_once()
+        await kit.here.reaper.run_once()
+    assert quiet.worker.incarnation_id in await kit.store.live_incarnations()
+    kit.clock.advance(2 * SECOND)
+    await kit.here.reaper.run_once()
+    gone = quiet.worker.incarnation_id not in await kit.store.live_incarnations()
+    assert gone == (jump > 0), "set back, the clock has yet to come to the end of its lease"
+    assert kit.worker.incarnation_id in await kit.store.live_incarnations()
+
+
+async def test_a_jump_of_this_processs_clock_keeps_nobody_alive(kit: Kit) -> None:
+    await kit.process(attached=False)
+    for _ in range(7):
+        kit.clock.advance(2 * SECOND)
+        await kit.here.heartbeat.run_once()
+        await kit.here.reaper.run_once()
+    kit.clock.advance(2 * SECOND)
+    jump_of_this_process(kit, HOUR)
+    await kit.here.reaper.run_once()
+    assert await kit.store.live_incarnations() == {kit.worker.incarnation_id}, "the other one's lease is over"
