@@ -24,6 +24,9 @@ class ProcessLoop(asyncio.BaseEventLoop):
         self.faults: list[dict[str, Any]] = []
         """What nobody caught."""
         self.set_exception_handler(lambda _, context: self.faults.append(context))
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        """Those that are not done, in the order in which they began."""
+        self.set_task_factory(self._new_task)
 
     def time(self) -> float:
         return self._clock.monotonic()
@@ -67,13 +70,19 @@ class ProcessLoop(asyncio.BaseEventLoop):
         due = self.next_timer
         return due is not None and due <= round(self._clock.monotonic() * SECOND)
 
+    def _new_task(self, loop: asyncio.AbstractEventLoop, work: Any, **named: Any) -> "asyncio.Task[Any]":
+        """Kept until it is done: `asyncio.all_tasks` looks through those of all processes there ever were."""
+        task = asyncio.Task(work, loop=loop, **named)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
+        return task
+
     def end(self) -> None:
         """The process is gone. What its tasks still do on their way out reaches nobody."""
         for _ in range(20):
-            left = asyncio.all_tasks(self)
-            if not left:
+            if not self._tasks:
                 break
-            for task in left:
+            for task in list(self._tasks):
                 task.cancel()
             self.come_to_rest()
         self.faults.clear()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 
 from millrace.core.states import LIVE_ATTEMPT, TaskStatus
 from millrace.ports.store import LoadedRun
@@ -12,36 +12,48 @@ from millrace.storage import mapping, tables
 _tasks = tables.task_runs.c
 _attempts = tables.attempts.c
 
+_runs = tables.runs
+_adopted = tables.task_runs.alias("adopted")
+
+# Made once: putting them together takes longer than the answers.
+RUN_ID: BindParameter[str] = bindparam("run_id")
+NEWER_THAN: BindParameter[int] = bindparam("newer_than")
+
+RUN = (
+    select(_runs, tables.workflows.c.name.label("workflow_name"), tables.workflow_versions.c.number)
+    .join(tables.workflows, tables.workflows.c.id == _runs.c.workflow_id)
+    .join(tables.workflow_versions, tables.workflow_versions.c.id == _runs.c.version_id)
+    .where(_runs.c.id == RUN_ID)
+)
 # Without inputs and outputs, which may be a thousand times larger than the rest.
 TASKS = select(
     _tasks.path, _tasks.status, _tasks.attempt, _tasks.live, _tasks.failures, _tasks.crashes, _tasks.ready_at,
     _tasks.available_at, _tasks.skip_reason, _tasks.error, _tasks.finished_at,
-)  # fmt: skip
+).where(_tasks.run_id == RUN_ID)  # fmt: skip
 TOKENS = select(_attempts.path, _attempts.number, _attempts.token).where(
-    or_(*(_attempts.status == status.value for status in LIVE_ATTEMPT))
+    or_(*(_attempts.status == status.value for status in LIVE_ATTEMPT)), _attempts.run_id == RUN_ID
+)
+NEWER_TASKS = TASKS.where(_tasks.revision > NEWER_THAN)
+NEWER_TOKENS = TOKENS.join(
+    tables.task_runs, (_tasks.run_id == _attempts.run_id) & (_tasks.path == _attempts.path)
+).where(_tasks.revision > NEWER_THAN)
+OUTPUTS = (
+    select(_tasks.path, func.coalesce(_adopted.c.output, _tasks.output))
+    .outerjoin(_adopted, (_adopted.c.run_id == _tasks.adopted_from) & (_adopted.c.path == _tasks.path))
+    .where(_tasks.run_id == RUN_ID, _tasks.status == TaskStatus.COMPLETED.value, _tasks.revision > NEWER_THAN)
 )
 
 
 def load_run(connection: Connection, run_id: str, newer_than: int) -> LoadedRun | None:
     """As `ports.store.Store.load`, but that payloads which were put away are not fetched."""
-    runs = tables.runs
-    query = (
-        select(runs, tables.workflows.c.name.label("workflow_name"), tables.workflow_versions.c.number)
-        .join(tables.workflows, tables.workflows.c.id == runs.c.workflow_id)
-        .join(tables.workflow_versions, tables.workflow_versions.c.id == runs.c.version_id)
-        .where(runs.c.id == run_id)
-    )
-    row = connection.execute(query).mappings().first()
+    which: dict[str, str | int] = {"run_id": run_id}
+    row = connection.execute(RUN, which).mappings().first()
     if row is None:
         return None
-    of_run, live = TASKS.where(_tasks.run_id == run_id), TOKENS.where(_attempts.run_id == run_id)
+    of_run, live = (TASKS, TOKENS) if newer_than == 0 else (NEWER_TASKS, NEWER_TOKENS)
     if newer_than:
-        newer = _tasks.revision > newer_than
-        of_run = of_run.where(newer)
-        live = live.join(tables.task_runs, (_tasks.run_id == _attempts.run_id) & (_tasks.path == _attempts.path)).where(
-            newer
-        )
-    tasks = connection.execute(of_run).mappings().all()
+        which["newer_than"] = newer_than
+    tasks = connection.execute(of_run, which).mappings().all()
     return LoadedRun(
         new=mapping.new_run(row),
         workflow_name=row["workflow_name"],
@@ -49,16 +61,11 @@ def load_run(connection: Connection, run_id: str, newer_than: int) -> LoadedRun 
         header=mapping.run_header(row),
         revision=row["revision"],
         tasks=mapping.task_runs(tasks),
-        tokens={(path, number): token for path, number, token in connection.execute(live)},
+        tokens={(path, number): token for path, number, token in connection.execute(live, which)},
     )
 
 
 def load_outputs(connection: Connection, run_id: str, newer_than: int) -> Mapping[str, Any]:
     """As `ports.store.Store.load_outputs`, those included that the run took over."""
-    rows, adopted = tables.task_runs.c, tables.task_runs.alias("adopted")
-    query = (
-        select(rows.path, func.coalesce(adopted.c.output, rows.output))
-        .outerjoin(adopted, (adopted.c.run_id == rows.adopted_from) & (adopted.c.path == rows.path))
-        .where(rows.run_id == run_id, rows.status == TaskStatus.COMPLETED.value, rows.revision > newer_than)
-    )
-    return {path: mapping.from_text(output) for path, output in connection.execute(query)}
+    found = connection.execute(OUTPUTS, {"run_id": run_id, "newer_than": newer_than})
+    return {path: mapping.from_text(output) for path, output in found}
