@@ -337,7 +337,14 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
     wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
     hints.on(Hint.INBOX, lambda _: inbox.wake())
     hints.on(Hint.ADMISSION, lambda _: admission.wake())
-    reaper = Reaper(made.store, made.engine, made.clock, _lease(made), after_loss=wakeups.worker_lost)
+    reaper = Reaper(
+        made.store,
+        made.engine,
+        made.clock,
+        _lease(made),
+        beside_others=processes.several,
+        after_loss=wakeups.worker_lost,
+    )
     return [inbox, timers, admission, reaper]
 
 

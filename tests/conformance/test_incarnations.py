@@ -22,6 +22,24 @@ async def test_a_registered_incarnation_is_live_and_its_row_says_who_it_is(kit: 
     assert row["lease_until"] == kit.clock.now() + LEASE
 
 
+async def test_who_was_silent_since_the_clock_was_set_back_is_lost(kit: Kit) -> None:
+    silent, alive = await registered(kit.store), await registered(kit.store)
+    kit.clock.jump(-3600 * SECOND)
+    await kit.store.heartbeat(alive, LEASE)
+
+    assert await kit.store.reap() == [silent]
+    assert await kit.store.live_incarnations() == {alive}
+
+
+async def test_a_clock_that_is_set_back_by_less_than_a_lease_loses_nobody(kit: Kit) -> None:
+    worker = await registered(kit.store)
+    kit.clock.jump(-LEASE)
+
+    assert await kit.store.reap() == []
+    kit.clock.advance(2 * LEASE + 1)
+    assert await kit.store.reap() == [worker]
+
+
 async def test_sole_registration_declares_every_earlier_incarnation_lost_at_once(kit: Kit) -> None:
     first, second = await registered(kit.store), await registered(kit.store)
     assert await kit.store.live_incarnations() == {first, second}

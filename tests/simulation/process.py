@@ -216,7 +216,7 @@ class Process:
         wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
         hints.on(Hint.INBOX, lambda _: inbox.wake())
         hints.on(Hint.ADMISSION, lambda _: admission.wake())
-        return [inbox, timers, admission, Reaper(store, engine, clock, LEASE)]
+        return [inbox, timers, admission, Reaper(store, engine, clock, LEASE, beside_others=not self.embedded)]
 
     def _worker_services(self) -> Sequence[Service]:
         world, masker = self.world, SecretMasker()

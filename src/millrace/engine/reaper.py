@@ -51,15 +51,18 @@ class Reaper(Service):
         clock: Clock,
         lease: Duration,
         *,
+        beside_others: bool = False,
         after_loss: Callable[[], None] | None = None,
     ) -> None:
-        """`after_loss` is told at once that workers were lost."""
+        """`beside_others`: workers of other processes may live that this one knows nothing of. `after_loss` is told at
+        once that workers were lost."""
         super().__init__()
         self._after_loss = after_loss
         self._store = store
         self._engine = engine
         self._clock = clock
         self._lease_seconds = lease / SECOND
+        self._beside_others = beside_others
         self._last: Look | None = None
         """Of the last round that the store answered."""
         self._hold_until = 0.0
@@ -88,10 +91,11 @@ class Reaper(Service):
         return Look(now, before, self._clock.monotonic())
 
     def _on_hold(self, look: Look) -> bool:
-        if self._last is not None:
-            stood_still = look.after - self._last.after > self.interval + self._lease_seconds / 2
-            if stood_still or look.jumped_since(self._last):
-                seconds = self._lease_seconds
-                logger.warning("no round for long, or a jump of the store's clock; nobody is lost for %g s", seconds)
-                self._hold_until = look.after + seconds
+        seconds = self._lease_seconds
+        if self._last is None:
+            # The clock may have jumped just before this process began.
+            self._hold_until = look.after + seconds if self._beside_others else 0.0
+        elif look.after - self._last.after > self.interval + seconds / 2 or look.jumped_since(self._last):
+            logger.warning("no round for long, or a jump of the store's clock; nobody is lost for %g s", seconds)
+            self._hold_until = look.after + seconds
         return look.after < self._hold_until

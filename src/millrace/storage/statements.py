@@ -274,7 +274,10 @@ RETIRE = "update incarnations set retired_at = now_us() where id = ? and lost_at
 
 REAP = """
 update incarnations set lost_at = now_us()
-where lease_until < min(now_us(), coalesce(?, now_us())) and lost_at is null and retired_at is null returning id"""
+where lost_at is null and retired_at is null and (lease_until < min(now_us(), coalesce(?1, now_us()))
+  or heartbeat_at - max(now_us(), coalesce(?1, now_us())) > lease_until - heartbeat_at) returning id"""
+"""Also lost is whose last sign of life lies more than a lease ahead: the clock was set back, and since then it was
+silent."""
 
 INSTALLATION = "select id from installation"
 INSTALL = "insert into installation (id, created_at) values (?, now_us())"

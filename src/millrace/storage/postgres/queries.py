@@ -56,7 +56,11 @@ where a.incarnation_id = $1 and a.status = '{RUNNING}'"""
 RETIRE = f"update incarnations set retired_at = now_us() where id = $1 and {LIVE}"
 
 REAP = f"""
-update incarnations set lost_at = now_us() where lease_until < least(now_us(), $1) and {LIVE} returning id"""
+update incarnations set lost_at = now_us()
+where {LIVE} and (lease_until < least(now_us(), $1)
+  or heartbeat_at - greatest(now_us(), $1) > lease_until - heartbeat_at) returning id"""
+"""Also lost is whose last sign of life lies more than a lease ahead: the clock was set back, and since then it was
+silent."""
 
 LIVE_INCARNATIONS = f"select id from incarnations where {LIVE}"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from millrace.core.values import SECOND
-from tests.integration.engine.rules.rules_kit import Kit, engine_kit
+from millrace.engine.reaper import Reaper
+from tests.integration.engine.rules.rules_kit import LEASE, Kit, engine_kit
 from tests.support.clock import FakeClock
 
 pytestmark = pytest.mark.service("postgres")
@@ -45,9 +46,24 @@ async def test_after_a_jump_of_the_servers_clock_nobody_is_declared_lost_for_one
     assert quiet.worker.incarnation_id in await kit.store.live_incarnations()
     kit.clock.advance(2 * SECOND)
     await kit.here.reaper.run_once()
-    gone = quiet.worker.incarnation_id not in await kit.store.live_incarnations()
-    assert gone == (jump > 0), "set back, the clock has yet to come to the end of its lease"
+    assert quiet.worker.incarnation_id not in await kit.store.live_incarnations(), "also if the clock was set back"
     assert kit.worker.incarnation_id in await kit.store.live_incarnations()
+
+
+async def test_a_process_that_begins_after_a_jump_declares_nobody_lost_for_one_lease(kit: Kit) -> None:
+    quiet = await kit.process(attached=False)
+    jump_of_the_database(kit, HOUR)
+    newcomer = Reaper(kit.store, kit.here.engine, kit.clock, LEASE, beside_others=True)
+    await newcomer.run_once()
+    jump_of_this_process(kit, HOUR)
+    for _ in range(7):
+        kit.clock.advance(2 * SECOND)
+        await kit.here.heartbeat.run_once()
+        await newcomer.run_once()
+    assert await kit.store.live_incarnations() == {kit.worker.incarnation_id, quiet.worker.incarnation_id}
+    kit.clock.advance(2 * SECOND)
+    await newcomer.run_once()
+    assert await kit.store.live_incarnations() == {kit.worker.incarnation_id}
 
 
 async def test_a_jump_of_this_processs_clock_keeps_nobody_alive(kit: Kit) -> None:
