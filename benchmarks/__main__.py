@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.embedded import FULL, QUICK, embedded_figures
-from benchmarks.on_postgres import postgres_figures, scale
+from benchmarks.embedded import FULL, QUICK, TRIAL, embedded_figures
+from benchmarks.on_postgres import SMALL, postgres_figures, scale
 from benchmarks.postgres_server import NotMeasured
 from benchmarks.processes import end_in_order_when_told
 from benchmarks.side_by_side import Report, peer_reports
 from benchmarks.table import POSTGRES_TARGETS, figures_table, peers_table, settings_lines
-from benchmarks.workloads import Figures, Samples, medians, ranges
+from benchmarks.workloads import Effort, Figures, Samples, medians, ranges
 
 BUSY = 0.5
 """Load of the machine beyond which the figures say more about other programs than about this one."""
@@ -29,7 +29,7 @@ def main() -> None:
     load = os.getloadavg()[0]
     if load > BUSY:
         print(f"the machine is busy (load {load:.2f}): expect worse figures than it can give", file=sys.stderr)
-    figures = embedded_figures(quick=options.quick)
+    figures = embedded_figures(effort(quick=options.quick), quick=options.quick)
     if not options.quick:
         now, then = figures["throughput_at_1m_tasks_s"], figures["throughput_at_0_tasks_s"]
         figures["growth_ratio"] = Samples((now.median / then.median,))
@@ -50,10 +50,17 @@ def main() -> None:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
+def effort(*, quick: bool) -> Effort:
+    """A quick look at a small scale only tries everything out."""
+    if quick and scale(quick=quick) is SMALL:
+        return TRIAL
+    return QUICK if quick else FULL
+
+
 def measured_on_postgres(*, quick: bool) -> Figures | str:
     """The figures, which are printed; or why there are none."""
     try:
-        figures = postgres_figures(QUICK if quick else FULL, scale(quick=quick))
+        figures = postgres_figures(effort(quick=quick), scale(quick=quick))
     except NotMeasured as error:
         print(f"\non PostgreSQL: not measured: {error}")
         return str(error)

@@ -21,12 +21,13 @@ from benchmarks.workloads import Effort, Figures
 
 QUICK = Effort(repeats=5)
 FULL = Effort(repeats=9)
+TRIAL = Effort(repeats=1)
+"""To see that everything works; the figures say little."""
 
 
-def embedded_figures(*, quick: bool) -> Figures:
+def embedded_figures(effort: Effort, *, quick: bool) -> Figures:
     """Quick leaves out what takes long: idle processor time and growth."""
     forget_settings()
-    effort = QUICK if quick else FULL
     with scratch() as folder:
         figures = commit_figures(folder, effort)
         figures |= uvloop.run(workload_figures(made(folder / "engine"), effort))

@@ -15,8 +15,8 @@ from benchmarks.engine import workload_figures
 from benchmarks.lists import Extent, Place, list_figures
 from benchmarks.postgres_server import postgres_database
 from benchmarks.processes import scratch
-from benchmarks.retention import retention_figures
-from benchmarks.sharing import sharing_figures
+from benchmarks.retention import QUIET_STARTS, retention_figures
+from benchmarks.sharing import RUNS, sharing_figures
 from benchmarks.workloads import Effort, Figures, Samples
 
 
@@ -25,10 +25,20 @@ class Scale:
     finished: int
     waiting: int
     lists: Extent
+    quiet_starts: int = QUIET_STARTS
+    """Before retention begins to delete."""
+    shared: int = RUNS
+    """Runs that two processes share."""
 
 
 LARGE = Scale(finished=1_000_000, waiting=100_000, lists=Extent())
-SMALL = Scale(finished=1_000, waiting=1_000, lists=Extent(runs=1_000, workflows=6, requests=1, starts=1))
+SMALL = Scale(
+    finished=100,
+    waiting=1_000,
+    lists=Extent(runs=300, workflows=6, requests=1, starts=1),
+    quiet_starts=20,
+    shared=150,
+)
 
 
 def scale(*, quick: bool) -> Scale | None:
@@ -43,7 +53,8 @@ def postgres_figures(effort: Effort, scale: Scale | None) -> Figures:
         with postgres_database() as url:
             figures = uvloop.run(workload_figures(folder, effort, database_url=url))
         with postgres_database() as url:
-            figures |= uvloop.run(sharing_figures(folder, url, Effort(max(2, effort.repeats // 2))))
+            runs = RUNS if scale is None else scale.shared
+            figures |= uvloop.run(sharing_figures(folder, url, Effort(max(1, effort.repeats // 2), runs=runs)))
         if scale is not None:
             figures["planted_runs"] = Samples((scale.finished,))
             figures |= figures_at_scale(folder, scale)
@@ -55,5 +66,5 @@ def figures_at_scale(folder: Path, scale: Scale) -> Figures:
     with postgres_database() as url:
         figures |= list_figures(Place(folder / "lists", url), scale.lists)
     with postgres_database() as url:
-        figures |= uvloop.run(retention_figures(folder, scale.finished, database_url=url))
+        figures |= uvloop.run(retention_figures(folder, scale.finished, scale.quiet_starts, database_url=url))
     return figures

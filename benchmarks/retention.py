@@ -26,7 +26,7 @@ from millrace.bootstrap import Runtime, running
 QUIET_STARTS = 500
 
 
-async def retention_figures(home: Path, runs: int = RUNS, **place: str) -> Figures:
+async def retention_figures(home: Path, runs: int = RUNS, quiet_starts: int = QUIET_STARTS, **place: str) -> Figures:
     """`place`: settings that name another database than the file in `home`."""
     settings = settings_in(home, **place)
     async with running(settings) as runtime:
@@ -36,7 +36,7 @@ async def retention_figures(home: Path, runs: int = RUNS, **place: str) -> Figur
     async with running(settings) as runtime:
         load = EngineLoad(runtime)
         await load.start()
-        quiet = [await load.start() for _ in range(QUIET_STARTS)]
+        quiet = [await load.start() for _ in range(quiet_starts)]
         began = time.perf_counter()
         busy = await starts_while_deleting(runtime, load)
         seconds = time.perf_counter() - began

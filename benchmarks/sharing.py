@@ -27,12 +27,12 @@ select avg(case when worker = (select max(id) from incarnations) then 1.0 else 0
 async def sharing_figures(home: Path, database_url: str, effort: Effort) -> Figures:
     async with running(settings_in(home, database_url=database_url)) as runtime:
         await create_all(runtime)
-        load = EngineLoad(runtime, runs=RUNS)
+        load = EngineLoad(runtime, runs=effort.runs)
         alone = await repeat(load.throughput, effort.repeats)
         async with _worker(home, runtime):
             shared = await repeat(load.throughput, effort.repeats)
         share = 2 * await _value(runtime, OF_THE_OTHER)
-    tasks = RUNS * THROUGHPUT_TASKS
+    tasks = effort.runs * THROUGHPUT_TASKS
     return {
         "throughput_alone_tasks_s": scaled(alone, lambda seconds: tasks / seconds),
         "throughput_two_tasks_s": scaled(shared, lambda seconds: tasks / seconds),

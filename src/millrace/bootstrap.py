@@ -25,11 +25,11 @@ from millrace.app.container import Container, build_container
 from millrace.app.events.publishing import EventPublisher
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.histories.queries import has_ended
-from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldChanges, Partitions
+from millrace.app.housekeeping import ClockKeeper, ExpiredKeys, KeyUseWriter, OldChanges, Partitions
 from millrace.app.plans import StoredPlans
 from millrace.artifacts.opening import open_objects
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import EnvironmentSecrets, FolderSecrets, SecretChain, SecretSource
+from millrace.auth.secrets import SHORTEST, EnvironmentSecrets, FolderSecrets, SecretChain, SecretSource
 from millrace.auth.vault.connections import StoredConnections
 from millrace.auth.vault.secrets import StoredSecrets
 from millrace.auth.vault.vault import Vault, open_vault
@@ -120,7 +120,6 @@ async def running(
     `masker` is one that others use, too. Raises `RoleRefused`, `DatabaseInUse`, `DatabaseUnusable` and `UnknownSchema`
     (of `storage`) before anything is touched, and `EncryptionKeyUnusable` (of `auth`) before any work is done.
     """
-    clock = SystemClock()
     path = settings.database_path
     if path is not None and role is not Role.UP:
         raise RoleRefused(
@@ -128,12 +127,12 @@ async def running(
             "`millrace up`. Set MILLRACE_DATABASE_URL=postgresql://USER:PASSWORD@HOST:PORT/DATABASE for several"
         )
     if path is None:
-        storage = await open_postgres(settings.database_url)
+        storage = await open_postgres(settings.database_url, SystemClock())
     else:
-        storage = await open_sqlite(path, clock, settings.sqlite_synchronous)
+        storage = await open_sqlite(path, SystemClock(), settings.sqlite_synchronous)
     processes = on_postgres(settings.database_url) if storage.shared else alone()
     try:
-        async with _assembled(settings, clock, storage, masker or SecretMasker(), processes, role) as runtime:
+        async with _assembled(settings, storage, masker or SecretMasker(), processes, role) as runtime:
             yield runtime
     finally:
         await processes.close()
@@ -143,7 +142,6 @@ async def running(
 @asynccontextmanager
 async def _assembled(
     settings: Settings,
-    clock: SystemClock,
     storage: Storage,
     masker: SecretMasker,
     processes: Processes,
@@ -153,12 +151,14 @@ async def _assembled(
         wakeups = Wakeups()
         # What the first start of an installation settles is settled once.
         async with processes.turns.waited_turn("start"):
-            made = await _adapters(settings, clock, storage, masker, wakeups, processes, closing)
+            made = await _adapters(settings, storage, masker, wakeups, processes, closing)
             installation_id = await made.store.installation_id()
             await processes.turns.join()
         container = build_container(made)
         await container.object_store_watch.run_once()
         services = [*_engine_services(made, wakeups, processes, role), *_app_services(made, container, processes, role)]
+        if storage.keep_clock is not None:
+            services.append(ClockKeeper(storage.keep_clock))
         worker = None
         if role.works:
             worker, of_worker = await _worker_services(made, installation_id, wakeups, processes, shared=storage.shared)
@@ -180,7 +180,6 @@ async def _assembled(
 
 async def _adapters(
     settings: Settings,
-    clock: SystemClock,
     storage: Storage,
     masker: SecretMasker,
     wakeups: Wakeups,
@@ -188,9 +187,9 @@ async def _adapters(
     closing: AsyncExitStack,
 ) -> Adapters:
     """Everything that use cases, engine and worker stand on; what has to be closed is handed to `closing`."""
-    database = storage.database
+    database, clock = storage.database, storage.clock
     ids, bus, evaluator, plans = Uuid7Ids(), processes.bus, CelEvaluator(), StoredPlans(database)
-    vault = await open_vault(settings, database, clock, processes.turns.others if processes.several else None)
+    vault = await open_vault(settings, database, processes.turns.others if processes.several else None)
     secrets = SecretChain(_secret_sources(settings, database, vault), masker)
     connections = StoredConnections(database, vault, masker)
     await secrets.learn_all()
@@ -239,7 +238,9 @@ async def _adapters(
 
 def _objects(settings: Settings, masker: SecretMasker, closing: AsyncExitStack) -> ObjectStore:
     secrets = (settings.s3_secret_access_key, settings.s3_session_token)
-    masker.learn(secret.get_secret_value() for secret in secrets if secret is not None)
+    values = (secret.get_secret_value() for secret in secrets if secret is not None)
+    # Settings see to this where there is a bucket; names of Amazon may be set without one, to anything.
+    masker.learn(value for value in values if len(value) >= SHORTEST)
     objects = open_objects(settings)
     closing.callback(objects.close)
     return objects
@@ -358,8 +359,7 @@ def _app_services(made: Adapters, container: Container, processes: Processes, ro
         container.trigger_commands.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
         container.workflow_writer.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
         container.operations.after_begin = lambda: processes.hints.tell(Hint.OPERATIONS)
-        container.retention.only_when_asked()
-        services += _in_turn(processes, container.retention)
+        container.retention.after_ask = lambda: processes.hints.tell(Hint.RETENTION)
     return services
 
 
@@ -371,6 +371,7 @@ def _scheduling(made: Adapters, container: Container, processes: Processes) -> l
     container.trigger_commands.after_change = container.workflow_writer.after_change = scheduler.wake
     hints.on(Hint.TRIGGERS, lambda _: scheduler.wake())
     hints.on(Hint.OPERATIONS, lambda _: container.operations.wake())
+    hints.on(Hint.RETENTION, lambda _: container.retention.wake())
     return [
         scheduler,
         *_in_turn(

@@ -33,6 +33,7 @@ from millrace.setting_checks import (
     checked_bucket,
     checked_endpoint,
     checked_postgres,
+    maskable_for_bucket,
     needed_for_bucket,
     without_password,
 )
@@ -183,7 +184,8 @@ class Settings(BaseSettings):
     retention_payloads: str = Field(
         default="30d",
         description="How long after the end of a run what its tasks took and answered is kept, and its logs: such as "
-        "12h or 30d, or never to delete them. The definition of a workflow may say otherwise.",
+        "12h or 30d, or never to delete them. The definition of a workflow may say otherwise. Of several processes all "
+        "must have the same settings of retention: schedulers delete by theirs.",
     )
     retention_runs: str = Field(
         default="90d",
@@ -240,13 +242,15 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MILLRACE_S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
         description="Id of the access key for the bucket.",
     )
-    s3_secret_access_key: Annotated[SecretStr | None, AfterValidator(needed_for_bucket)] = Field(
+    s3_secret_access_key: Annotated[
+        SecretStr | None, AfterValidator(needed_for_bucket), AfterValidator(maskable_for_bucket)
+    ] = Field(
         default=None,
         validate_default=True,
         validation_alias=AliasChoices("MILLRACE_S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
         description="The secret of that key.",
     )
-    s3_session_token: SecretStr | None = Field(
+    s3_session_token: Annotated[SecretStr | None, AfterValidator(maskable_for_bucket)] = Field(
         default=None,
         validation_alias=AliasChoices("MILLRACE_S3_SESSION_TOKEN", "AWS_SESSION_TOKEN"),
         description="Token of that key, if it is one for a time.",

@@ -4,9 +4,12 @@ import re
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationInfo
+from pydantic import SecretStr, ValidationInfo
 
 T = TypeVar("T")
+
+SHORTEST = 6
+"""As `auth.secrets` demands of every other secret."""
 
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}){0,8}/?", re.ASCII)
 
@@ -36,6 +39,13 @@ def checked_endpoint(url: str | None, info: ValidationInfo) -> str | None:
 def needed_for_bucket(value: T, info: ValidationInfo) -> T:
     if value is None and info.data.get("artifacts_url") is not None:
         raise ValueError("MILLRACE_ARTIFACTS_URL needs it; it says who may use the bucket")
+    return value
+
+
+def maskable_for_bucket(value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    """The AWS_* names may be set to anything where there is no bucket."""
+    if value is not None and len(value.get_secret_value()) < SHORTEST and info.data.get("artifacts_url") is not None:
+        raise ValueError(f"a secret shorter than {SHORTEST} characters could not be kept out of logs")
     return value
 
 

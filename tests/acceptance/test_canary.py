@@ -329,7 +329,7 @@ def search_files(server: MillraceProcess, findings: Findings) -> None:
         findings.search("command line", command_line.read_bytes())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_planted_secret_is_found_in_anything_that_comes_out(tmp_path: Path, echo: str) -> None:
     folder = tmp_path / "secrets"
     folder.mkdir()

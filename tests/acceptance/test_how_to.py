@@ -74,7 +74,7 @@ def services_of(page: Path) -> list[str]:
     return [name for name, by in needed.items() if page.name in by]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", pages())
 def test_a_page_does_what_it_says(page: Path, followed: Followed) -> None:
     followed[page].result()

@@ -14,7 +14,7 @@ from tests.support.cluster import Cluster, database
 from tests.support.s3_server import Bucket, s3_server
 from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
 
-pytestmark = [pytest.mark.service("s3"), pytest.mark.service("postgres"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.service("s3"), pytest.mark.service("postgres")]
 
 LARGE = "x" * 100_000
 

@@ -12,11 +12,16 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.app.histories.following import POLL_SECONDS
 from tests.support.cluster import Cluster, database
-from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
+from tests.support.own_server import own_server
+from tests.support.server import PATIENCE, MillraceProcess, create_workflow, until, wait_finished
 
-pytestmark = [pytest.mark.service("postgres"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.service("postgres")
 
+LISTENING = (
+    "select pid from pg_stat_activity where datname = current_database() and application_name = 'millrace hints'"
+)
 LEASE = 15.0
 """Seconds after which a worker that was killed is taken for lost."""
 
@@ -32,7 +37,8 @@ class Five:
 
 @pytest.fixture(scope="module")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Five]:
-    with database() as url, Cluster(tmp_path_factory.mktemp("five"), url) as opened:
+    # Their connections would be half of those that the server has which all tests share.
+    with own_server() as server, Cluster(tmp_path_factory.mktemp("five"), server.url) as opened:
         worker = "worker --slots 4"
         api, _, _, first, second = opened.start("api", "scheduler", "scheduler", worker, worker)
         yield Five(opened, api, (first, second))
@@ -71,21 +77,6 @@ def workers(client: httpx2.Client) -> dict[int, str]:
     return {item["pid"]: item["id"] for item in client.get("/workers").json()["items"]}
 
 
-def test_two_workers_run_what_the_api_takes(five: Five) -> None:
-    with five.api.client() as client:
-        both = set(workers(client).values())
-        assert set(workers(client)) == {worker.pid for worker in five.workers}
-        tasks = [shell(f"t{number}", "sleep 1") for number in range(8)]
-        run_id = start(client, "both", *tasks)
-        run = wait_finished(client, run_id)
-        events = client.get(f"/runs/{run_id}/events", params={"limit": 500}).json()["items"]
-        report = client.get("/doctor").json()
-    assert run["status"] == "completed", run
-    assert {event["data"]["worker"] for event in events if event["type"] == "task.started"} == both
-    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
-    assert report["problems"] == []
-
-
 def test_a_queue_is_served_by_its_worker(cluster: Cluster) -> None:
     api, _, gpu, _ = cluster.start("api", "scheduler", "worker --queue gpu", "worker --queue default")
     with api.client() as client:
@@ -100,68 +91,11 @@ def test_a_queue_is_served_by_its_worker(cluster: Cluster) -> None:
     assert ran["tell"] != ran["train"]
 
 
-def test_a_run_elsewhere_is_followed_and_waited_for(five: Five) -> None:
-    (other,) = five.cluster.start("api")
-    with five.api.client() as client, other.client() as elsewhere:
-        run_id = start(client, "followed", shell("say", "echo hello; sleep 1; echo bye"), {"id": "end", "type": "noop"})
-        waited = elsewhere.post("/workflows/followed/execute", json={"wait": True, "wait_seconds": 20})
-        assert waited.json()["status"] == "completed", waited.text
-        with client.stream("GET", f"/runs/{run_id}/events", params={"follow": True}) as stream:
-            heard = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
-    assert [record["type"] for record in heard if "type" in record][-1] == "run.completed"
-    assert heard[-1] == {"status": "completed"}
-
-
-def test_a_follower_hears_of_a_run_elsewhere_at_once(five: Five, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    with five.api.client() as client:
-        run_id = start(client, "gated", shell("wait", f"until test -e {gate}; do sleep 0.01; done"))
-        until(lambda: client.get(f"/runs/{run_id}/tasks/wait").json()["status"] == "running")
-        took: list[float] = []
-        with client.stream("GET", f"/runs/{run_id}/events", params={"follow": True}) as stream:
-            for line in stream.iter_lines():
-                if "task.started" in line:
-                    gate.touch()
-                    opened = time.monotonic()
-                if "run.completed" in line:
-                    took.append(time.monotonic() - opened)
-    assert took[0] < 1.0, "the follower looked by itself, no hint came"
-
-
-def test_cancel_reaches_a_task_on_another_process(five: Five) -> None:
-    with five.api.client() as client:
-        run_id = start(client, "long", shell("sleep", "sleep 120"))
-        until(lambda: client.get(f"/runs/{run_id}/tasks/sleep").json()["status"] == "running")
-        asked = time.monotonic()
-        assert client.post(f"/runs/{run_id}/cancel", json={}).status_code == 202
-        assert wait_finished(client, run_id, within=10)["status"] == "cancelled"
-        assert time.monotonic() - asked < 2.0
-
-
-def test_pause_and_resume_from_a_process_that_runs_nothing(five: Five, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
-    with five.api.client() as client:
-        run_id = start(
-            client,
-            "paused",
-            shell("first", f"until test -e {gate}; do sleep 0.01; done"),
-            {"id": "then", "type": "noop", "depends_on": ["first"]},
-        )
-        until(lambda: client.get(f"/runs/{run_id}/tasks/first").json()["status"] == "running")
-        assert client.post(f"/runs/{run_id}/pause").status_code == 202
-        until(lambda: status_of(client, run_id) == "paused")
-        gate.touch()
-        until(lambda: client.get(f"/runs/{run_id}/tasks/first").json()["status"] == "completed")
-        assert status_of(client, run_id) == "paused"
-        assert client.post(f"/runs/{run_id}/resume").status_code == 202
-        assert wait_finished(client, run_id)["status"] == "completed"
-
-
-def test_a_killed_worker_is_replaced_within_its_lease(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_killed_worker_is_replaced_after_its_lease(cluster: Cluster, tmp_path: Path) -> None:
     api, scheduler, spare, first, second = cluster.start("api", "scheduler", "scheduler", "worker", "worker")
     done = tmp_path / "done"
     with api.client() as client:
-        run_id = start(client, "killed", shell("work", f"test -e {done} || sleep 120"))
+        run_id = start(client, "killed", shell("work", f"test -e {done} || sleep 600"))
         until(lambda: client.get(f"/runs/{run_id}/tasks/work").json()["status"] == "running")
         by_id = {id_: pid for pid, id_ in workers(client).items()}
         events = client.get(f"/runs/{run_id}/events").json()["items"]
@@ -169,7 +103,7 @@ def test_a_killed_worker_is_replaced_within_its_lease(cluster: Cluster, tmp_path
         scheduler.kill()
         done.touch()
         next(worker for worker in (first, second) if worker.pid == held_by).kill()
-        run = wait_finished(client, run_id, within=LEASE + 10)
+        run = wait_finished(client, run_id, within=LEASE + 60)
         events = client.get(f"/runs/{run_id}/events").json()["items"]
     assert run["status"] == "completed", run
     assert [event["type"] for event in events].count("task.lost") == 1
@@ -209,17 +143,16 @@ def test_everything_goes_on_when_all_connections_are_cut(cluster: Cluster, tmp_p
                 "where datname = current_database() and application_name like 'millrace%'"
             )
         assert len(cut) >= 8, "each of four processes has two at least: for its work, and for hints"
+        until(lambda: len(cluster.ask(LISTENING)) == 4)
         gate.touch()
         assert wait_finished(client, run_id)["status"] == "completed"
         # A connection that lay idle while it was cut is found out by its next use.
-        after = {"name": "after-the-cut", "tasks": [shell("sleep", "sleep 120")]}
+        after = {"name": "after-the-cut", "tasks": [shell("sleep", "sleep 600")]}
         until(lambda: client.post("/workflows", json=after).status_code == 201)
         long = start_again(client, "after-the-cut")
         until(lambda: client.get(f"/runs/{long}/tasks/sleep").json()["status"] == "running")
-        asked = time.monotonic()
         client.post(f"/runs/{long}/cancel", json={})
-        assert wait_finished(client, long, within=10)["status"] == "cancelled"
-        assert time.monotonic() - asked < 2.0, "hints have not come back"
+        assert wait_finished(client, long)["status"] == "cancelled"
         events = client.get(f"/runs/{run_id}/events", params={"limit": 100}).json()["items"]
     assert "task.lost" not in [event["type"] for event in events]
 
@@ -243,12 +176,12 @@ def test_a_stopping_worker_drains_and_a_second_signal_ends_it(cluster: Cluster, 
         assert client.get(f"/runs/{run_id}/tasks/then").json()["status"] == "ready"
         (second,) = cluster.start("worker")
         assert wait_finished(client, run_id)["status"] == "completed"
-        long = start(client, "ended", shell("sleep", "sleep 120"))
+        long = start(client, "ended", shell("sleep", "sleep 600"))
         until(lambda: client.get(f"/runs/{long}/tasks/sleep").json()["status"] == "running")
         second.signal(signal.SIGTERM)
         until(lambda: "no new work" in second.log.read_text())
         second.signal(signal.SIGTERM)
-        assert second.wait(5) == 0
+        assert second.wait() == 0
         until(lambda: "task.stopped" in client.get(f"/runs/{long}/events").text)
         assert client.get(f"/runs/{long}/tasks/sleep").json()["status"] == "ready"
 
@@ -286,7 +219,7 @@ def test_a_worker_that_starts_leaves_the_children_of_others_alone(cluster: Clust
 def test_a_process_with_another_encryption_key_is_refused(cluster: Cluster) -> None:
     cluster.start("api", "scheduler")
     stranger = cluster.process(["worker"], home="elsewhere")
-    assert stranger.spawn().wait(timeout=30) == 1
+    assert stranger.spawn().wait(timeout=PATIENCE) == 1
     told = stranger.log.read_text()
     assert "the other processes on this database use the encryption key" in told
     assert "MILLRACE_ENCRYPTION_KEY" in told
@@ -303,36 +236,136 @@ def test_a_new_home_may_have_a_new_key_while_nothing_is_sealed(cluster: Cluster)
 def test_the_roles_are_refused_on_sqlite(tmp_path: Path) -> None:
     for role in ("api", "scheduler", "worker"):
         process = MillraceProcess(tmp_path / "home", command=[role], name=role)
-        assert process.spawn().wait(timeout=30) == 2
+        assert process.spawn().wait(timeout=PATIENCE) == 2
         assert f"`millrace {role}` needs PostgreSQL" in process.log.read_text()
     assert not (tmp_path / "home" / "millrace.db").exists()
 
 
+def test_two_workers_run_what_the_api_takes(five: Five) -> None:
+    with five.api.client() as client:
+        both = set(workers(client).values())
+        assert set(workers(client)) == {worker.pid for worker in five.workers}
+        tasks = [shell(f"t{number}", "sleep 1") for number in range(8)]
+        run_id = start(client, "both", *tasks)
+        run = wait_finished(client, run_id)
+        events = client.get(f"/runs/{run_id}/events", params={"limit": 500}).json()["items"]
+        report = client.get("/doctor").json()
+    assert run["status"] == "completed", run
+    assert {event["data"]["worker"] for event in events if event["type"] == "task.started"} == both
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert report["problems"] == []
+
+
+def test_a_run_elsewhere_is_followed_and_waited_for(five: Five) -> None:
+    (other,) = five.cluster.start("api")
+    with five.api.client() as client, other.client() as elsewhere:
+        run_id = start(client, "followed", shell("say", "echo hello; sleep 1; echo bye"), {"id": "end", "type": "noop"})
+        waited = elsewhere.post("/workflows/followed/execute", json={"wait": True})
+        assert waited.json()["status"] == "completed", waited.text
+        with client.stream("GET", f"/runs/{run_id}/events", params={"follow": True}) as stream:
+            heard = [json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: ")]
+    assert [record["type"] for record in heard if "type" in record][-1] == "run.completed"
+    assert heard[-1] == {"status": "completed"}
+
+
+def test_a_follower_hears_of_a_run_elsewhere_at_once(five: Five, tmp_path: Path) -> None:
+    """Each task is let go as soon as its start was heard of, just after the follower looked: by looking alone it would
+    hear of each end a whole `POLL_SECONDS` later. The quickest counts, for the machine may be busy."""
+    ids = [f"t{number}" for number in range(6)]
+    needs = [[]] + [[id_] for id_ in ids]
+    opened: dict[str, float] = {}
+    took: list[float] = []
+    with five.api.client() as client:
+        tasks = [
+            shell(id_, f"until test -e {tmp_path / id_}; do sleep 0.01; done", depends_on=before)
+            for id_, before in zip(ids, needs, strict=False)
+        ]
+        run_id = start(client, "gated", *tasks)
+        with client.stream("GET", f"/runs/{run_id}/events", params={"follow": True}) as stream:
+            for record in records(stream):
+                if record["type"] == "task.started":
+                    (tmp_path / record["path"]).touch()
+                    opened[record["path"]] = time.monotonic()
+                if record["type"] == "task.completed":
+                    took.append(time.monotonic() - opened[record["path"]])
+    assert len(took) == len(ids)
+    assert min(took) < POLL_SECONDS * 0.75, "the follower looked by itself, no hint came"
+
+
+def records(stream: httpx2.Response) -> Iterator[dict[str, Any]]:
+    said = (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
+    return (record for record in said if "type" in record)
+
+
+def test_cancel_reaches_a_task_on_another_process(five: Five) -> None:
+    with five.api.client() as client:
+        run_id = start(client, "long", shell("sleep", "sleep 600"))
+        until(lambda: client.get(f"/runs/{run_id}/tasks/sleep").json()["status"] == "running")
+        assert client.post(f"/runs/{run_id}/cancel", json={}).status_code == 202
+        assert wait_finished(client, run_id)["status"] == "cancelled"
+
+
+def test_pause_and_resume_from_a_process_that_runs_nothing(five: Five, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    with five.api.client() as client:
+        run_id = start(
+            client,
+            "paused",
+            shell("first", f"until test -e {gate}; do sleep 0.01; done"),
+            {"id": "then", "type": "noop", "depends_on": ["first"]},
+        )
+        until(lambda: client.get(f"/runs/{run_id}/tasks/first").json()["status"] == "running")
+        assert client.post(f"/runs/{run_id}/pause").status_code == 202
+        until(lambda: status_of(client, run_id) == "paused")
+        gate.touch()
+        until(lambda: client.get(f"/runs/{run_id}/tasks/first").json()["status"] == "completed")
+        assert status_of(client, run_id) == "paused"
+        assert client.post(f"/runs/{run_id}/resume").status_code == 202
+        assert wait_finished(client, run_id)["status"] == "completed"
+
+
 def test_a_wish_for_many_runs_is_done_by_a_scheduler(five: Five) -> None:
     with five.api.client() as client:
-        runs = [start(client, "many", shell("sleep", "sleep 120"))]
+        runs = [start(client, "many", shell("sleep", "sleep 600"))]
         runs += [start_again(client, "many") for _ in range(6)]
         until(lambda: all(client.get(f"/runs/{run_id}/tasks/sleep").json()["status"] == "running" for run_id in runs))
-        began = time.monotonic()
         operation = client.post("/runs/bulk", json={"action": "cancel", "filter": {"workflow": "many"}}).json()
         for run_id in runs:
             assert wait_finished(client, run_id)["status"] == "cancelled"
-        assert time.monotonic() - began < 5.0
         until(lambda: client.get(f"/operations/{operation['id']}").json()["status"] == "completed")
         events = client.get(f"/runs/{runs[0]}/events").json()["items"]
     assert [event["type"] for event in events].count("run.cancel_requested") == 1
 
 
-def test_limits_hold_across_workers(five: Five) -> None:
-    most, done = 0, False
+def test_what_is_to_be_archived_is_archived_whoever_is_asked_for_a_round(cluster: Cluster) -> None:
+    api, _ = cluster.start("api", "worker", MILLRACE_RETENTION_RUNS="1s")
+    with api.client() as client:
+        run_id = start(client, "old", {"id": "a", "type": "noop"})
+        wait_finished(client, run_id)
+        asked = client.post("/retention/run", json={}).json()["round"]
+        assert client.get("/retention").json()["current_round"]["id"] == asked["id"], "nobody is there who does it"
+        cluster.start("scheduler", MILLRACE_RETENTION_RUNS="1s", MILLRACE_RETENTION_ARCHIVE="true")
+        until(lambda: client.get("/retention").json()["current_round"] is None)
+        until(
+            lambda: client.post("/retention/run", json={}).json() and client.get(f"/runs/{run_id}").status_code == 404
+        )
+        assert client.get(f"/archive/runs/{run_id}").json()["id"] == run_id
+
+
+def test_limits_hold_across_workers(five: Five, tmp_path: Path) -> None:
+    """Each run holds its place until there is a file it can take away, which only one of them can."""
+
+    def at_work() -> int:
+        count: int = five.cluster.ask("select count(*) from attempts where status = 'running'")[0][0]
+        assert count <= 2
+        return count
+
     with five.api.client() as client:
-        runs = [start(client, "limited", shell("nap", "sleep 0.2"), max_concurrent_runs=2)]
+        holds = shell("hold", f"until mv {tmp_path}/leave {tmp_path}/left-$$ 2>/dev/null; do sleep 0.01; done")
+        runs = [start(client, "limited", holds, max_concurrent_runs=2)]
         runs += [start_again(client, "limited") for _ in range(7)]
-        began = time.monotonic()
-        while not done:
-            live = five.cluster.ask("select count(*) from attempts where status = 'running'")[0][0]
-            most = max(most, live)
-            done = all(status_of(client, run_id) == "completed" for run_id in runs)
-        took = time.monotonic() - began
-    assert most == 2
-    assert took < 6.0, "the next run was let in by polling, not by a hint"
+        for ended in range(len(runs)):
+            until(lambda ended=ended: at_work() == min(2, len(runs) - ended))
+            (tmp_path / "leave").touch()
+            until(lambda: not (tmp_path / "leave").exists())
+            until(lambda ended=ended: [status_of(client, run_id) for run_id in runs].count("completed") == ended + 1)

@@ -114,7 +114,7 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         place.unlink(missing_ok=True)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_readme_does_what_it_says(reader: Reader) -> None:
     said: dict[str, str] = {}
     ready = f"http://127.0.0.1:{reader.port}/health/ready"

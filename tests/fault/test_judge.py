@@ -71,6 +71,12 @@ def test_all_is_well_with_a_run_that_went_on_after_its_worker_was_lost() -> None
     assert Story().judged() == []
 
 
+def test_a_claim_that_waited_for_its_turn_did_not_run_meanwhile() -> None:
+    story = Story()
+    story.attempts[1].update(started_at=15 * SECOND)
+    assert story.judged() == []
+
+
 TAMPERING: dict[str, tuple[Callable[[Story], Any], str]] = {
     "not finished": (lambda story: story.run.update(status="running", finished_at=None), "is running"),
     "a gap": (lambda story: story.records.pop(2), "gap"),
@@ -81,7 +87,7 @@ TAMPERING: dict[str, tuple[Callable[[Story], Any], str]] = {
     "after its end": (lambda story: story.lives.update(token2=life(2, 21, 26)), "went on for 1.000 s"),
     "unclaimed": (lambda story: story.attempts.pop(0), "nobody had claimed"),
     "executed twice": (lambda story: story.lives["token1"].lines.append(story.lives["token1"].lines[0]), "2 times"),
-    "a limit": (lambda story: story.attempts[1].update(started_at=15 * SECOND), "2 attempts ran at once"),
+    "a limit": (lambda story: story.lives.update(token2=life(2, 15, 24)), "2 attempts ran at once"),
     "a second": (lambda story: story.firings.pop(1), "nothing was fired"),
     "a second twice": (lambda story: story.firings.append(story.firings[0]), "fired 2 times"),
     "at most once": (

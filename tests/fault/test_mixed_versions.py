@@ -4,7 +4,6 @@ The next release is a copy of this one with one more migration, which adds as mi
 a table, a function. `MILLRACE_MIXED_SECONDS` makes both work side by side for longer.
 """
 
-import asyncio
 import itertools
 import os
 import shutil
@@ -21,10 +20,10 @@ import pytest
 import millrace
 from millrace.storage.schema import HEAD
 from tests.support.cluster import Cluster
-from tests.support.postgres import bare_database
+from tests.support.own_server import own_server
 from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
 
-pytestmark = [pytest.mark.service("postgres"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service("postgres"), pytest.mark.timeout(600)]
 
 SECONDS = float(os.environ.get("MILLRACE_MIXED_SECONDS", "10"))
 NEXT = f"{int(HEAD) + 1:04d}"
@@ -53,11 +52,9 @@ LEDGER_LINE = 'printf "%s %s\\n" "$RUN" "$MILLRACE_ATTEMPT" >> "$LEDGER"'
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    with asyncio.Runner() as runner:
-        context = bare_database()
-        with Cluster(tmp_path, runner.run(context.__aenter__())) as opened:
-            yield opened
-        runner.run(context.__aexit__(None, None, None))
+    """On a server of its own: so many processes take too many connections of the one that all tests share."""
+    with own_server() as server, Cluster(tmp_path, server.url) as opened:
+        yield opened
 
 
 @pytest.fixture

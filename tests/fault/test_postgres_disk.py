@@ -20,7 +20,7 @@ from tests.support.trouble import Waiting, assert_all_is_well, readiness, refuse
 
 RELOAD = "select pg_reload_conf()"
 
-pytestmark = [pytest.mark.service("postgres"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.service("postgres")
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,17 @@ class Cluster:
             process.wait_until_ready()
         return started
 
+    @contextmanager
+    def interlude(self) -> Iterator[Self]:
+        """What is started within it is killed with its end, so that a module of tests does not pile up processes, and
+        with them connections to a server that others use, too."""
+        before = len(self._all)
+        try:
+            yield self
+        finally:
+            for process in self._all[before:]:
+                process.kill()
+
     def process(self, command: Sequence[str], *, home: str = "home", **settings: str) -> MillraceProcess:
         """One that is yet to be started."""
         name = f"{command[0]}-{len(self._all)}"

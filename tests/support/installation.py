@@ -201,7 +201,7 @@ async def installation(
     plans = StoredPlans(database)
     engine = Engine(store, plans, CelEvaluator(), clock, ids, bus, Wakeups(), payloads=payloads)
     masker = SecretMasker()
-    vault = await open_vault(settings, database, clock)
+    vault = await open_vault(settings, database)
     secrets = SecretChain([StoredSecrets(database, vault)], masker)
     connections = StoredConnections(database, vault, masker)
     files = ArtifactFiles(database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=None)

@@ -13,7 +13,10 @@ from typing import Any, Self
 
 import httpx2
 
-READY_WITHIN = 60.0
+READY_WITHIN = 170.0
+PATIENCE = 60.0
+"""Seconds. These only end a test that hangs, so they are long enough for a machine that has much else to do."""
+
 FINISHED = {"completed", "failed", "cancelled"}
 
 
@@ -106,13 +109,13 @@ class MillraceProcess:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=PATIENCE)
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait(self, within: float = 30) -> int:
+    def wait(self, within: float = PATIENCE) -> int:
         """Wait for its end; answers the exit status."""
         assert self._process is not None
         return self._process.wait(timeout=within)
@@ -120,7 +123,7 @@ class MillraceProcess:
     def kill(self) -> None:
         assert self._process is not None
         self._process.kill()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=PATIENCE)
 
     @property
     def api_key(self) -> str:
@@ -128,7 +131,7 @@ class MillraceProcess:
 
     def client(self) -> httpx2.Client:
         return httpx2.Client(
-            base_url=f"{self.url}/api/v1", headers={"X-API-Key": self.api_key}, timeout=30, trust_env=False
+            base_url=f"{self.url}/api/v1", headers={"X-API-Key": self.api_key}, timeout=PATIENCE, trust_env=False
         )
 
     def millrace(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -138,7 +141,7 @@ class MillraceProcess:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=2 * PATIENCE,
             check=False,
             **options,
         )
@@ -162,7 +165,7 @@ def create_workflow(client: httpx2.Client, definition: dict[str, Any]) -> dict[s
     return created
 
 
-def wait_finished(client: httpx2.Client, run_id: str, *, within: float = 30.0) -> dict[str, Any]:
+def wait_finished(client: httpx2.Client, run_id: str, *, within: float = PATIENCE) -> dict[str, Any]:
     """Poll until the run has finished; fails with its history when it does not."""
     until = time.monotonic() + within
     while True:
@@ -175,7 +178,7 @@ def wait_finished(client: httpx2.Client, run_id: str, *, within: float = 30.0) -
         time.sleep(0.02)
 
 
-def until(holds: Callable[[], Any], within: float = 30.0, pause: float = 0.02) -> Any:
+def until(holds: Callable[[], Any], within: float = PATIENCE, pause: float = 0.02) -> Any:
     """Wait for a condition; answers what it came to."""
     ends = time.monotonic() + within
     while not (found := holds()):

@@ -55,7 +55,7 @@ def start(client: httpx2.Client, workflow: str, **body: Any) -> httpx2.Response:
     return client.post(f"/workflows/{workflow}/execute", json=body)
 
 
-def wait_until(holds: Any, what: str, within: float = 30.0) -> None:
+def wait_until(holds: Any, what: str, within: float = 60.0) -> None:
     end = time.monotonic() + within
     while not holds():
         assert time.monotonic() < end, f"not within {within} s: {what}"

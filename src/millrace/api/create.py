@@ -5,7 +5,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from millrace.api import openapi, problems, query_names
-from millrace.api.middleware import BodyLimit, SecurityHeaders
+from millrace.api.middleware import BodyLimit, NoNul, SecurityHeaders
 from millrace.api.routes import (
     archive,
     artifacts,
@@ -73,5 +73,6 @@ def create_app(container: Container) -> FastAPI:
     openapi.describe(app, container.runners, container.trigger_types)
     # The last one added is the outermost: also a refused body gets the headers.
     app.add_middleware(BodyLimit, limit=container.settings.max_body_bytes, streamed=[("POST", "/api/v1/artifacts")])
+    app.add_middleware(NoNul)
     app.add_middleware(SecurityHeaders)
     return app

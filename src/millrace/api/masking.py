@@ -44,6 +44,20 @@ class ProblemAnswer(Response):
         await super().__call__(scope, receive, send)
 
 
+BREAKS = {b"\r": b" ", b"\n": b" "} | {
+    character.encode(): f"\\u{ord(character):04x}".encode() for character in "\x85\u2028\u2029"
+}
+"""What ends a line, for all or for some. In JSON the first two can only stand between tokens, as stored JSON may have
+them, and the others only in a text, where they may be escaped."""
+
+
+def one_line(document: bytes) -> bytes:
+    """The JSON document as one line for everybody who reads it by lines."""
+    for end, instead in BREAKS.items():
+        document = document.replace(end, instead)
+    return document
+
+
 def masker_of(scope: Scope) -> Masker:
     masker: Masker = scope["app"].state.masker
     return masker

@@ -1,15 +1,17 @@
-"""What holds for every response and request whatever the route: security headers, and a limit on the body's size.
+"""What holds for every response and request whatever the route: security headers, no NUL in its address, and a limit
+on the body's size.
 
 Plain ASGI, since wrapping each response object would cost more than most requests do.
 """
 
 from collections.abc import Collection
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from millrace.api import problems
-from millrace.core.errors import TooLarge
+from millrace.core.errors import Fault, InvalidRequest, TooLarge
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -43,6 +45,34 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class NoNul:
+    """Refuses addresses with the character NUL: nothing is called so, and PostgreSQL takes no text that has it.
+
+    (Bytes that are no UTF-8 have become the replacement character before; NUL in a body is refused with the body.)
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (where := _with_nul(scope)) is not None:
+            fault = Fault(where, "value", "it has the character NUL (%00)", "leave it out")
+            refusal = InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+            await problems.of_error(refusal)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+def _with_nul(scope: Scope) -> str | None:
+    if "\0" in scope["path"]:
+        return "path"
+    query = scope["query_string"]
+    if b"%00" not in query and b"\0" not in query:
+        return None
+    found = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return next((f"query.{name}" for name, value in found if "\0" in value), "query")
 
 
 class BodyLimit:

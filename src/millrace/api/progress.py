@@ -11,7 +11,7 @@ import orjson
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
-from millrace.api.masking import masker_of
+from millrace.api.masking import masker_of, one_line
 from millrace.api.presence import gone
 from millrace.auth.masked_documents import masked_document
 from millrace.core.values import JsonObject
@@ -73,5 +73,5 @@ class ProgressAnswer(Response):
 
 
 async def _write(send: Send, line: JsonObject, masker: Masker) -> None:
-    masked = masked_document(orjson.dumps(line), masker)
+    masked = one_line(masked_document(orjson.dumps(line), masker))
     await send({"type": "http.response.body", "body": masked + b"\n", "more_body": True})

@@ -16,7 +16,7 @@ from fastapi import Header, Query, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from millrace.api.masking import masker_of
+from millrace.api.masking import masker_of, one_line
 from millrace.api.presence import gone
 from millrace.app.histories.following import Batch
 from millrace.auth.masked_documents import masked_document
@@ -161,6 +161,4 @@ def _position(position: str | None) -> bytes:
 
 
 def _event(name: bytes, data: bytes, number: str | None) -> bytes:
-    # Stored JSON goes out as it was stored; a line break can only stand between its tokens.
-    line = data.replace(b"\r", b" ").replace(b"\n", b" ")
-    return b"%sevent: %s\ndata: %s\n\n" % (_position(number), name, line)
+    return b"%sevent: %s\ndata: %s\n\n" % (_position(number), name, one_line(data))

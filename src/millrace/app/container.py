@@ -135,7 +135,7 @@ def build_container(a: Adapters) -> Container:
         run_control=run_control,
         operations=Operations(database, run_control, run_repeater, clock, ids, catalog, keys),
         run_queries=run_queries,
-        histories=HistoryQueries(database, a.bus, clock, user_names),
+        histories=HistoryQueries(database, a.bus, clock, user_names, run_queries.missing),
         followers=Followers(database, a.bus, user_names),
         schedules=schedules,
         trigger_commands=TriggerCommands(database, schedules),

@@ -30,6 +30,20 @@ class KeyUseWriter(Service):
         return None
 
 
+class ClockKeeper(Service):
+    """Keeps the clock of this process with the one that all share."""
+
+    interval = 5.0
+
+    def __init__(self, keep: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._keep = keep
+
+    async def run_once(self) -> float | None:
+        await self._keep()
+        return None
+
+
 class ExpiredKeys(Service):
     """Deletes start keys whose time is over, a batch at a time."""
 

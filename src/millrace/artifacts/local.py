@@ -11,15 +11,17 @@ import hashlib
 import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
 from typing import ParamSpec, TypeVar
 
+from millrace.artifacts.threads import OneAtATime, Threads
 from millrace.core.values import Instant
 from millrace.ports.objects import (
+    OWNER,
     ListedObject,
     ObjectInaccessible,
     ObjectStoreError,
@@ -51,14 +53,24 @@ class LocalObjects:
         self.folder = folder
         self._incoming = folder / INCOMING
         self._objects = folder / OBJECTS
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="millrace-objects")
+        self._threads = Threads(THREADS, "millrace-objects")
+        self._look = OneAtATime("millrace-objects-check", partial(_look, self._objects))
 
     def close(self) -> None:
-        """Nothing may be under way any more."""
-        self._threads.shutdown()
+        """Nothing may be under way any more, except what a disk that hangs has never answered."""
+        self._threads.close()
+        self._look.close()
 
     async def check(self) -> None:
-        await self._call(_look, self._objects)
+        """Holds nothing that would have to be closed, so whoever leaves need not wait for a disk that hangs."""
+        with self._errors():
+            await self._look.ask()
+
+    async def claim(self, owner: str) -> str:
+        return await self._call(_claimed, self.folder, owner)
+
+    async def owner(self) -> str | None:
+        return await self._call(_owner, self.folder / OWNER)
 
     async def put(self, key: str, content: AsyncIterable[bytes], *, limit: int) -> StoredObject:
         place = self._place(key)
@@ -137,14 +149,20 @@ class LocalObjects:
 
     async def _call(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run `work` in a thread. A cancelled caller waits for its end: the thread holds what would be closed."""
-        job = asyncio.get_running_loop().run_in_executor(self._threads, lambda: work(*arguments, **named))
+        job = self._threads.run(partial(work, *arguments, **named))
+        with self._errors():
+            try:
+                return await asyncio.shield(job)
+            except asyncio.CancelledError:
+                await asyncio.wait([job])
+                with suppress(Exception):
+                    job.result()
+                raise
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
         try:
-            return await asyncio.shield(job)
-        except asyncio.CancelledError:
-            await asyncio.wait([job])
-            with suppress(Exception):
-                job.result()
-            raise
+            yield
         except OSError as error:
             what = "has no room" if error.errno in NO_ROOM else "cannot be used"
             raise ObjectStoreUnavailable(
@@ -257,6 +275,32 @@ def _look(folder: Path) -> None:
     """Before the first object there is no folder, which is as it should be."""
     with suppress(FileNotFoundError):
         os.scandir(folder).close()
+
+
+def _owner(place: Path) -> str | None:
+    """A file without content is what a crash left of a claim."""
+    with suppress(FileNotFoundError):
+        return place.read_text(errors="replace").strip() or None
+    return None
+
+
+def _claimed(folder: Path, owner: str) -> str:
+    place = folder / OWNER
+    there = _owner(place)
+    if there is not None:
+        return there
+    _make_folders(folder, folder)
+    place.unlink(missing_ok=True)
+    try:
+        handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return _owner(place) or owner
+    with open(handle, "w") as file:
+        file.write(owner)
+        file.flush()
+        os.fsync(handle)
+    _sync(folder)
+    return owner
 
 
 def _removed(place: Path, root: Path) -> bool:

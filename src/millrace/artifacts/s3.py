@@ -12,14 +12,15 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 from millrace.artifacts.s3_bucket import ANSWERED_WITHIN, Bucket, Upload
 from millrace.artifacts.s3_place import S3Place, S3Unreachable
 from millrace.artifacts.s3_uploads import Unfinished
+from millrace.artifacts.threads import OneAtATime, Threads
 from millrace.core.values import Instant
 from millrace.ports.objects import (
     ListedObject,
@@ -44,17 +45,26 @@ class S3Objects:
         self.place = place
         self._bucket = Bucket(place, answered_within)
         self._unfinished = Unfinished(place)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="millrace-objects")
+        self._threads = Threads(THREADS, "millrace-objects")
+        self._look = OneAtATime("millrace-objects-check", self._unless_silent(self._bucket.look))
         self._silent: tuple[float, str] | None = None
         """Until when the server is left alone, and what it was."""
 
     def close(self) -> None:
-        """Nothing may be under way any more."""
-        self._threads.shutdown()
+        """What the server does not answer now is left to itself."""
+        self._threads.close()
+        self._look.close()
         self._unfinished.close()
 
     async def check(self) -> None:
-        await self._call(self._bucket.look)
+        """Waits for no transfer. Whoever leaves early leaves the question under way, and the next joins it."""
+        await self._look.ask()
+
+    async def claim(self, owner: str) -> str:
+        return await self._call(self._bucket.claim, owner)
+
+    async def owner(self) -> str | None:
+        return await self._call(self._bucket.owner)
 
     async def put(self, key: str, content: AsyncIterable[bytes], *, limit: int) -> StoredObject:
         upload = self._bucket.upload(checked_key(key), limit)
@@ -62,10 +72,10 @@ class S3Objects:
             await self._receive(upload, content, limit)
             await self._call(upload.finish)
         except asyncio.CancelledError:
-            self._threads.submit(upload.abandon)
+            self._threads.begin(upload.abandon)
             raise
         except BaseException:
-            await asyncio.get_running_loop().run_in_executor(self._threads, upload.abandon)
+            await self._threads.run(upload.abandon)
             raise
         return StoredObject(key, upload.size, upload.digest)
 
@@ -120,17 +130,21 @@ class S3Objects:
     async def _call(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Run `work` in a thread. A cancelled caller leaves at once, the thread ends by itself."""
         self._refuse_while_silent()
+        return await self._threads.run(self._unless_silent(partial(work, *arguments, **named)))
+
+    def _unless_silent(self, work: Callable[[], T]) -> Callable[[], T]:
+        """`work` for a thread. It sets the mark itself: who waited for it may be gone when the server is given up."""
 
         def at_its_turn() -> T:
             self._refuse_while_silent()
-            return work(*arguments, **named)
+            try:
+                return work()
+            except S3Unreachable as error:
+                if self._silent is None or self._silent[0] < time.monotonic():
+                    self._silent = (time.monotonic() + PAUSE_SECONDS, str(error))
+                raise
 
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, at_its_turn)
-        except S3Unreachable as error:
-            if self._silent is None or self._silent[0] < time.monotonic():
-                self._silent = (time.monotonic() + PAUSE_SECONDS, str(error))
-            raise
+        return at_its_turn
 
     def _refuse_while_silent(self) -> None:
         silent = self._silent

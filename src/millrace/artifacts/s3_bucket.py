@@ -12,12 +12,19 @@ from threading import Lock
 from typing import TypeVar
 
 import obstore
-from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
 from obstore.store import S3Store
 
 from millrace.artifacts.s3_place import S3Place, code_of
 from millrace.core.values import Instant
 from millrace.ports.objects import (
+    OWNER,
     ListedObject,
     ObjectInaccessible,
     ObjectStoreError,
@@ -134,6 +141,30 @@ class Bucket:
                     )
                     for one in page
                 ]
+
+    def owner(self) -> str | None:
+        with self._errors():
+            try:
+                found = obstore.get(self._store, self.place.name_of(OWNER))
+            except FileNotFoundError as error:
+                if code_of(str(error)) == "NoSuchBucket":
+                    raise
+                return None
+            return bytes(found.bytes()).decode(errors="replace").strip()
+
+    def claim(self, owner: str) -> str:
+        """Of several that claim at once one wins, where the server knows a condition of a request."""
+        there = self.owner()
+        if there is not None:
+            return there
+        with self._errors():
+            try:
+                obstore.put(self._store, self.place.name_of(OWNER), owner.encode(), mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                pass
+            except (NotSupportedError, NotImplementedError):
+                obstore.put(self._store, self.place.name_of(OWNER), owner.encode(), use_multipart=False)
+        return self.owner() or owner
 
     @contextmanager
     def _errors(self) -> Generator[None]:

@@ -46,7 +46,7 @@ class Unfinished:
         forgotten = 0
         for one in self._begun():
             if one.at < before:
-                reply = self._ask("DELETE", f"/{one.name}", {"uploadId": one.upload_id})
+                reply = self._ask("DELETE", f"/{quote(one.name)}", {"uploadId": one.upload_id})
                 if reply.status_code not in GONE:
                     raise self._fault(reply)
                 forgotten += 1

@@ -54,7 +54,7 @@ class SecretMasker:
             return
         with self._learning:
             known = self._known
-            forms = known.forms | {form for value in fresh for form in forms_of(value)}
+            forms = known.forms | {form for value in fresh for form in forms_of(value) if form}
             by_word: dict[int, list[str]] = {}
             short = frozenset(form for form in forms if len(_raw(form)) < 2 * WORD - 1)
             for form in forms - short:

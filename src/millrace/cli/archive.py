@@ -89,7 +89,8 @@ def show(run_id: ArchivedRun, as_json: AsJson = False, server: Server = None) ->
         with connection.stream(_path(run_id, family=False)) as parts:
             kinds = groupby(map(json.loads, _lines(parts)), key=lambda line: str(line["kind"]))
             if as_json:
-                print_json({**found, **{LISTS[kind]: list(some) for kind, some in kinds if kind in LISTS}})
+                lists: dict[str, list[Any]] = {name: [] for name in LISTS.values()}
+                print_json({**found, **lists, **{LISTS[kind]: list(some) for kind, some in kinds if kind in LISTS}})
                 return
             for kind, some in kinds:
                 if kind == "task_run":

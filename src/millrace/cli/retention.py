@@ -106,5 +106,5 @@ def _told(round_: dict[str, Any]) -> str:
     counts = ", ".join(counted(round_[name], name[:-1]) for name in COUNTED if round_[name]) or "nothing"
     before = f", {counted(round_['archived'], 'run')} archived before" if round_["archived"] else ""
     ended = f"ended {moment(round_['finished_at'])}" if round_["finished_at"] else "under way"
-    trouble = f"; cut short: {round_['error']}" if round_["error"] else ""
+    trouble = f"; not all was done: {round_['error']}" if round_["error"] else ""
     return f"{counts} deleted{before}, {ended}{trouble}"

@@ -333,7 +333,8 @@ class Engine:
         if cell.started is not None and error is not None:
             # Whether the run was started is not known. Its caller is told so; if it was, the reaper finds it.
             del self._cells[cell.run_id]
-            cell.tell_starter(Unavailable("store_unavailable", f"the database is not available: {error}"))
+            logger.warning("a start of run %s is not answered: %s", cell.run_id, error)
+            cell.tell_starter(Unavailable("store_unavailable", "the database is not available; try again"))
             return
         self._reload(cell, entry.proposal.mail)
 

@@ -23,6 +23,8 @@ class Hint(StrEnum):
     """Triggers were changed, so the next one may be due sooner."""
     OPERATIONS = "operations"
     """An operation on many runs was asked for."""
+    RETENTION = "retention"
+    """A round of retention was asked for."""
     LOST = "lost"
     """A worker was declared lost: what it left behind on its host is to be ended before it meets who comes after it."""
 

@@ -14,6 +14,9 @@ from millrace.core.values import Instant
 
 LONGEST_KEY = 512
 
+OWNER = "owner"
+"""What keeps the id of the installation that the objects belong to: no object of `list`, and never deleted by us."""
+
 _SEGMENT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}")
 
 
@@ -57,6 +60,15 @@ class ListedObject:
 class ObjectStore(Protocol):
     async def check(self) -> None:
         """Raises `ObjectStoreUnavailable` if nothing can be read here now, whatever it is."""
+        ...
+
+    async def claim(self, owner: str) -> str:
+        """Note that the objects here belong to `owner`, an installation's id, unless that is noted of any; answers
+        whose they are. Raises `ObjectStoreUnavailable`."""
+        ...
+
+    async def owner(self) -> str | None:
+        """Whose the objects here are, if anybody has claimed them. Raises `ObjectStoreUnavailable`."""
         ...
 
     async def put(self, key: str, content: AsyncIterable[bytes], *, limit: int) -> StoredObject:

@@ -26,10 +26,14 @@ class Storage:
     copies: Callable[[Path], DatabaseCopies]
     """For backups; with the folder of this installation."""
     close: Callable[[], Awaitable[None]]
+    clock: Clock
+    """What time it is to all who share the database."""
     file: DatabaseFile | None = None
     """`None` where it is a server's."""
     shared: bool = False
     """Whether other processes may be at work on it."""
+    keep_clock: Callable[[], Awaitable[None]] | None = None
+    """Sees to it that `clock` follows that of the server, if there is one."""
     keep_partitions: Callable[[], Awaitable[bool]] | None = None
     """Sees to the partitions of the large tables, if it has some; `False` asks for another try soon."""
 
@@ -43,13 +47,15 @@ async def open_sqlite(path: Path, clock: Clock, synchronous: Synchronous) -> Sto
         check=Doctor(database).examine,
         copies=lambda home: FileCopies(database),
         close=database.close,
+        clock=clock,
         file=database,
     )
 
 
-async def open_postgres(url: str) -> Storage:
-    """Raises `DatabaseUnusable` and `UnknownSchema`."""
+async def open_postgres(url: str, steady: Clock) -> Storage:
+    """Raises `DatabaseUnusable` and `UnknownSchema`. Of `steady` only the steady clock is used."""
     # Loaded only here: who runs on SQLite does not pay for it at every start.
+    from millrace.storage.postgres.clock import ServerClock
     from millrace.storage.postgres.database import PostgresDatabase
     from millrace.storage.postgres.dump import PostgresCopies
     from millrace.storage.postgres.partitions import keep_partitions
@@ -58,12 +64,15 @@ async def open_postgres(url: str) -> Storage:
 
     with usable(url):
         database = await PostgresDatabase.open(url)
+        clock = await ServerClock.started(database.server_time, steady)
     return Storage(
         database=database,
         store=lambda payloads: PostgresStore(database, payloads),
         check=Doctor(database).examine,
         copies=lambda home: PostgresCopies(url, home),
         close=database.close,
+        clock=clock,
         shared=True,
+        keep_clock=clock.keep,
         keep_partitions=lambda: keep_partitions(database.engine_pool),
     )

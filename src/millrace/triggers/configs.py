@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Literal, LiteralString, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from millrace.core import durations
@@ -27,6 +27,8 @@ CatchUpPolicy: TypeAlias = Literal["none", "latest", "all"]
 LONGEST_JITTER: Duration = UNITS["d"]
 SHORTEST_INTERVAL: Duration = UNITS["s"]
 MOST_CAUGHT_UP = 1000
+
+ORDER = "write an `end` that is not before `start`"
 
 
 def _expression(text: str) -> str:
@@ -102,6 +104,20 @@ Moment: TypeAlias = Annotated[
 ]
 
 
+def _after_start(end: str, fields: ValidationInfo) -> str:
+    """Compared where it needs no zone: with the offset of both, or as clocks show both."""
+    start = fields.data.get("start")
+    if start is None:
+        return end
+    first, last = parse_moment(start), parse_moment(end)
+    if (first.tzinfo is None) == (last.tzinfo is None) and last < first:
+        raise _told("moment", f"it is before `start` ({start}), so nothing would ever be due", ORDER)
+    return end
+
+
+AfterStart: TypeAlias = Annotated[Moment, AfterValidator(_after_start)]
+
+
 class Config(BaseModel):
     """Unknown fields are faults, and nothing is converted silently."""
 
@@ -171,7 +187,7 @@ class RepeatedConfig(ScheduleConfig):
     """A schedule that goes on, if it is not told from when and until when."""
 
     start: Moment | None = Field(default=None, description="Nothing is due before this moment.")
-    end: Moment | None = Field(default=None, description="Nothing is due after this moment.")
+    end: AfterStart | None = Field(default=None, description="Nothing is due after this moment.")
 
     def bounded(self, times: Times) -> Times:
         if self.start is None and self.end is None:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
@@ -193,20 +193,43 @@ def effects_have_attempts(case: Case) -> Iterator[str]:
 
 
 def limits_were_kept(case: Case) -> Iterator[str]:
-    """By the rows; the sampler has looked while they changed."""
-    runs = [row for row in case.seen.runs.values() if row["admission_key"] is not None]
-    for key, limit, most in _crowds(runs, "admission_key", "admission_limit", "admitted_at"):
+    """By what is known of them afterwards; the sampler has looked while they changed."""
+    for key, limit, most in _crowds(_admitted_runs(case)):
         yield f"{most} runs were admitted at once under {key}, which takes {limit}"
-    attempts = [row for row in case.seen.attempts if row["limit_key"] is not None]
-    for key, limit, most in _crowds(attempts, "limit_key", "limit_size", "started_at"):
+    for key, limit, most in _crowds(_attempts_under_limits(case)):
         yield f"{most} attempts ran at once under {key}, which takes {limit}"
 
 
-def _crowds(rows: Iterable[asyncpg.Record], key: str, limit: str, since: str) -> Iterator[tuple[str, int, int]]:
+def _admitted_runs(case: Case) -> Iterator["Stay"]:
+    for row in case.seen.runs.values():
+        if row["admission_key"] is not None and row["admitted_at"] is not None and row["finished_at"] is not None:
+            yield Stay(row["admission_key"], row["admission_limit"], row["admitted_at"], row["finished_at"])
+
+
+def _attempts_under_limits(case: Case) -> Iterator["Stay"]:
+    """Each from its first word to its end. The row says when the claim began: it may then have waited for its turn,
+    until another attempt under the same limit was over."""
+    for row in case.seen.attempts:
+        life = case.seen.lives.get(row["token"])
+        if row["limit_key"] is not None and row["finished_at"] is not None and life is not None:
+            yield Stay(row["limit_key"], row["limit_size"], life.began // 1_000, row["finished_at"])
+
+
+class Stay(NamedTuple):
+    """Somebody's, under a limit."""
+
+    key: str
+    limit: int
+    since: int
+    until: int
+
+
+def _crowds(stays: Iterable[Stay]) -> Iterator[tuple[str, int, int]]:
     moments: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
-    for row in rows:
-        if row[since] is not None and row["finished_at"] is not None:
-            moments[row[key], row[limit]] += [(row[since], 1), (row["finished_at"], -1)]
+    for stay in stays:
+        # Who stood still may say its first word after others have declared it lost.
+        if stay.since < stay.until:
+            moments[stay.key, stay.limit] += [(stay.since, 1), (stay.until, -1)]
     for (name, size), changes in moments.items():
         now = most = 0
         for _, change in sorted(changes):

@@ -33,7 +33,7 @@ async def bulk(millrace: Installation, api: httpx2.AsyncClient, **changes: Any) 
 
 
 async def settled(api: httpx2.AsyncClient) -> list[dict[str, Any]]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             items = (await api.get(f"{URL}/runs?workflow=failing&limit=100")).json()["items"]
             live = [run["id"] for run in items if run["finished_at"] is None]

@@ -13,7 +13,7 @@ LATER = "2999-01-01T00:00:00Z"
 
 
 async def ended(api: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         after = 0
         while True:
             run: dict[str, Any] = (await api.get(f"{URL}/runs/{run_id}")).json()

@@ -21,7 +21,7 @@ async def deleted(api: httpx2.AsyncClient, name: str) -> tuple[str, str]:
 
 
 async def ended(api: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         after = 0
         while True:
             run: dict[str, Any] = (await api.get(f"{URL}/runs/{run_id}")).json()

@@ -108,6 +108,16 @@ async def test_the_stream_of_a_deleted_workflow_is_refused(api: httpx2.AsyncClie
             problem(await api.get(f"{URL}/workflows/{name}/stream"), 404, "workflow_not_found")
 
 
+async def test_an_event_is_one_line_for_those_who_break_lines_at_more(api: httpx2.AsyncClient) -> None:
+    text = "one\u2028two\u2029three\x85four"
+    await create(api, definition("lines", {"id": "a", "type": "echo", "config": {"value": text}}))
+    run = await start(api, "lines", wait=True)
+    async with api.stream("GET", f"{URL}/runs/{run['id']}/logs?follow=true") as response:
+        lines = [line async for line in response.aiter_lines()]
+    (data,) = (line.removeprefix("data: ") for line in lines if line.startswith("data: ") and "echo of" in line)
+    assert json.loads(data)["text"] == f"echo of {text}"
+
+
 @pytest.mark.parametrize("ask", ["query", "header"])
 async def test_a_finished_run_is_streamed_whole_and_ended(api: httpx2.AsyncClient, chain: str, ask: str) -> None:
     query, headers = ("?follow=true", {}) if ask == "query" else ("", {"Accept": "text/event-stream"})

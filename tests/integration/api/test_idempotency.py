@@ -158,7 +158,7 @@ async def asked(api: httpx2.AsyncClient, run: str, kind: str) -> int:
 
 
 async def ended(api: httpx2.AsyncClient, run: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await api.get(f"{URL}/runs/{run}")).json()["finished_at"] is None:
             await api.get(f"{URL}/runs/{run}/events?after=4&wait_seconds=2")
 
@@ -200,7 +200,7 @@ async def test_the_same_key_pauses_or_resumes_once_whatever_came_in_between(
 
 async def folded(api: httpx2.AsyncClient, run: str, wishes: int) -> list[str]:
     """What the run has noted once it was paused and resumed so often in all."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             events = [event["type"] for event in (await api.get(f"{URL}/runs/{run}/events")).json()["items"]]
             if sum(event in ("run.paused", "run.resumed") for event in events) == wishes:

@@ -40,7 +40,7 @@ async def reopen(url: str) -> None:
 
 async def next_run(followers: Followers, position: Position) -> str:
     """The run of the first record that is told from a position on."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for batch in followers.changes(None, position=position):
             if batch.items:
                 return str(batch.items[0][1]["run_id"])
@@ -126,3 +126,25 @@ async def test_a_position_that_was_never_given_is_refused(millrace: Installation
     beyond = int(await followers.here()) + (1000 << 16)
     with pytest.raises(Conflict):
         await followers.place(str(beyond))
+
+
+async def test_a_start_beside_those_who_write_leaves_the_line_where_it_is(database_url: str) -> None:
+    async def write(number: int) -> None:
+        connection = await asyncpg.connect(database_url)
+        for turn in range(60):
+            await connection.execute(
+                "insert into changes (position, run_id, first_seq, last_seq) values (last_position() + 1, $1, 1, 1)",
+                f"{number}/{turn}",
+            )
+        await connection.close()
+
+    async def begin() -> None:
+        connection = await asyncpg.connect(database_url)
+        for _ in range(60):
+            await connection.execute("select continue_line()")
+        await connection.close()
+
+    start = "select last_value from line_start"
+    before = await ask(database_url, start)
+    await asyncio.gather(*(write(number) for number in range(4)), *(begin() for _ in range(2)))
+    assert await ask(database_url, start) == before

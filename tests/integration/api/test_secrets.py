@@ -24,7 +24,7 @@ async def put(api: httpx2.AsyncClient, name: str, value: str = VALUE, **more: An
 
 
 async def finished(api: httpx2.AsyncClient, run_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             run: dict[str, Any] = (await api.get(f"/api/v1/runs/{run_id}")).json()
             if run["status"] in ("completed", "failed"):

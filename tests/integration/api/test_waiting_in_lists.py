@@ -20,7 +20,7 @@ async def begun(millrace: Installation, api: httpx2.AsyncClient, workflow: str) 
     run = await start(api, workflow)
     await millrace.store.admit(500)
     millrace.container.workflow_writer.hand_over(await millrace.store.read_inbox(500))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await api.get(f"{URL}/runs/{run['id']}")).json()["started_at"] is None:
             await api.get(f"{URL}/runs/{run['id']}/events?after=1&wait_seconds=1")
     return str(run["id"])

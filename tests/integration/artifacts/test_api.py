@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.ports.objects import OWNER
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation
 
@@ -28,7 +29,7 @@ async def upload(api: httpx2.AsyncClient, content: Any = CONTENT, **query: str) 
 
 
 def stored_files(millrace: Installation) -> list[Path]:
-    return [path for path in millrace.objects.folder.rglob("*") if path.is_file()]
+    return [path for path in millrace.objects.folder.rglob("*") if path.is_file() and path.name != OWNER]
 
 
 async def finished(api: httpx2.AsyncClient, *tasks: dict[str, Any], name: str = "w", **body: Any) -> dict[str, Any]:

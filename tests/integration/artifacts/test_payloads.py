@@ -8,6 +8,7 @@ import httpx2
 import pytest
 from sqlalchemy import text
 
+from millrace.ports.objects import OWNER
 from tests.support.api import create, definition, start
 from tests.support.installation import Installation, installation
 from tests.support.whole import whole
@@ -39,7 +40,7 @@ async def stored(millrace: Installation, table: str, column: str) -> list[str]:
 
 
 def objects(millrace: Installation) -> list[Path]:
-    return [path for path in millrace.objects.folder.rglob("*") if path.is_file()]
+    return [path for path in millrace.objects.folder.rglob("*") if path.is_file() and path.name != OWNER]
 
 
 async def test_large_values_are_seen_as_if_they_were_in_the_database(

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import obstore
 import pytest
 
+from millrace import setting_checks
+from millrace.app.archive import archiver
 from millrace.artifacts.opening import place_of
-from millrace.artifacts.s3_bucket import ANSWERED_WITHIN, Bucket
+from millrace.artifacts.s3_bucket import ANSWERED_WITHIN, MOST_PARTS, PART, Bucket
 from millrace.artifacts.s3_place import S3Place
 from millrace.artifacts.s3_uploads import signed
+from millrace.auth import secrets
 from millrace.config import SettingsError, load_settings
 
 BUCKET = "MILLRACE_ARTIFACTS_URL"
@@ -63,6 +66,8 @@ def test_the_names_of_amazon_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
         ({BUCKET: "s3://A_B/x"}, f"{BUCKET}: write s3://BUCKET"),
         ({BUCKET: "s3://files/../x"}, f"{BUCKET}: write s3://BUCKET"),
         ({"MILLRACE_S3_SECRET_ACCESS_KEY": ""}, "MILLRACE_S3_SECRET_ACCESS_KEY: MILLRACE_ARTIFACTS_URL needs it"),
+        ({"MILLRACE_S3_SECRET_ACCESS_KEY": "short"}, "MILLRACE_S3_SECRET_ACCESS_KEY: a secret shorter than 6"),
+        ({"MILLRACE_S3_SESSION_TOKEN": "x"}, "MILLRACE_S3_SESSION_TOKEN: a secret shorter than 6"),
         ({"MILLRACE_S3_ACCESS_KEY_ID": ""}, "MILLRACE_S3_ACCESS_KEY_ID: MILLRACE_ARTIFACTS_URL needs it"),
         ({"MILLRACE_S3_ENDPOINT": "minio:9000"}, "MILLRACE_S3_ENDPOINT: write https://HOST"),
         ({"MILLRACE_S3_ENDPOINT": "https://minio/files"}, "MILLRACE_S3_ENDPOINT: write https://HOST"),
@@ -104,6 +109,15 @@ def test_both_ways_to_the_server_lead_to_the_same_address(endpoint: str | None, 
     assert place.address == (f"https://{host}/files" if path_style else f"https://files.{host}")
     by_obstore = obstore.sign(Bucket(place, ANSWERED_WITHIN)._store, "GET", "ours/a", timedelta(minutes=1))
     assert by_obstore.startswith(f"{place.address}/ours/a?")
+
+
+def test_an_archive_is_uploaded_in_small_parts() -> None:
+    """An upload holds some of them in memory, and has so long for each."""
+    assert archiver.LARGEST <= PART * MOST_PARTS
+
+
+def test_no_secret_needs_to_be_longer_here_than_elsewhere() -> None:
+    assert setting_checks.SHORTEST == secrets.SHORTEST
 
 
 def test_a_request_is_signed_as_in_the_example_of_amazon() -> None:

@@ -23,7 +23,6 @@ from millrace.artifacts.s3_bucket import PART
 from millrace.ports.objects import ObjectStoreUnavailable, StoredObject
 from tests.support.object_stores import KeptInBucket
 from tests.support.s3_server import Bucket, S3Server, s3_server
-from tests.support.server import free_port
 
 pytestmark = pytest.mark.service("s3")
 
@@ -170,11 +169,16 @@ async def test_a_bucket_that_is_not_there_is_named() -> None:
 
 
 async def test_a_server_that_is_gone_is_named_and_found_again_when_it_is_back() -> None:
-    port = free_port()
-    store = S3Objects(Bucket("millrace-later", f"http://127.0.0.1:{port}").place)
-    said = await told(store)
-    assert all("cannot be reached" in one and "MILLRACE_S3_ENDPOINT" in one for one in said), said
-    with S3Server(port) as server:
+    # A port that is bound, and not listened at, refuses connections and is given to nobody else.
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        store = S3Objects(Bucket("millrace-later", f"http://127.0.0.1:{port}").place)
+        said = await told(store)
+        assert all("cannot be reached" in one and "MILLRACE_S3_ENDPOINT" in one for one in said), said
+        server = S3Server(port)
+    with server:
         server.bucket("millrace-later")
         async with asyncio.timeout(30):
             while not await works(store):

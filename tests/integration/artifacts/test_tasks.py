@@ -13,10 +13,17 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from millrace.ports.objects import OWNER
 from tests.support.api import problem
 from tests.support.whole import Whole, whole
 
 MIB = 1024 * 1024
+
+
+def stored_files(millrace: Whole) -> list[Path]:
+    """All but the note of whose they are."""
+    folder = millrace.runtime.settings.artifacts_dir
+    return [path for path in folder.rglob("*") if path.is_file() and path.name != OWNER]
 
 
 @pytest.fixture
@@ -203,14 +210,14 @@ async def test_an_answer_that_is_not_expected_is_no_file(millrace: Whole, httpse
     httpserver.expect_request("/x").respond_with_data("no such thing", status=404)
     error = await millrace.failure("get", http(httpserver, "/x", response="file"))
     assert error["details"]["body"] == "no such thing"
-    assert [path for path in (millrace.runtime.settings.artifacts_dir).rglob("*") if path.is_file()] == []
+    assert stored_files(millrace) == []
 
 
 async def test_an_answer_that_is_too_long_is_no_file(millrace: Whole, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/x").respond_with_data(b"x" * 3 * MIB)
     error = await millrace.failure("get", http(httpserver, "/x", response="file", max_bytes=2 * MIB))
     assert "longer than" in error["message"]
-    assert [path for path in (millrace.runtime.settings.artifacts_dir).rglob("*") if path.is_file()] == []
+    assert stored_files(millrace) == []
 
 
 async def test_a_redirect_that_keeps_the_content_gets_all_of_it(millrace: Whole, httpserver: HTTPServer) -> None:
@@ -240,7 +247,9 @@ async def test_a_damaged_file_is_not_sent_as_if_it_were_whole(millrace: Whole, h
 
     httpserver.expect_request("/take").respond_with_handler(take)
     sent = (await millrace.api.post("/api/v1/artifacts", params={"name": "x"}, content=b"x" * 1000)).json()
-    (place,) = (path for path in millrace.runtime.settings.artifacts_dir.rglob("*") if path.is_file())
+    (place,) = (
+        path for path in millrace.runtime.settings.artifacts_dir.joinpath("objects").rglob("*") if path.is_file()
+    )
     place.write_bytes(b"y" * 1000)
     task = http(httpserver, "/take", method="POST", body={"file": sent["reference"]})
     error = await millrace.failure("get", task)

@@ -7,18 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from millrace.auth.vault.envelope import CannotOpen, Sealed, Subject, open_sealed, seal
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.auth.vault.keyring import EncryptionKey, KeyRing
+from millrace.auth.vault.repository import newest_key
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
 from millrace.core.errors import Unavailable
+from millrace.core.values import SECOND
 from millrace.ports.database import Database
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.postgres.database import PostgresDatabase
-from millrace.storage.tables import secrets
+from millrace.storage.tables import encryption_keys, secrets
 from millrace.system import SystemClock
 
 SUBJECT = Subject("secrets", "door", 1)
@@ -40,7 +42,7 @@ async def database(tmp_path: Path, database_url: str | None) -> AsyncIterator[Da
 
 
 async def vault_with(database: Database, home: Path, **settings: Any) -> Vault:
-    return await open_vault(Settings(home=home, **settings), database, SystemClock())
+    return await open_vault(Settings(home=home, **settings), database)
 
 
 async def keep(vault: Vault, database: Database, plain: str, name: str = "door") -> None:
@@ -169,8 +171,8 @@ async def others() -> bool:
 
 async def processes(database: Database, home: Path, **settings: Any) -> tuple[Vault, Vault]:
     """The vaults of two processes with the same settings."""
-    first = await open_vault(Settings(home=home, **settings), database, SystemClock(), others)
-    return first, await open_vault(Settings(home=home, **settings), database, SystemClock(), others)
+    first = await open_vault(Settings(home=home, **settings), database, others)
+    return first, await open_vault(Settings(home=home, **settings), database, others)
 
 
 async def test_a_process_takes_up_the_key_that_another_one_has_made(tmp_path: Path, database: Database) -> None:
@@ -217,6 +219,23 @@ async def test_a_process_that_cannot_have_the_new_key_refuses_to_seal_with_the_o
         await keep(behind, database, "tree", "garden")
     with pytest.raises(CannotOpen, match="which this server does not have"):
         await kept(behind, database)
+
+
+async def test_the_newest_key_is_the_one_noted_last_whatever_the_clocks_show(
+    tmp_path: Path, database: Database
+) -> None:
+    first, second = await processes(database, tmp_path)
+    await keep(first, database, "sesame")
+    ahead = update(encryption_keys).values(created_at=2**60)
+    await database.write(lambda connection: connection.execute(ahead))
+    new = await second.rotate()
+    assert await database.read(newest_key) == new.key_id
+
+
+async def test_a_key_is_noted_at_the_time_of_the_database(tmp_path: Path, database: Database) -> None:
+    await processes(database, tmp_path)
+    query = select(encryption_keys.c.created_at.between(func.now_us() - 60 * SECOND, func.now_us()))
+    assert await database.read(lambda connection: connection.execute(query).scalars().all()) == [True]
 
 
 def test_a_sealed_value_opens_as_what_it_was_sealed_for_and_as_nothing_else() -> None:

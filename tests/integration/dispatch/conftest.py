@@ -8,7 +8,7 @@ import pytest
 from millrace.dispatch.postgres import PostgresHints
 from tests.support.postgres import fresh_database
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

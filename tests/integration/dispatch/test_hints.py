@@ -15,7 +15,7 @@ from tests.integration.dispatch.conftest import connected, cut, until
 
 pytestmark = pytest.mark.service("postgres")
 
-LONG = 10.0
+LONG = 60.0
 
 
 def run_id() -> str:

@@ -15,7 +15,7 @@ from millrace.app.archive.format import FOLDER
 from millrace.app.artifacts.sweeping import OrphanedObjects
 from millrace.app.retention.cleaning import Retention
 from millrace.app.retention.policy import Policy
-from millrace.ports.objects import ObjectStoreUnavailable
+from millrace.ports.objects import ObjectInaccessible, ObjectStoreUnavailable, StoredObject
 from millrace.ports.store import StoreUnavailable
 from millrace.storage.tables import archives, logs, runs
 from millrace.system import SystemClock, Uuid7Ids
@@ -195,7 +195,7 @@ async def test_whoever_asks_for_an_archived_run_hears_where_it_is(
     await archived_workflow(api, "short")
     run = await start(api, "short", wait=True)
     await a_round(millrace, api)
-    for path in ("", "/tasks", "/artifacts"):
+    for path in ("", "/tasks", "/artifacts", "/events", "/events?follow=true", "/logs", "/timeline"):
         detail = problem(await api.get(f"/api/v1/runs/{run['id']}{path}"), 404, "run_not_found")["detail"]
         assert f"millrace archive show {run['id']}" in detail
     assert "archive" not in problem(await api.get("/api/v1/runs/none"), 404, "run_not_found")["detail"]
@@ -255,6 +255,36 @@ async def test_while_the_object_store_is_away_nothing_goes_that_is_to_be_archive
     place.unlink()
     place.with_name("away").rename(place)
     assert (await a_round(millrace, api))["archived"] == 1
+
+
+async def test_what_cannot_be_read_keeps_its_own_family_and_no_other(
+    millrace: Installation, api: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = {"id": "a", "type": "echo", "config": {"value": "{{ input.text }}"}}
+    await create(api, {**definition("short", task), "retention": {**ARCHIVED, "payloads": "1ms"}})
+    texts = [LARGE, "small", LARGE, LARGE, "small", "last"]
+    ids = [(await start(api, "short", wait=True, input={"text": text}))["id"] for text in texts]
+    kept = [ids[0], ids[2], ids[3]]
+    before = [await rows(millrace, run_id) for run_id in kept]
+    opened = millrace.objects.open
+
+    def denied(stored: StoredObject, **named: Any) -> Any:
+        if any(run_id in stored.key for run_id in kept):
+            raise ObjectInaccessible(f"the object {stored.key} cannot be read")
+        return opened(stored, **named)
+
+    monkeypatch.setattr(millrace.objects, "open", denied)
+    last = await round_with_trouble(millrace, api)
+
+    assert (last["runs"], last["archived"], last["payloads"]) == (3, 3, 0)
+    assert last["error"].startswith(f"not archived, and so not deleted: run {kept[0]} with its family, and 2 more")
+    assert [await rows(millrace, run_id) for run_id in kept] == before, "with their payloads"
+    for run_id in set(ids) - set(kept):
+        assert len(of_kind(await lines(api, run_id), "run")) == 1
+    assert [row.runs for row in await archive_rows(millrace)] == [1, 2]
+    monkeypatch.undo()
+    assert (await a_round(millrace, api))["archived"] == 3
+    assert of_kind(await lines(api, kept[0]), "task_run")[0]["output"] == LARGE
 
 
 async def test_a_run_that_changes_after_it_was_archived_stays_for_the_next_round(

@@ -71,6 +71,9 @@ NIGHTLY = {
 }
 
 
+SILENT = {"name": "silent", "retention": NIGHTLY["retention"], "tasks": [{"id": "a", "type": "noop"}]}
+
+
 def test_what_was_deleted_is_read_in_the_archive(tmp_path: Path) -> None:
     with MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false") as server, server.client() as client:
         create_workflow(client, NIGHTLY)
@@ -98,6 +101,12 @@ def test_what_was_deleted_is_read_in_the_archive(tmp_path: Path) -> None:
             "say", "make", "break", "tidy"
         ]  # fmt: skip
         assert (len(found["events"]), len(found["logs"])) == (len(history), len(logs))
+        create_workflow(client, SILENT)
+        silent = client.post("/workflows/silent/execute", json={}).json()["id"]
+        wait_finished(client, silent)
+        server.millrace("retention", "run", "--yes")
+        found = json.loads(server.millrace("archive", "show", silent, "--json").stdout)
+        assert (found["logs"], found["artifacts"], len(found["tasks"])) == ([], [], 1), "what is not there is empty"
         server.millrace("archive", "get", run_id, "-o", str(tmp_path / "run.jsonl"))
         written = (tmp_path / "run.jsonl").read_text()
         assert server.millrace("archive", "get", run_id, "--family").stdout == written

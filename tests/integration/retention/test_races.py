@@ -129,7 +129,7 @@ async def test_a_repeat_that_is_just_being_committed_keeps_its_family(
             await repeating.execute(YOUNG, run["id"])
             millrace.container.retention.request()
             deleting = asyncio.create_task(millrace.container.retention.run_once())
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await repeating.fetchval(SOMEBODY_WAITS):
                     assert not deleting.done()
         await deleting

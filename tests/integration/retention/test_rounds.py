@@ -239,3 +239,24 @@ async def test_a_round_begins_by_itself_a_while_after_the_start(millrace: Instal
     assert pause is not None
     assert 50 < pause <= 60
     assert (await counts(millrace))["runs"] == 1
+
+
+async def test_a_round_asked_for_at_one_process_is_done_by_another_under_its_settings(millrace: Installation) -> None:
+    await plant_many(millrace, Planted(OLD))
+    asked_at, done_at = retention(millrace, Watched(millrace), "1d"), retention(millrace, Watched(millrace), "never")
+    told: list[None] = []
+    asked_at.after_ask = lambda: told.append(None)
+
+    asked = await asked_at.ask()
+
+    assert (await asked_at.ask()).id == asked.id, "one that waits is enough"
+    assert len(told) == 2
+    async with millrace.client() as api:
+        shown = (await api.get("/api/v1/retention")).json()
+        assert (shown["current_round"]["id"], shown["last_round"]) == (asked.id, None)
+        await done_at.run_once()
+        shown = (await api.get("/api/v1/retention")).json()
+        assert (shown["current_round"], shown["last_round"]["id"]) == (None, asked.id)
+        assert (shown["last_round"]["cause"], shown["last_round"]["runs"]) == ("request", 0)
+    assert (await counts(millrace))["runs"] == 1
+    assert await done_at.run_once() is not None, "it is done once"

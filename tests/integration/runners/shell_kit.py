@@ -34,7 +34,7 @@ class Log:
         return [text for _, text in self.lines]
 
     async def until(self, enough: Callable[[list[str]], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not enough(self.texts):
                 await self.came.wait()
                 self.came.clear()

@@ -67,7 +67,7 @@ class Kit:
 async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     clock, masker = SystemClock(), SecretMasker()
     database = await SqliteDatabase.open(tmp_path / "home" / "millrace.db", clock=clock)
-    vault = await open_vault(Settings(home=tmp_path / "home"), database, clock)
+    vault = await open_vault(Settings(home=tmp_path / "home"), database)
     connections = StoredConnections(database, vault, masker)
     addresses = AddressPolicy(["127.0.0.1", "localhost"])
     http = GuardedHttpClient(addresses)

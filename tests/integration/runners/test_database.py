@@ -6,7 +6,6 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -369,7 +368,7 @@ async def test_a_list_or_object_is_json_for_a_place_that_takes_text(connect: Con
     [
         pytest.param(
             "postgres",
-            "select pg_sleep(60) as TABLE_",
+            "select pg_sleep(600) as TABLE_",
             "select count(*) as n from pg_stat_activity where state = 'active' and query like '%TABLE_%'"
             " and pid <> pg_backend_pid()",
             marks=POSTGRES.marks,
@@ -389,18 +388,16 @@ async def test_cancelling_stops_the_statement_on_the_server(
     database = await connect(name)
 
     async def until(count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await database.rows(running))[0]["n"] != count:
                 pass
 
     task = asyncio.ensure_future(database.outcome(sleep))
     await until(1)
-    before = monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(0)
-    assert monotonic() - before < 5
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -328,8 +328,8 @@ async def test_a_slow_issuer_holds_up_no_other(tasks: Tasks, issuer: Issuer) -> 
         stuck = asyncio.create_task(
             tasks.outcome(issuer.server.url_for("/resource"), auth={**issuer.auth(), "token_url": slow.url("/token")})
         )
-        await asyncio.wait_for(slow.arrived.wait(), 5)
-        async with asyncio.timeout(5):
+        await asyncio.wait_for(slow.arrived.wait(), 60)
+        async with asyncio.timeout(20):
             await tasks.output(issuer.server.url_for("/resource"), auth=issuer.auth())
         stuck.cancel()
         with pytest.raises(asyncio.CancelledError):

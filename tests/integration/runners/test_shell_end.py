@@ -23,6 +23,13 @@ def nothing_is_left() -> Iterator[None]:
     assert zombies() == []
 
 
+@pytest.fixture
+def much_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So much that what takes less has ended by itself, however busy the machine is."""
+    monkeypatch.setattr(processes, "GRACE", 60.0)
+
+
+@pytest.mark.usefixtures("much_grace")
 async def test_cancelling_ends_the_whole_group_and_hears_its_last_words(shell: Shell) -> None:
     command = "trap 'seq 1 9000; echo tidied; exit 0' TERM; sleep 300 & echo $!; (sleep 300 & echo $!; wait) & wait"
     task = asyncio.create_task(shell.outcome(command))
@@ -36,6 +43,7 @@ async def test_cancelling_ends_the_whole_group_and_hears_its_last_words(shell: S
     assert shell.log.texts[2:] == [*map(str, range(1, 9001)), "tidied"]
 
 
+@pytest.mark.usefixtures("much_grace")
 async def test_a_child_may_tidy_up_after_its_parent_has_ended(shell: Shell, tmp_path: Path) -> None:
     child = "trap 'sleep 0.3; touch tidied; exit' TERM; echo up; while :; do sleep 0.05; done"
     task = asyncio.create_task(
@@ -52,16 +60,17 @@ async def test_what_does_not_end_when_asked_is_killed(shell: Shell, monkeypatch:
     monkeypatch.setattr(processes, "GRACE", 0.2)
     task = asyncio.create_task(shell.outcome("trap '' TERM; echo $$; while :; do sleep 0.1; done"))
     await shell.log.until(lambda lines: len(lines) == 1)
-    assert 0.2 <= await shell.cancelled(task) < 5
+    assert await shell.cancelled(task) >= 0.2
     assert is_gone(int(shell.log.texts[0]))
 
 
+@pytest.mark.usefixtures("much_grace")
 async def test_cancelled_a_second_time_it_waits_no_longer(shell: Shell) -> None:
     task = asyncio.create_task(shell.outcome("trap 'echo asked' TERM; echo $$; while :; do sleep 0.05; done"))
     await shell.log.until(lambda lines: len(lines) == 1)
     task.cancel()
     await shell.log.until(lambda lines: "asked" in lines)
-    assert await shell.cancelled(task) < 2
+    assert await shell.cancelled(task) < processes.GRACE
     assert is_gone(int(shell.log.texts[0]))
 
 
@@ -75,7 +84,7 @@ async def test_a_time_limit_ends_the_group(shell: Shell) -> None:
 async def test_a_child_in_the_background_does_not_hold_the_task_up(shell: Shell) -> None:
     began = monotonic()
     output = await shell.output("sleep 300 & echo $!")
-    assert monotonic() - began < 5
+    assert monotonic() - began < 60
     await gone(int(output["result"]))
 
 
@@ -83,7 +92,7 @@ async def test_a_child_in_a_session_of_its_own_does_not_hold_the_task_up(shell: 
     """It holds the pipes and is no member of the group."""
     began = monotonic()
     output = await shell.output("setsid sleep 300 & echo $!")
-    assert monotonic() - began < 5
+    assert monotonic() - began < 60
     os.kill(int(output["result"]), signal.SIGKILL)
     await gone(int(output["result"]))
 

@@ -27,7 +27,7 @@ async def test_jobs_that_wait_are_done_before_the_database_closes(tmp_path: Path
     ]
     await asyncio.sleep(0)
     await database.close()
-    await asyncio.wait_for(asyncio.gather(*waiting), 10)
+    await asyncio.wait_for(asyncio.gather(*waiting), 60)
     assert not (tmp_path / "millrace.db-wal").exists()
     with closing(sqlite3.connect(place)) as raw:
         assert raw.execute("select count(*) from limits").fetchone() == (200,)
@@ -37,11 +37,11 @@ async def test_whoever_comes_after_the_end_is_refused_at_once(tmp_path: Path) ->
     database = await opened(tmp_path / "millrace.db")
     await database.close()
     with pytest.raises(StoreUnavailable, match="closed"):
-        await asyncio.wait_for(database.submit(lambda raw: raw.total_changes), 10)
+        await asyncio.wait_for(database.submit(lambda raw: raw.total_changes), 60)
     with pytest.raises(StoreUnavailable, match="closed"):
-        await asyncio.wait_for(database.write(lambda connection: connection.exec_driver_sql("select 1").scalar()), 10)
+        await asyncio.wait_for(database.write(lambda connection: connection.exec_driver_sql("select 1").scalar()), 60)
     with pytest.raises(StoreUnavailable, match="closed"):
-        await asyncio.wait_for(database.read(lambda connection: connection.exec_driver_sql("select 1").scalar()), 10)
+        await asyncio.wait_for(database.read(lambda connection: connection.exec_driver_sql("select 1").scalar()), 60)
 
 
 async def test_a_closed_database_can_be_opened_again_by_the_same_process(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 import asyncpg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
-from millrace.ports.store import StoreUnavailable
+from millrace.ports.store import ClaimRequest, StoreUnavailable
 from millrace.storage.postgres.database import PostgresDatabase
-from tests.support.postgres import fresh_database
+from millrace.storage.postgres.store import PostgresStore
+from tests.conformance.builders import Owner
+from tests.conftest import service_url
+from tests.support.clock import FakeClock
+from tests.support.postgres import bare_database, fresh_database
 
 pytestmark = pytest.mark.service("postgres")
 
@@ -49,3 +53,30 @@ async def test_what_is_said_of_a_failure_holds_no_values() -> None:
         await database.close()
     assert "confidential" not in str(raised.value)
     assert "select" not in str(raised.value)
+
+
+async def test_a_database_that_lets_nobody_in_refuses_no_run() -> None:
+    """It is away: what was done is kept, and told again when it is back."""
+    async with bare_database() as url:
+        database = await PostgresDatabase.open(url)
+        store, name = PostgresStore(database), make_url(url).database
+        change = Owner(store, FakeClock()).starts()
+        server = await asyncpg.connect(service_url("postgres"))
+        await server.execute(f"alter database {name} allow_connections false")
+        await server.fetch("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = $1", name)
+
+        for ask in (
+            store.commit([change]),
+            store.commit([], ClaimRequest("worker", ("*",), 1)),
+            store.load(change.run.id),
+            store.reap(),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await ask
+        assert database.trouble is not None
+        assert database.trouble.code == "database_unusable"
+
+        await server.execute(f"alter database {name} allow_connections true")
+        await server.close()
+        assert type((await store.commit([change])).changes[0]).__name__ == "Committed"
+        await database.close()

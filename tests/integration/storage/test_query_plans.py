@@ -82,6 +82,7 @@ LISTS = {
     "/workers?live=false": None,
     "/secrets": None,
     "/connections?type=http": None,
+    "/archive": None,
 }
 WITHOUT_ROWS = {"/settings", "/task-types", "/trigger-types", "/workflows/{workflow}/tasks"}
 """Lists that are no rows of a table, or those of one definition."""

@@ -208,6 +208,21 @@ async def test_a_deploy_wakes_the_scheduler(kit: TriggerKit, process: Process) -
     await process.deploy({**definition(cron("0 0 1 1 *")), "name": "yearly"})
     await asyncio.sleep(1)
     workflow = await process.deploy({**definition(cron("* * * * *")), "name": "each minute"})
-    await kit.until(kit.started, limit=61)
-
+    await kit.sleep_until("2026-03-01T12:01:00.5Z")
+    assert len(await kit.started()) == 1
     assert [run.workflow_id for run in await kit.rows("select workflow_id from runs")] == [workflow]
+
+
+async def test_a_trigger_of_a_type_that_only_a_newer_release_knows_stays_due_for_it(
+    kit: TriggerKit, process: Process
+) -> None:
+    await process.deploy(definition(cron("0 * * * *")))
+    await kit.execute("update triggers set type = 'tide'")
+    before = await kit.rows("select * from triggers")
+    await kit.sleep_until("2026-03-01T13:00:01Z")
+    await process.fire()
+    assert await kit.rows("select * from triggers") == before
+    assert await kit.firings() == []
+    await kit.execute("update triggers set type = 'cron'")
+    await (await kit.process()).fire()
+    assert await kit.started() == ["2026-03-01T13:00:00+00:00"]

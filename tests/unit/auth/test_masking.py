@@ -137,3 +137,10 @@ def test_what_was_learned_stays_when_more_is() -> None:
 
 def _token(chance: random.Random) -> str:
     return "".join(chance.choices("abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-", k=chance.randint(6, 40)))
+
+
+def test_forms_of_nothing_are_none() -> None:
+    """One byte has no base64 of its own within that of others, and nothing is everywhere."""
+    masker = SecretMasker(["x"])
+    assert masker.text("a b") == "a b"
+    assert masker.text("axb") == "a***b"

@@ -1,4 +1,7 @@
-"""Large definitions, measured and printed (`-s` shows it); only what would be another order of growth fails."""
+"""Large definitions, measured and printed (`-s` shows it); only what would be another order of growth fails.
+
+Processor time is measured: what other programs take of the machine does not count.
+"""
 
 import time
 from typing import Any
@@ -33,11 +36,11 @@ def fan_out(count: int) -> dict[str, Any]:
 def test_large_definitions(made: Any, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     raw = made(count)
     registry()
-    began = time.perf_counter()
+    began = time.process_time()
     validated = accepted(raw)
-    checked = time.perf_counter()
+    checked = time.process_time()
     plan = compile_plan(validated.definition)
-    compiled = time.perf_counter()
+    compiled = time.process_time()
     with capsys.disabled():
         print(f"\n{made.__name__}({count}): validate {checked - began:.2f} s, compile {compiled - checked:.2f} s")
     assert len(plan.tasks) >= count
@@ -59,9 +62,9 @@ def test_large_definitions(made: Any, count: int, capsys: pytest.CaptureFixture[
 )
 def test_large_faulty_definitions(raw: Any, capsys: pytest.CaptureFixture[str]) -> None:
     registry()
-    began = time.perf_counter()
+    began = time.process_time()
     assert faults(raw)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     with capsys.disabled():
         print(f"\nfaulty: {took:.2f} s")
     assert took < 30, "this is not linear any more"

@@ -342,7 +342,7 @@ async def test_a_body_beyond_the_limit_fails_and_closes_the_connection(client: G
         with pytest.raises(HttpFailed, match=f"longer than {LIMIT} bytes") as caught:
             await fetched(client, server.url("/?key=swordfish"))
         assert "swordfish" not in str(caught.value)
-        await asyncio.wait_for(server.closed.wait(), 5)
+        await asyncio.wait_for(server.closed.wait(), 60)
 
 
 async def test_a_body_of_exactly_the_limit_is_read(client: GuardedHttpClient) -> None:
@@ -376,11 +376,11 @@ async def test_an_unknown_host_is_named_as_such(client: GuardedHttpClient) -> No
 async def test_cancelling_a_request_closes_its_connection(client: GuardedHttpClient) -> None:
     async with raw_server(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")) as server:
         asking = asyncio.create_task(fetched(client, server.url()))
-        await asyncio.wait_for(server.arrived.wait(), 5)
+        await asyncio.wait_for(server.arrived.wait(), 60)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
-        await asyncio.wait_for(server.closed.wait(), 5)
+        await asyncio.wait_for(server.closed.wait(), 60)
         server.answer = OK
         assert (await fetched(client, server.url()))[1] == b"ok"
 
@@ -404,7 +404,7 @@ async def test_closing_the_client_closes_its_connections(client: GuardedHttpClie
     async with raw_server(OK) as server:
         await fetched(client, server.url())
         await client.close()
-        await asyncio.wait_for(server.closed.wait(), 5)
+        await asyncio.wait_for(server.closed.wait(), 60)
 
 
 def open_files() -> int:

@@ -70,7 +70,7 @@ async def test_a_server_that_asks_for_a_local_file_gets_nothing(tmp_path: Path) 
         port = server.sockets[0].getsockname()[1]
         config = DatabaseConfig(connection_string=f"mysql://u@h:{port}/d?sslmode=disable", sql="select 1")
         outcome = await DatabaseRunner(services).run(config, RunnerContext("r", "t", 1, lambda *_, **__: None))
-        await asyncio.wait_for(hostile.ended.wait(), 5)
+        await asyncio.wait_for(hostile.ended.wait(), 60)
 
     assert isinstance(outcome, Failed)
     assert "LOCAL" in outcome.failure.message

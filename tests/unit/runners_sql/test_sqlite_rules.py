@@ -14,7 +14,7 @@ import pytest
 from millrace.core.failures import Failure
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
 from millrace.runners.database import DatabaseConfig, DatabaseRunner
-from millrace.runners.sql.sqlite import waits_for_lock
+from millrace.runners.sql.sqlite import LOCK_WAIT, waits_for_lock
 
 Run = Callable[..., Awaitable[dict[str, Any] | Failure]]
 
@@ -200,7 +200,7 @@ async def test_a_statement_that_waits_for_a_lock_can_be_cancelled_at_once(run: R
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert monotonic() - before < 2
+        assert monotonic() - before < LOCK_WAIT / 2
 
 
 async def test_a_statement_that_waits_for_a_lock_goes_on_when_it_is_free(run: Run, allowed: Path) -> None:

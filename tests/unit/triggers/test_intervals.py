@@ -1,7 +1,7 @@
 """Schedules that are no cron expressions: equal steps, one moment, and the moments between which a schedule holds."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -57,6 +57,7 @@ def test_an_interval_counts_real_time_across_a_change_of_clocks() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(
     every=st.integers(1, 10**7),
     anchor=st.integers(-(10**10), 10**10),
@@ -90,12 +91,27 @@ def test_what_is_due_is_due_in_every_way_of_asking(every: int, anchor: int, afte
         ({"every": "1h", "anchor": "noon"}, "'noon' is not a moment"),
         ({"every": "1h", "start": "2600-01-01"}, "is not between the years"),
         ({"every": "1h", "end": 7}, "valid string"),
+        ({"every": "1h", "start": "2026-02-01", "end": "2026-01-31T23:59"}, r"end\n.*before `start` \(2026-02-01\)"),
+        ({"every": "1h", "start": "2026-02-01T12:00Z", "end": "2026-02-01T12:59+01:00"}, r"end\n.*before `start`"),
         ({}, "Field required"),
     ],
 )
 def test_what_cannot_be_an_interval_is_told(config: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         IntervalConfig.model_validate(config)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-02-01", "2026-02-01T00:00"),
+        ("2026-02-01T12:00+01:00", "2026-02-01T11:00Z"),
+        ("2026-02-01T12:00", "2026-02-01T11:00Z"),
+    ],
+)
+def test_an_end_may_be_the_start_or_what_only_the_zone_can_order(start: str, end: str) -> None:
+    config = {"every": "1h", "start": start, "end": end, "timezone": "Europe/Berlin"}
+    assert IntervalConfig.model_validate(config).end == end
 
 
 def test_a_bound_is_part_of_what_it_bounds() -> None:

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from millrace.api.bodies import answer, page_answer
 from millrace.api.deps import Containers, api_router, requires
-from millrace.api.masking import masker_of
+from millrace.api.masking import masker_of, one_line
 from millrace.api.naming import named
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.archive import ArchivedRun, ArchivePage
@@ -23,8 +23,6 @@ router = api_router("archive")
 
 READ = [requires(Permission.RUN_READ)]
 LINES = "application/x-ndjson"
-ALSO_BREAKS = {character.encode(): f"\\u{ord(character):04x}".encode() for character in "\x85\u2028\u2029"}
-"""Some take these for the end of a line, too; in JSON they can only be part of a text, where they may be escaped."""
 CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {LINES: {"schema": {"type": "string"}}}}}
 
 
@@ -65,7 +63,4 @@ async def _sent(first: JsonObject, more: AsyncGenerator[JsonObject], masker: Mas
 
 
 def _masked(line: JsonObject, masker: Masker) -> bytes:
-    text = masked_document(orjson.dumps(line), masker)
-    for character, escape in ALSO_BREAKS.items():
-        text = text.replace(character, escape)
-    return text + b"\n"
+    return one_line(masked_document(orjson.dumps(line), masker)) + b"\n"

@@ -29,4 +29,4 @@ async def run_retention(request: Request, container: Containers) -> Response:
     asked = await checked(request, RetentionRequest)
     if asked.dry_run:
         return answer(await container.retention_queries.preview())
-    return answer({"dry_run": False, "round": round_view(container.retention.request())}, 202)
+    return answer({"dry_run": False, "round": round_view(await container.retention.ask())}, 202)

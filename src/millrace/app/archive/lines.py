@@ -38,7 +38,8 @@ class FamilyLines:
         return await self._database.read(partial(repository.whole_runs, run_ids=run_ids))
 
     async def of(self, family: Family, known: Mapping[str, RunRows], now: Instant) -> AsyncIterator[bytes]:
-        """Raises `ObjectStoreUnavailable` when a payload cannot be read now; of one that is lost it says so."""
+        """Raises `ObjectStoreUnavailable` when a payload cannot be read now, `ObjectInaccessible` if it is that alone;
+        of one that is lost it says so."""
         yield line_of(
             "family",
             {

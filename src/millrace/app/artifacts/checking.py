@@ -12,6 +12,7 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.artifacts import repository
 from millrace.app.artifacts.orphans import GRACE, Orphans
+from millrace.app.artifacts.ownership import REMEDY, conflict
 from millrace.app.artifacts.repository import ArtifactFilter
 from millrace.core.values import JsonObject
 from millrace.ports.clock import Clock
@@ -32,7 +33,7 @@ READ_THROUGH = 16 * 1_048_576
 """Bytes that a plain round reads to compare checksums."""
 MOST_SHOWN = 50
 
-UNREADABLE, ORPHAN = "artifact_unreadable", "object_without_row"
+UNREADABLE, ORPHAN, FOREIGN = "artifact_unreadable", "object_without_row", "objects_of_another"
 
 
 class Told:
@@ -73,6 +74,7 @@ class ArtifactChecks:
     async def examine(self, *, deep: bool, tell: Tell = unheard) -> Findings:
         found = Findings()
         try:
+            await self._owner(found)
             tell(Step(UNREADABLE, 1, self.count))
             await self._rows(found, deep=deep)
             tell(Step(ORPHAN, 2, self.count))
@@ -80,6 +82,12 @@ class ArtifactChecks:
         except ObjectStoreUnavailable as error:
             found.store_away = str(error)
         return found
+
+    async def _owner(self, found: Findings) -> None:
+        message = await conflict(self._database, self._objects)
+        if message is not None:
+            remedy = f"Nothing is deleted there. {REMEDY}."
+            found.warnings.add({"code": FOREIGN, "run_id": None, "message": message, "remedy": remedy})
 
     async def _rows(self, found: Findings, *, deep: bool) -> None:
         looked_at, unread = 0, READ_THROUGH

@@ -8,6 +8,7 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.artifacts import keys, repository
 from millrace.app.artifacts.names import LONGEST_NAME, is_file_name, is_media_type
+from millrace.app.artifacts.ownership import may_delete
 from millrace.app.artifacts.repository import ArtifactFilter, NewArtifact
 from millrace.app.artifacts.views import artifact_view, stored_object
 from millrace.app.cursors import Page, decode_text, encode_cursor
@@ -92,7 +93,8 @@ class ArtifactCommands:
         """The row goes first: what is left of a deletion that is cut short is an orphan, and not a lost file."""
         row = await self._row(artifact_id)
         await self._database.write(lambda connection: repository.remove(connection, [artifact_id]))
-        await self._objects.delete(row["object_key"])
+        if await may_delete(self._database, self._objects):
+            await self._objects.delete(row["object_key"])
 
     async def _row(self, artifact_id: str) -> RowMapping:
         now = self._clock.now()

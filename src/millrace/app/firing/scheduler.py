@@ -42,7 +42,7 @@ PATIENCE = 0.1
 """Seconds that a round waits for its slowest triggers; then it goes on without them, and takes them up later."""
 
 HELD_SECONDS = 60.0
-"""How long a trigger is left alone whose decision could not even be written."""
+"""How long a trigger is left alone whose decision could not even be written, or which is not of a known type."""
 
 
 class Scheduler(Service):
@@ -123,6 +123,13 @@ class Scheduler(Service):
         try:
             step = await self._next_step(row, now)
             match step:
+                case None:
+                    # This release does not know its type. One that does may run beside it, for which it stays due.
+                    logger.warning(
+                        "trigger %s of workflow %s is left alone: its type is %s", row.id, row.workflow_id, row.type
+                    )
+                    self._hold(row)
+                    return None
                 case Wait(next_due_at):
                     return self._moved(row, _cursor(row), next_due_at)
                 case Miss():
@@ -140,10 +147,11 @@ class Scheduler(Service):
             self._hold(row)
             return self._failed(row, row.next_due_at, f"an error within Millrace: {error!r}")
 
-    async def _next_step(self, row: TriggerRow, now: Instant) -> Step:
+    async def _next_step(self, row: TriggerRow, now: Instant) -> Step | None:
+        """What to do about a trigger; `None` for one of a type that does not fire by the clock here."""
         schedule = self._schedules.of(row.type, row.config)
         if schedule is None or row.next_due_at is None:
-            return Wait(None)
+            return None
         horizon = now - row.jitter_us
         if horizon - row.next_due_at <= GRACE:
             return next_step(schedule, _cursor(row), horizon)

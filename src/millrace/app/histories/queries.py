@@ -27,8 +27,17 @@ MOST_RECORDS = 50_000
 
 
 class HistoryQueries:
-    def __init__(self, database: Database, bus: Bus, clock: Clock, names: UserNames) -> None:
+    def __init__(
+        self,
+        database: Database,
+        bus: Bus,
+        clock: Clock,
+        names: UserNames,
+        missing: Callable[[str], Awaitable[NotFound]],
+    ) -> None:
+        """`missing`: what is to be said of a run that is not there, which may be in the archive."""
         self._database = database
+        self._missing = missing
         self._names = names
         self._bus = bus
         self._clock = clock
@@ -62,7 +71,7 @@ class HistoryQueries:
 
         found, rows = await self._database.read(read)
         if found is None:
-            raise unknown_run(run_id)
+            raise await self._missing(run_id)
         timeline = await asyncio.to_thread(timeline_of, run_id, found, rows, after)
         names = await self._names.of(users_in(rows))
         return {**timeline, "notes": [_named(note, names) for note in timeline["notes"]]}
@@ -70,7 +79,7 @@ class HistoryQueries:
     async def require(self, run_id: str) -> None:
         """Raise `NotFound` unless there is such a run."""
         if await self._database.read(lambda connection: repository.progress(connection, run_id)) is None:
-            raise unknown_run(run_id)
+            raise await self._missing(run_id)
 
     async def _awaited(self, run_id: str, read: Read, wait_seconds: float) -> Sequence[RowMapping]:
         """What `read` finds, looking again after each hint about the run until there is something or time is up."""
@@ -97,7 +106,7 @@ class HistoryQueries:
 
         found, rows = await self._database.read(look)
         if found is None:
-            raise unknown_run(run_id)
+            raise await self._missing(run_id)
         return is_finished(found), rows
 
 

@@ -1,9 +1,12 @@
 """Operations on many runs: asked for at once, done in batches in the background, with progress, and across restarts.
 
 Which runs are meant is fixed when the operation begins: those that the filter finds up to the newest run of that
-moment. They are gone through by id, so none is missed and none is met twice; the progress is kept with each batch.
+moment. That one is looked up together with the count: ids begin with the time, and other processes may have made theirs
+by a clock that is ahead. Runs are gone through by id, so none is missed and none is met twice; each batch is noted with
+how far it brings the operation. One that cannot go on holds up no other.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,6 +23,7 @@ from millrace.app.runs.repository import (
     RunFilter,
     count_matching,
     matching_ids,
+    newest_id,
     post,
     repeats_of,
     started_with,
@@ -38,7 +42,10 @@ from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
-from millrace.ports.store import InboxItem, StartKey
+from millrace.ports.objects import ObjectStoreUnavailable
+from millrace.ports.store import InboxItem, StartKey, StoreUnavailable
+
+logger = logging.getLogger(__name__)
 
 BATCH = 100
 MOST_REFUSED = 100
@@ -104,6 +111,8 @@ class Operations(Service):
         self._ids = ids
         self._catalog = catalog
         self._keys = keys
+        self._put_off = set[str]()
+        """Operations that could not go on the last time."""
         self.after_begin: Callable[[], None] = self.wake
         """Called when an operation was noted, which this process or another one then goes about."""
 
@@ -146,10 +155,10 @@ class Operations(Service):
         statuses = tuple(status for status in request.narrow.status or meant if status in meant)
         workflow_id = await self._workflow_id(request)
         narrow = replace(request.narrow, status=statuses or ("none",), workflow_id=workflow_id)
-        until, now = self._ids.new(), self._clock.now()
+        now = self._clock.now()
         repeated = request.again or request.action != "retry"
-        total, left_out = await self._database.read(
-            lambda connection: _counts(connection, narrow, until, repeated=repeated)
+        until, total, left_out = await self._database.read(
+            lambda connection: _counts(connection, narrow, repeated=repeated)
         )
         stored = {
             "narrow": asdict(narrow),
@@ -161,7 +170,7 @@ class Operations(Service):
             "left_out": left_out,
         }
         return OperationRow(
-            id=until,
+            id=self._ids.new(),
             kind=request.action,
             request=orjson.dumps(stored).decode(),
             status="completed" if request.dry_run else "running",
@@ -190,11 +199,26 @@ class Operations(Service):
         return view(row)
 
     async def run_once(self) -> float | None:
-        """One batch of every operation that has not finished."""
+        """One batch of every operation that has not finished; those that could not go on are tried again later."""
         open_ = await self._database.read(repository.unfinished)
-        for row in open_:
+        went_on = [await self._go_on(row) for row in open_]
+        return 0.0 if any(went_on) else None
+
+    async def _go_on(self, row: OperationRow) -> bool:
+        """Whether it did. What hinders one, full queues or a defect, need not hinder those after it."""
+        try:
             await self._batch(row)
-        return 0.0 if open_ else None
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            # Told once, however often it is tried again beside others.
+            if row.id not in self._put_off:
+                expected = isinstance(error, ObjectStoreUnavailable | Unavailable)
+                logger.warning("operation %s is put off: %s", row.id, error, exc_info=not expected)
+            self._put_off.add(row.id)
+            return False
+        self._put_off.discard(row.id)
+        return True
 
     async def _batch(self, row: OperationRow) -> None:
         asked = orjson.loads(row.request)
@@ -236,11 +260,12 @@ class Operations(Service):
             raise Conflict("already_retried", f"it was retried meanwhile, as run {others[-1]}")
 
 
-def _counts(connection: Connection, narrow: RunFilter, until: str, *, repeated: bool) -> tuple[int, int]:
-    """The runs that are meant, and those left out because another one does them again already."""
+def _counts(connection: Connection, narrow: RunFilter, *, repeated: bool) -> tuple[str, int, int]:
+    """The newest run; how many are meant up to it, and how many left out as another one does them again already."""
+    until = newest_id(connection)
     found = count_matching(connection, narrow, until=until)
     meant = found if repeated else count_matching(connection, narrow, until=until, repeated=False)
-    return meant, found - meant
+    return until, meant, found - meant
 
 
 def _next(connection: Connection, after: str, asked: Mapping[str, Any]) -> Sequence[str]:

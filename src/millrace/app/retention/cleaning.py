@@ -6,12 +6,12 @@ slower while millions of rows go. A round can be cut short anywhere: whatever it
 goes on.
 
 Where runs are archived, they are deleted only as they were written to the archive, and when that has succeeded. Those
-of several workflows are gathered for one object. While the object store is away they stay, and all else goes on.
+of several workflows are gathered for one object. While the object store is away they stay, and all else goes on. A
+family that cannot be read stays, too, until it can be: it alone is left out of a round.
 """
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,7 +26,9 @@ from millrace.app.archive.archiver import MOST_FAMILIES, Archiver
 from millrace.app.retention import repository
 from millrace.app.retention.incarnations import DeadIncarnations
 from millrace.app.retention.policy import Policy
-from millrace.app.retention.repository import Counts, Deletion, RoundRow
+from millrace.app.retention.repository import Counts, Deletion
+from millrace.app.retention.rounds import repository as rounds
+from millrace.app.retention.rounds.repository import RoundRow
 from millrace.core.values import Instant
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
@@ -90,10 +92,16 @@ class Retention(Service):
         """Roots of families that are due by that time, in the round that is under way."""
         self._trouble: str | None = None
         """Why the object store could not be used in it. Then nothing more is archived, and what is to be stays."""
-        self._every, self._next_at = EVERY, clock.monotonic() + FIRST_AFTER
+        self._left_out: dict[str, str] = {}
+        """Families that could not be read to be archived, in the round that is under way: by their roots, each why."""
+        self._untouched: set[str] = set()
+        """Their runs."""
+        self._next_at = clock.monotonic() + FIRST_AFTER
         self._round: RoundRow | None = None
         self._ending: RoundRow | None = None
         """The round that is over, as long as the database does not say so."""
+        self.after_ask: Callable[[], None] | None = None
+        """Called when a round was noted that another process is to do; `None` where rounds are done here."""
         step = STEP_BESIDE_OTHERS if file is None else STEP
         self._runs, self._rows, self._pages = Pace(10, 500, step), Pace(100, 5_000, step), Pace(16, 256, STEP)
         self._dead = DeadIncarnations(database)
@@ -105,32 +113,44 @@ class Retention(Service):
         """The round that is under way or about to begin."""
         return self._round or self._ending
 
+    async def ask(self) -> RoundRow:
+        """Have a round done now, unless one is under way; answers it. It is found by its id when it has ended."""
+        if self.after_ask is None:
+            return self.request()
+        asked = await self._database.write(partial(rounds.ask_for_round, row=self._new_round("request")))
+        self.after_ask()
+        return asked
+
     def request(self) -> RoundRow:
-        """Begin a round now, unless one is under way; answers it."""
+        """Begin a round here and now, unless one is under way; answers it."""
         if self._round is None:
             self._round = self._new_round("request")
             self.wake()
         return self._round
 
-    def only_when_asked(self) -> None:
-        """Leave the rounds that are due by the clock to other processes."""
-        self._every = self._next_at = math.inf
-
     async def run_once(self) -> float | None:
         """A round, if it is time for one."""
         if self._round is None:
-            if self._clock.monotonic() < self._next_at:
+            asked = await self._database.read(rounds.round_asked_for)
+            if asked is None and self._clock.monotonic() < self._next_at:
                 return self._next_at - self._clock.monotonic()
-            self._round = self._new_round("schedule")
+            self._round = asked or self._new_round("schedule")
         try:
             await self._whole_round(self._clock.now())
         except Exception as error:
             await self._finish(self._round, str(error))
             raise
-        await self._finish(self._round, self._trouble)
+        await self._finish(self._round, self._trouble or self._told_of_left_out())
         if self._trouble is None:
-            self._next_at = self._clock.monotonic() + self._every
+            self._next_at = self._clock.monotonic() + EVERY
         return None
+
+    def _told_of_left_out(self) -> str | None:
+        if not self._left_out:
+            return None
+        root, reason = next(iter(self._left_out.items()))
+        also = f", and {len(self._left_out) - 1} more with their families" if len(self._left_out) > 1 else ""
+        return f"not archived, and so not deleted: run {root} with its family{also}, since {reason}"
 
     def _new_round(self, cause: str) -> RoundRow:
         return RoundRow(self._ids.new(), cause, self._clock.now())
@@ -139,11 +159,11 @@ class Retention(Service):
         self._round, self._ending = None, ended
         row = replace(ended, finished_at=self._clock.now(), error=error)
         if error is not None:
-            logger.warning("a round of retention was cut short: %s", error)
+            logger.warning("a round of retention could not do all: %s", error)
         if row.runs or row.payloads:
             logger.info("retention deleted %d runs, and the payloads of %d more", row.runs, row.payloads)
         try:
-            await self._database.write(partial(repository.save_round, row=row))
+            await self._database.write(partial(rounds.save_round, row=row))
         finally:
             self._ending = None
 
@@ -151,6 +171,7 @@ class Retention(Service):
 
     async def _whole_round(self, now: Instant) -> None:
         self._to_archive, self._trouble = [], None
+        self._left_out, self._untouched = {}, set()
         await self._clear()
         rules = await self._database.read(repository.workflow_rules)
         policies = [(rule.id, self._policy.with_changes(rule.retention)) for rule in rules]
@@ -191,13 +212,16 @@ class Retention(Service):
         """Archive what is to be archived, and then delete it, while there is so much of it."""
         while len(self._to_archive) >= at_least and self._trouble is None:
             try:
-                count, stamps = await self._archiver.write([root for root, _ in self._to_archive])
+                written = await self._archiver.write([root for root, _ in self._to_archive])
             except ObjectStoreError as error:
                 self._trouble = f"runs that are to be archived could not be, and stay: {error}"
                 return
-            done, self._to_archive = self._to_archive[:count], self._to_archive[count:]
+            done, self._to_archive = self._to_archive[: written.count], self._to_archive[written.count :]
+            if written.unreadable is not None:
+                self._left_out[written.unreadable.root] = written.reason
+                self._untouched.update(written.unreadable.runs)
             for cutoff, some in groupby(done, key=itemgetter(1)):
-                delete = partial(repository.give_up_families, cutoff=cutoff, archived=stamps)
+                delete = partial(repository.give_up_families, cutoff=cutoff, archived=written.stamps)
                 await self._give_up([root for root, _ in some], delete)
 
     async def _archives(self, cutoff: Instant) -> None:
@@ -212,9 +236,11 @@ class Retention(Service):
         undecided: str | None = None
         while more:
             window = await self._database.read(partial(look, after=after, limit=LOOKED_AT_ONCE))
-            await self._give_up(window.due, partial(repository.give_up_payloads, cutoff=cutoff, now=now))
+            due = [run_id for run_id in window.due if run_id not in self._untouched]
+            await self._give_up(due, partial(repository.give_up_payloads, cutoff=cutoff, now=now))
             after, more = window.last, window.more
-            undecided = undecided or window.undecided
+            left = [run_id for run_id in window.due if run_id in self._untouched]
+            undecided = undecided or min((*left, *filter(None, [window.undecided])), default=None)
             # Without its last letter an id sorts right before itself.
             self._without_payloads[workflow_id] = after if undecided is None else undecided[:-1]
 

@@ -9,7 +9,8 @@ from millrace.app.retention import repository
 from millrace.app.retention.cleaning import LOOKED_AT_ONCE, Retention
 from millrace.app.retention.incarnations import TO_THE_END, DeadIncarnations
 from millrace.app.retention.policy import Cutoffs, Policy
-from millrace.app.retention.repository import RoundRow
+from millrace.app.retention.rounds import repository as rounds
+from millrace.app.retention.rounds.repository import RoundRow
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -47,9 +48,9 @@ class RetentionQueries:
     async def show(self) -> JsonObject:
         """The rule, what workflows say otherwise, the round under way and the last one."""
         # First: a round that ends meanwhile is the last one then, so that it is seen as one of both in any case.
-        current = self._retention.current
+        current = self._retention.current or await self._database.read(rounds.round_asked_for)
         rules = await self._database.read(repository.workflow_rules)
-        last = await self._database.read(repository.last_round)
+        last = await self._database.read(rounds.last_round)
         workflows: list[JsonValue] = [
             {"workflow_id": rule.id, "name": rule.name, **_periods(self._policy.with_changes(rule.retention))}
             for rule in rules

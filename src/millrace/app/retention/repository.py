@@ -46,7 +46,6 @@ from millrace.storage.tables import (
     logs,
     operations,
     records,
-    retention_rounds,
     runs,
     task_runs,
     timers,
@@ -57,7 +56,6 @@ from millrace.storage.tables import (
 SKEW = 60 * SECOND
 """How much later than its run an id may be, when many are made at once."""
 
-ROUNDS_KEPT = 100
 
 Counts: TypeAlias = Mapping[str, int]
 """How many went, by the names that `RoundRow` counts them under."""
@@ -92,24 +90,6 @@ class Deletion:
     run_id: str
     whole: bool
     size: int
-
-
-@dataclass(frozen=True, slots=True)
-class RoundRow:
-    id: str
-    cause: str
-    started_at: Instant
-    finished_at: Instant | None = None
-    runs: int = 0
-    payloads: int = 0
-    firings: int = 0
-    events: int = 0
-    operations: int = 0
-    incarnations: int = 0
-    archived: int = 0
-    """Of the runs those that were archived before."""
-    archives: int = 0
-    error: str | None = None
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
@@ -463,21 +443,3 @@ def delete_incarnations(connection: Connection, ids: Sequence[str]) -> None:
 
 def _at(place: Place) -> dict[str, Any]:
     return dict(zip(("run", "path", "number"), place, strict=True))
-
-
-# --- rounds -----------------------------------------------------------------------------------------------------------
-
-
-def save_round(connection: Connection, row: RoundRow) -> None:
-    """Write a round as it is now; the oldest are forgotten."""
-    values = {name: getattr(row, name) for name in row.__dataclass_fields__}
-    connection.execute(delete(retention_rounds).where(retention_rounds.c.id == row.id))
-    connection.execute(insert(retention_rounds).values(values))
-    newest = select(retention_rounds.c.id).order_by(retention_rounds.c.id.desc()).limit(ROUNDS_KEPT)
-    connection.execute(delete(retention_rounds).where(retention_rounds.c.id.not_in(newest.scalar_subquery())))
-
-
-def last_round(connection: Connection) -> RoundRow | None:
-    columns = [retention_rounds.c[name] for name in RoundRow.__dataclass_fields__]
-    row = connection.execute(select(*columns).order_by(retention_rounds.c.id.desc()).limit(1)).first()
-    return None if row is None else RoundRow(*row)

@@ -54,7 +54,7 @@ class RunQueries:
 
         found = await self._database.read(read)
         if found is None:
-            raise await self._missing(run_id)
+            raise await self.missing(run_id)
         return await read_back(found, RUN_PAYLOADS, self._payloads)
 
     async def list(self, narrow: RunFilter, *, cursor: str | None, limit: int) -> Page[View]:
@@ -100,10 +100,11 @@ class RunQueries:
     async def head(self, run_id: str) -> RunHead:
         head = await self._database.read(lambda connection: repository.head(connection, run_id))
         if head is None:
-            raise await self._missing(run_id)
+            raise await self.missing(run_id)
         return head
 
-    async def _missing(self, run_id: str) -> NotFound:
+    async def missing(self, run_id: str) -> NotFound:
+        """What is to be said of a run that is not there."""
         if self.is_archived is not None and await self.is_archived(run_id):
             where = f"it is in the archive: `millrace archive show {run_id}`"
             return NotFound("run_not_found", f"there is no run with the id {run_id!r} any more; {where}")

@@ -144,6 +144,11 @@ def matching_ids(
     return sorted(ids)[:limit]
 
 
+def newest_id(connection: Connection) -> str:
+    """The greatest id of a run, whichever process made it; less than any if there is none."""
+    return connection.execute(select(func.max(runs.c.id))).scalar() or ""
+
+
 def count_matching(connection: Connection, narrow: RunFilter, *, until: str, repeated: bool = True) -> int:
     """How many runs a filter finds up to `until`; without `repeated` only those that none up to there does again."""
     span = (*_span(narrow), runs.c.id <= until)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from millrace.auth.vault.envelope import Sealed, Subject
-from millrace.core.values import Instant
 from millrace.storage.tables import connections, encryption_keys, secrets
 
 SEALING = (secrets, connections)
@@ -56,7 +55,13 @@ def forget_keys(connection: Connection) -> None:
     connection.execute(delete(encryption_keys))
 
 
-def note_key(connection: Connection, key_id: str, check_value: str, now: Instant) -> None:
+def note_key(connection: Connection, key_id: str, check_value: str) -> None:
+    """At the time of the database: of two processes whose clocks differ, the later one notes the newer key.
+
+    Also where that clock was set back: no key was noted before one that is there already.
+    """
+    newest = select(func.coalesce(func.max(encryption_keys.c.created_at), -1)).scalar_subquery()
+    now = case((func.now_us() > newest, func.now_us()), else_=newest + 1)
     connection.execute(insert(encryption_keys).values(id=key_id, check_value=check_value, created_at=now))
 
 

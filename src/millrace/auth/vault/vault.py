@@ -27,7 +27,6 @@ from millrace.auth.vault.key_source import (
 from millrace.auth.vault.keyring import EncryptionKey, KeyRing
 from millrace.config import Settings
 from millrace.core.errors import Unavailable
-from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 
 if TYPE_CHECKING:
@@ -48,13 +47,10 @@ class Rotation:
 
 
 class Vault:
-    def __init__(
-        self, ring: KeyRing, database: Database, clock: Clock, settings: Settings, *, shared: bool = False
-    ) -> None:
+    def __init__(self, ring: KeyRing, database: Database, settings: Settings, *, shared: bool = False) -> None:
         """`shared`: whether other processes may be at work on the database."""
         self._ring = ring
         self._database = database
-        self._clock = clock
         self._settings = settings
         self._shared = shared
         self._rotating = asyncio.Lock()
@@ -140,11 +136,11 @@ class Vault:
 
     def _note_current(self, connection: "Connection") -> None:
         key = self._ring.current
-        repository.note_key(connection, key.id, envelope.check_value(key), self._clock.now())
+        repository.note_key(connection, key.id, envelope.check_value(key))
 
 
 async def open_vault(
-    settings: Settings, database: Database, clock: Clock, others: Callable[[], Awaitable[bool]] | None = None
+    settings: Settings, database: Database, others: Callable[[], Awaitable[bool]] | None = None
 ) -> Vault:
     """The vault of this installation; the first start makes its key.
 
@@ -166,7 +162,7 @@ async def open_vault(
                 f"the encryption key cannot be written to {key_file(settings)}: {error.strerror}; "
                 "set MILLRACE_ENCRYPTION_KEY or MILLRACE_ENCRYPTION_KEY_FILE"
             ) from None
-    vault = Vault(ring, database, clock, settings, shared=others is not None)
+    vault = Vault(ring, database, settings, shared=others is not None)
     if others is not None:
         await database.write(vault.note_first)
     return vault

@@ -47,8 +47,10 @@ FIRST_REST, LONGEST_REST = 0.002, 0.1
 BAD_DATA_CLASSES = ("22", "23", "54")
 FENCED = "MR002"
 WORKER_LOST = "MR001"
-UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "25")
-"""Connection lost, out of disk or memory, shut down, I/O error, read-only."""
+UNAVAILABLE_CLASSES = ("08", "53", "57", "58", "25", "28", "XX")
+"""Connection lost, out of disk or memory, shut down, I/O error, read-only, nobody let in, an error of its own."""
+CLOSED = frozenset({"3D000", "42501", "55000"})
+"""The database is not there, or not for this user, or takes no connections now."""
 UNAVAILABLE = frozenset({"55P03", "0A000"})
 """A lock that was not to be had in time; a plan that a migration has made old."""
 
@@ -85,13 +87,16 @@ def is_unavailable(error: BaseException) -> bool:
         asyncpg.InternalClientError,
     )
     state = state_of(error)
-    return state in TRANSIENT or state in UNAVAILABLE or state[:2] in UNAVAILABLE_CLASSES or isinstance(original, lost)
+    known = state in TRANSIENT or state in UNAVAILABLE or state in CLOSED or state[:2] in UNAVAILABLE_CLASSES
+    return known or isinstance(original, lost)
 
 
 def translated(error: Exception) -> Exception:
     """The ways in which a database cannot work now as `StoreUnavailable`; every other error as it is."""
-    if not is_unavailable(error):
-        return error
+    return _unavailable(error) if is_unavailable(error) else error
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
     # What the driver said; around it there would be the whole statement and its values.
     said = error.orig if isinstance(error, DBAPIError) else error
     unavailable = StoreUnavailable(str(said) or type(said).__name__)
@@ -113,3 +118,16 @@ async def persistently(work: Callable[[], Awaitable[T]], again: Mapping[str, int
             if tries >= again.get(state_of(error), 1):
                 raise translated(error) from error
         await asyncio.sleep(random.uniform(0, min(FIRST_REST * 2 ** (tries - 1), LONGEST_REST)))  # noqa: S311
+
+
+async def patiently(work: Callable[[], Awaitable[T]], again: Mapping[str, int] = TRANSIENT) -> T:
+    """As `persistently`, for the engine: whatever the database has against anything but the data it may not have later.
+
+    A run that was done must not fail because somebody changed a password, a right, or a function.
+    """
+    try:
+        return await persistently(work, again)
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        if is_bad_data(error) or state_of(error) == WORKER_LOST:
+            raise
+        raise _unavailable(error) from error

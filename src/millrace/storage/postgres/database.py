@@ -13,8 +13,17 @@ from sqlalchemy import event, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from millrace.core.values import Instant
 from millrace.ports.database import Trouble
-from millrace.storage.postgres.connecting import CRUD_SETTINGS, LOST, TAKEN, TRANSIENT, WRITER_SETTINGS, persistently
+from millrace.storage.postgres.connecting import (
+    CRUD_SETTINGS,
+    LOST,
+    TAKEN,
+    TRANSIENT,
+    WRITER_SETTINGS,
+    patiently,
+    persistently,
+)
 from millrace.storage.postgres.schema import bring_up_to_date
 from millrace.storage.postgres.writable import Writability, try_to_write
 
@@ -72,7 +81,7 @@ class PostgresDatabase:
         return await self._run(self._readers, work, TRANSIENT | LOST)
 
     async def read_for_engine(self, work: "Callable[[Connection], T]") -> T:
-        return await self._run(self._engine_readers, work, TRANSIENT | LOST)
+        return await patiently(lambda: self.once(self._engine_readers, work), TRANSIENT | LOST)
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
         with self._writability.noted():
@@ -81,7 +90,10 @@ class PostgresDatabase:
     async def write_for_engine(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work` on the engine's own connections, again when the database rolled it back."""
         with self._writability.noted():
-            return await persistently(work)
+            return await patiently(work)
+
+    async def server_time(self) -> Instant:
+        return int(await persistently(lambda: self.engine_pool.fetchval("select now_us()"), TRANSIENT | LOST))
 
     @property
     def trouble(self) -> Trouble | None:

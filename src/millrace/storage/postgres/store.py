@@ -88,7 +88,7 @@ class PostgresStore:
             return await self._write_together(changes, claimant)
         except (StoreUnavailable, IncarnationDead):
             raise
-        except Exception as error:  # each by itself: whatever the database has against one, the others go on
+        except Exception as error:  # each by itself: whatever there is against the data of one, the others go on
             logger.warning("a commit of %d runs is refused, and tried one by one: %s", len(changes), error)
         return [await self._write_alone(change, claimant) for change in changes]
 

@@ -53,7 +53,7 @@ from tests.support.postgres import DatabaseClock, fresh_database
 from tests.support.stores import OverStore, store_on
 
 LEASE = 15 * SECOND
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Real seconds after which something that a test waits for is taken for stuck."""
 
 

@@ -35,12 +35,14 @@ begin
     greatest((select last_value from line_start), (select max(position) from changes)) + (1::bigint << 48));
 end $$;
 
--- Called at each start. A line without an end has none to follow it from: the first change would be missed.
+-- Called at each start. A line without an end has none to follow it from: the first change would be missed. Where a
+-- position lies beyond what this server can have given, by one look at both, it is from another.
 create function continue_line() returns void language plpgsql as $$
-declare
-  next bigint := (select last_value from line_start) + (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 16);
 begin
-  if exists (select from changes where position >= next) then
+  if exists (
+    select from changes where position >= (select last_value from line_start)
+      + (pg_snapshot_xmax(pg_current_snapshot())::text::bigint << 16))
+  then
     perform renew_line();
   end if;
   if not exists (select from changes) then

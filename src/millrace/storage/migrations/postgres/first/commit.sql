@@ -354,20 +354,40 @@ begin
   from unnest(schedule_attempts.attempts) x where (passed is null or x.run_id = any(passed));
 end $$;
 
--- Each row meets the numbers of its run by a hash, however many there are.
 create function write_histories(records new_record[], logs new_log[], passed text[], seqs bigint[], logged bigint[])
+returns void language plpgsql as $$
+begin
+  if cardinality(passed) > 1 then
+    perform write_many_histories(records, logs, passed, seqs, logged);
+    return;
+  end if;
+  if records is not null then
+    insert into records (run_id, seq, type, path, data, at)
+    select x.run_id, seqs[1] - x.behind, x.type, x.path, x.data, x.at
+    from unnest(write_histories.records) x where x.run_id = passed[1];
+  end if;
+  if logs is not null then
+    insert into logs (run_id, seq, path, attempt, level, text, metadata, at)
+    select x.run_id, logged[1] - x.behind, x.path, x.attempt, x.level, x.text, x.metadata, x.at
+    from unnest(write_histories.logs) x where x.run_id = passed[1];
+  end if;
+end $$;
+
+-- Each row meets the numbers of its run by a hash, however many there are.
+create function write_many_histories(
+  records new_record[], logs new_log[], passed text[], seqs bigint[], logged bigint[])
 returns void language plpgsql set enable_nestloop = off as $$
 begin
   if records is not null then
     insert into records (run_id, seq, type, path, data, at)
     select x.run_id, g.seq - x.behind, x.type, x.path, x.data, x.at
-    from unnest(write_histories.records) x
+    from unnest(write_many_histories.records) x
     join unnest(passed, seqs) as g(id, seq) on g.id = x.run_id;
   end if;
   if logs is not null then
     insert into logs (run_id, seq, path, attempt, level, text, metadata, at)
     select x.run_id, g.seq - x.behind, x.path, x.attempt, x.level, x.text, x.metadata, x.at
-    from unnest(write_histories.logs) x
+    from unnest(write_many_histories.logs) x
     join unnest(passed, logged) as g(id, seq) on g.id = x.run_id;
   end if;
 end $$;
