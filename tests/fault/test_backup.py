@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.storage.schema import HEAD
 from tests.support.server import MillraceProcess, create_workflow, wait_finished
 
 
@@ -224,16 +225,16 @@ def test_the_way_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
     assert home.millrace("db", "check").stdout.endswith("no problems\n")
     asked = home.millrace("db", "downgrade", "0001", check=False)
     assert (asked.returncode, "the table deployments with 1 rows" in asked.stderr) == (2, True), asked.stderr
-    assert home.millrace("db", "current").stdout.startswith("0003 ")
+    assert home.millrace("db", "current").stdout.startswith(f"{HEAD} ")
     wrong = home.millrace("db", "downgrade", "0007", "--yes", check=False)
     assert (wrong.returncode, "there are 0001, 0002" in wrong.stderr) == (2, True)
     done = home.millrace("db", "downgrade", "0001", "--yes").stdout
-    assert "the schema is 0001; it was 0003" in done
+    assert f"the schema is 0001; it was {HEAD}" in done
     assert re.search(r"^deleted: .*the table deployments with 1 rows", done, re.MULTILINE), done
     assert home.millrace("db", "current").stdout.startswith("0001 ")
     found = home.millrace("db", "check", check=False)
     assert (found.returncode, "schema_differs" in found.stdout) == (1, True)
-    assert "the schema is 0003; it was 0001" in home.millrace("db", "upgrade").stdout
+    assert f"the schema is {HEAD}; it was 0001" in home.millrace("db", "upgrade").stdout
     assert home.millrace("doctor", "--offline").stdout.endswith("no problems\n")
     (aside,) = home.home.glob("millrace.db.before-downgrade-*")
     home.millrace("db", "restore", str(aside))

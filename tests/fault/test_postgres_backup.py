@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from millrace.storage.schema import HEAD
 from tests.fault.test_backup import start, wait_running, waiting
 from tests.support.own_server import PASSWORD, OwnServer, own_server, programs
 from tests.support.postgres import bare_database
@@ -193,8 +194,8 @@ async def test_nobody_may_be_connected_to_what_is_replaced(url: str, tmp_path: P
 async def test_the_check_finds_what_was_changed_by_hand(url: str, tmp_path: Path) -> None:
     millrace = MillraceProcess(tmp_path / "home", MILLRACE_DATABASE_URL=url)
     assert millrace.millrace("db", "current").stdout.startswith("none ")
-    assert "the schema is 0003; it was none" in millrace.millrace("db", "upgrade").stdout
-    assert millrace.millrace("db", "current").stdout.startswith("0003 ")
+    assert f"the schema is {HEAD}; it was none" in millrace.millrace("db", "upgrade").stdout
+    assert millrace.millrace("db", "current").stdout.startswith(f"{HEAD} ")
     refused = millrace.millrace("db", "downgrade", check=False)
     assert (refused.returncode, "no step leads back" in refused.stderr) == (2, True)
     assert millrace.millrace("doctor", "--offline").stdout.endswith("no problems\n")

@@ -60,6 +60,9 @@ async def test_each_run_of_a_list_says_why_it_waits(millrace: Installation, api:
     expected[(await start(api, "narrow", run_at="2999-01-01T00:00:00Z"))["id"]] = ["delayed"]
     paused = (await start(api, "narrow"))["id"]
     await api.post(f"{URL}/runs/{paused}/pause")
+    async with asyncio.timeout(60):
+        while (await api.get(f"{URL}/runs/{paused}")).json()["status"] != "paused":
+            await api.get(f"{URL}/runs/{paused}/events?after=1&wait_seconds=1")
     expected[paused] = ["paused"]
     found = await listed(api)
     assert {run: [wait["reason"] for wait in waits] for run, waits in found.items()} == expected
