@@ -24,6 +24,9 @@ ENDS = frozenset({"task.completed", "task.failed", "task.cancelled", "task.skipp
 GIVEN_UP = frozenset({"task.lost", "task.stopped", "task.retrying", "task.withdrawn"})
 HURTING = frozenset({"SIGKILL", "SIGSTOP"})
 
+CLOCKS_APART = 250_000_000
+"""Nanoseconds by which the time of a process may differ from that of its machine."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -166,7 +169,7 @@ def _overlaps(case: Case, task: Task, lives: Sequence[Life]) -> Iterator[str]:
 
 def _went_on(case: Case, life: Life, attempt: asyncpg.Record) -> Iterator[str]:
     """Unless its worker was lost, an attempt is over when Millrace says so."""
-    if attempt["finished_at"] * 1_000 < life.last and not _was_hurt(case, life):
+    if attempt["finished_at"] * 1_000 + CLOCKS_APART < life.last and not _was_hurt(case, life):
         beyond = life.last / 1e9 - attempt["finished_at"] / 1e6
         yield f"{attempt['token']} of {life.lines[0].task}, {attempt['status']}, went on for {beyond:.3f} s"
     if attempt["status"] == COMPLETED and life.count("end") != 1:
@@ -227,9 +230,11 @@ class Stay(NamedTuple):
 def _crowds(stays: Iterable[Stay]) -> Iterator[tuple[str, int, int]]:
     moments: dict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
     for stay in stays:
-        # Who stood still may say its first word after others have declared it lost.
-        if stay.since < stay.until:
-            moments[stay.key, stay.limit] += [(stay.since, 1), (stay.until, -1)]
+        # Surely there since then; who stood still may say its first word after others declared it lost. The sampler
+        # counts what is there at one moment, by the database alone.
+        since = stay.since + CLOCKS_APART // 1_000
+        if since < stay.until:
+            moments[stay.key, stay.limit] += [(since, 1), (stay.until, -1)]
     for (name, size), changes in moments.items():
         now = most = 0
         for _, change in sorted(changes):

@@ -21,6 +21,8 @@ class ServerClock:
         self._ask = ask
         self._steady = steady
         self._anchor: tuple[Instant, float] | None = None
+        self._doubt = 0.0
+        """Seconds by which the anchor may be wrong: half of what the look took."""
 
     @classmethod
     async def started(cls, ask: Callable[[], Awaitable[Instant]], steady: Clock) -> "ServerClock":
@@ -37,13 +39,13 @@ class ServerClock:
         return self._steady.monotonic()
 
     async def keep(self) -> None:
-        """Look at the server's clock, and follow it if this one is off by more than the look itself took."""
+        """Look at the server's clock, and follow it if this one is surely off, or if the look was a quicker one."""
         before = self._steady.monotonic()
         told = await self._ask()
         after = self._steady.monotonic()
-        asked = (before + after) / 2
-        if self._anchor is None or abs(told - self._at(asked)) > (after - before) / 2 * SECOND:
-            self._anchor = (told, asked)
+        asked, doubt = (before + after) / 2, (after - before) / 2
+        if self._anchor is None or doubt < self._doubt or abs(told - self._at(asked)) > doubt * SECOND:
+            self._anchor, self._doubt = (told, asked), doubt
 
     def _at(self, steady: float) -> Instant:
         assert self._anchor is not None, "the server's clock was looked at"  # noqa: S101
