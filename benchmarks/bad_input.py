@@ -14,7 +14,7 @@ from statistics import median
 
 from benchmarks.processes import end_in_order_when_told, scratch
 from benchmarks.server import server
-from benchmarks.workloads import Figures, Samples
+from benchmarks.workloads import Effort, Figures, Samples
 from tests.corpus.ground import prepare
 from tests.corpus.reading import Case, all_cases
 from tests.corpus.sending import Server
@@ -29,26 +29,26 @@ class Refusal:
     milliseconds: float
 
 
-def refusals(folder: Path) -> list[Refusal]:
+def refusals(folder: Path, times: int = TIMES) -> list[Refusal]:
     """Every case with its time, the slowest first."""
     home = folder / "bad_input"
     home.mkdir()
     with server(home, MILLRACE_APPLY_EXAMPLES="false") as (_pid, port, _seconds):
         target = prepare(port, (home / "api-key").read_text().strip())
-        measured = [Refusal(case.name, refused(target, case)) for case in all_cases()]
+        measured = [Refusal(case.name, refused(target, case, times)) for case in all_cases()]
     return sorted(measured, key=lambda refusal: refusal.milliseconds, reverse=True)
 
 
-def refused(target: Server, case: Case) -> float:
-    answers = [target.send(case) for _ in range(TIMES)]
+def refused(target: Server, case: Case, times: int) -> float:
+    answers = [target.send(case) for _ in range(times)]
     for answer in answers:
         if answer.status != case.status:
             raise RuntimeError(f"{case.name}: {answer.status} instead of {case.status}: {answer.body[:500].decode()}")
     return median(answer.seconds for answer in answers) * 1e3
 
 
-def bad_input_figures(folder: Path) -> Figures:
-    slowest = refusals(folder)[0]
+def bad_input_figures(folder: Path, effort: Effort) -> Figures:
+    slowest = refusals(folder, min(TIMES, effort.repeats))[0]
     return {"bad_input_ms": Samples((slowest.milliseconds,), of=slowest.name)}
 
 

@@ -16,7 +16,9 @@ from benchmarks.lists import Extent, Place, list_figures
 from benchmarks.processes import scratch
 from benchmarks.raw_sqlite import commit_figures
 from benchmarks.retention import retention_figures
+from benchmarks.routing import routing_figures
 from benchmarks.server import http_figures, life_figures
+from benchmarks.webhooks import webhook_figures
 from benchmarks.workloads import Effort, Figures
 
 QUICK = Effort(repeats=5)
@@ -33,12 +35,14 @@ def embedded_figures(effort: Effort, *, quick: bool) -> Figures:
         figures |= uvloop.run(workload_figures(made(folder / "engine"), effort))
         figures |= life_figures(folder, starts=effort.repeats, with_cpu=not quick)
         figures |= http_figures(folder, effort)
-        figures |= bad_input_figures(folder)
+        figures |= bad_input_figures(folder, effort)
         if not quick:
             figures |= firing_figures(folder)
+            figures |= webhook_figures(folder)
             figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))
             figures |= uvloop.run(retention_figures(made(folder / "retention")))
             figures |= list_figures(Place.on_sqlite(folder / "lists"), Extent())
+            figures |= routing_figures(Place.on_sqlite(folder / "routing"))
     return figures
 
 

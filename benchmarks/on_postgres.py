@@ -16,6 +16,7 @@ from benchmarks.lists import Extent, Place, list_figures
 from benchmarks.postgres_server import postgres_database
 from benchmarks.processes import scratch
 from benchmarks.retention import QUIET_STARTS, retention_figures
+from benchmarks.routing import EVENTS, TRIGGERS, routing_figures
 from benchmarks.sharing import RUNS, sharing_figures
 from benchmarks.workloads import Effort, Figures, Samples
 
@@ -29,6 +30,9 @@ class Scale:
     """Before retention begins to delete."""
     shared: int = RUNS
     """Runs that two processes share."""
+    triggers: int = TRIGGERS
+    """Of the type event."""
+    events: int = EVENTS
 
 
 LARGE = Scale(finished=1_000_000, waiting=100_000, lists=Extent())
@@ -38,6 +42,8 @@ SMALL = Scale(
     lists=Extent(runs=300, workflows=6, requests=1, starts=1),
     quiet_starts=20,
     shared=150,
+    triggers=100,
+    events=10,
 )
 
 
@@ -65,6 +71,8 @@ def figures_at_scale(folder: Path, scale: Scale) -> Figures:
     figures = claim_figures(folder, scale.finished, scale.waiting)
     with postgres_database() as url:
         figures |= list_figures(Place(folder / "lists", url), scale.lists)
+    with postgres_database() as url:
+        figures |= routing_figures(Place(folder / "routing", url), scale.triggers, scale.events)
     with postgres_database() as url:
         figures |= uvloop.run(retention_figures(folder, scale.finished, scale.quiet_starts, database_url=url))
     return figures

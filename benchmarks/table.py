@@ -40,6 +40,11 @@ TARGETS = {
     "bad_input_ms": Target(100),
     "schedules_idle_cpu_percent": Target(1),
     "firing_delay_p99_ms": Target(200),
+    "webhook_start_ms": Target(8),
+    "webhooks_s": Target(800, higher=True),
+    "webhook_p99_ms": Target(100),
+    "routing_p99_ms": Target(2),
+    "deploy_p95_ms": Target(50),
 }
 POSTGRES_TARGETS = {
     "chain40_ms": Target(45, 28),
@@ -53,6 +58,8 @@ POSTGRES_TARGETS = {
     "lists_p95_ms": Target(50),
     "ready_at_1m_s": Target(2),
     "doctor_at_1m_s": Target(20),
+    "routing_p99_ms": Target(2),
+    "deploy_p95_ms": Target(50),
 }
 COMPARED = ("chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms")
 

@@ -22,11 +22,15 @@ from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.artifacts.sweeping import ExpiredArtifacts, OrphanedObjects
 from millrace.app.container import Container, build_container
+from millrace.app.endings.following import Endings
+from millrace.app.endings.telling import RunEvents
 from millrace.app.events.publishing import EventPublisher
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.histories.queries import has_ended
 from millrace.app.housekeeping import ClockKeeper, ExpiredKeys, KeyUseWriter, OldChanges, Partitions
+from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.plans import StoredPlans
+from millrace.app.routing.routing import EventRouting
 from millrace.artifacts.opening import open_objects
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SHORTEST, EnvironmentSecrets, FolderSecrets, SecretChain, SecretSource
@@ -156,7 +160,8 @@ async def _assembled(
             await processes.turns.join()
         container = build_container(made)
         await container.object_store_watch.run_once()
-        services = [*_engine_services(made, wakeups, processes, role), *_app_services(made, container, processes, role)]
+        services = _engine_services(made, wakeups, processes, role)
+        services += _app_services(made, container, wakeups, processes, role)
         if storage.keep_clock is not None:
             services.append(ClockKeeper(storage.keep_clock))
         worker = None
@@ -197,7 +202,8 @@ async def _adapters(
     objects = _objects(settings, masker, closing)
     payloads = StoredPayloads(objects, settings.max_row_bytes)
     store = storage.store(payloads)
-    services = _runner_services(settings, connections, EventPublisher(database, clock, ids, masker), masker, closing)
+    events = EventPublisher(database, clock, ids, masker)
+    services = _runner_services(settings, connections, events, masker, closing)
     runners = EntryPointRegistry(services)
     closing.push_async_callback(runners.close)
     return Adapters(
@@ -231,6 +237,7 @@ async def _adapters(
         secrets=secrets,
         connections=connections,
         mailer=services.mailer,
+        events=events,
         check_database=storage.check,
         keep_partitions=storage.keep_partitions,
     )
@@ -349,15 +356,25 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
     return [inbox, timers, admission, reaper]
 
 
-def _app_services(made: Adapters, container: Container, processes: Processes, role: Role) -> list[Service]:
+def _app_services(
+    made: Adapters, container: Container, wakeups: Wakeups, processes: Processes, role: Role
+) -> list[Service]:
     services: list[Service] = [container.object_store_watch]
+    if role.serves_http or role.schedules:
+        services.append(container.triggers.overdue_watch)
     if role.serves_http:
         services.append(KeyUseWriter(container.authenticator))
     if role.schedules:
         services += _scheduling(made, container, processes)
-    elif role.serves_http:
-        container.trigger_commands.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
+        services += _event_services(made, container, wakeups, processes)
+        return services
+    made.events.after_publish = container.triggers.event_intake.after_publish = lambda: processes.hints.tell(
+        Hint.EVENTS
+    )
+    if role.serves_http:
+        container.triggers.commands.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
         container.workflow_writer.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
+        container.triggers.backfills.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
         container.operations.after_begin = lambda: processes.hints.tell(Hint.OPERATIONS)
         container.retention.after_ask = lambda: processes.hints.tell(Hint.RETENTION)
     return services
@@ -366,25 +383,63 @@ def _app_services(made: Adapters, container: Container, processes: Processes, ro
 def _scheduling(made: Adapters, container: Container, processes: Processes) -> list[Service]:
     database, clock, hints = made.database, made.clock, processes.hints
     scheduler = Scheduler(
-        database, made.plans, container.schedules, made.evaluator, container.run_starter, clock, made.ids
+        database,
+        made.plans,
+        container.triggers.schedules,
+        made.evaluator,
+        container.run_starter,
+        clock,
+        made.ids,
+        container.triggers.test_mode,
     )
-    container.trigger_commands.after_change = container.workflow_writer.after_change = scheduler.wake
-    hints.on(Hint.TRIGGERS, lambda _: scheduler.wake())
+    mails = Mails(database, made.mailer, server_of(made.settings))
+    container.triggers.test_mode.after_mail = mails.wake
+    of_schedules = (scheduler, container.triggers.awaited_runs, container.triggers.backfill_filler)
+
+    def look() -> None:
+        for service in of_schedules:
+            service.wake()
+
+    container.triggers.commands.after_change = container.workflow_writer.after_change = look
+    container.triggers.backfills.after_change = container.triggers.backfill_filler.wake
+    container.triggers.awaited_runs.after_change = scheduler.wake
+    hints.on(Hint.TRIGGERS, lambda _: look())
     hints.on(Hint.OPERATIONS, lambda _: container.operations.wake())
     hints.on(Hint.RETENTION, lambda _: container.retention.wake())
     return [
-        scheduler,
+        *of_schedules,
+        mails,
         *_in_turn(
             processes,
             container.operations,
             container.retention,
             ExpiredKeys(database, clock),
             OldChanges(database),
+            OldMails(database),
             *(() if made.keep_partitions is None else (Partitions(made.keep_partitions),)),
             ExpiredArtifacts(database, made.objects, clock),
             OrphanedObjects(database, made.objects, clock),
         ),
     ]
+
+
+def _event_services(
+    made: Adapters, container: Container, wakeups: Wakeups, processes: Processes
+) -> tuple[Service, ...]:
+    database, clock, hints = made.database, made.clock, processes.hints
+    routing = EventRouting(database, container.triggers.router, container.triggers.firer, clock, made.ids)
+    run_events = RunEvents(database, clock, made.ids)
+    endings = Endings(database, [run_events, container.triggers.awaited_runs, container.triggers.backfill_filler])
+    wakeups.run_ended = endings.run_ended
+
+    def look() -> None:
+        # Another process may have the turn, and hear of it only by this.
+        routing.wake()
+        hints.tell(Hint.EVENTS)
+
+    made.events.after_publish = container.triggers.event_intake.after_publish = run_events.after_publish = look
+    hints.on(Hint.EVENTS, lambda _: routing.wake())
+    return _in_turn(processes, routing, endings)
 
 
 def _in_turn(processes: Processes, *services: Service) -> tuple[Service, ...]:

@@ -33,8 +33,10 @@ from millrace.setting_checks import (
     checked_bucket,
     checked_endpoint,
     checked_postgres,
+    mailed,
     maskable_for_bucket,
     needed_for_bucket,
+    needed_for_test_mode,
     without_password,
 )
 
@@ -44,6 +46,8 @@ FOREIGN_NAMES = frozenset({"MILLRACE_ATTEMPT", "MILLRACE_URL", "MILLRACE_API_KEY
 """Names that others read: child processes of tasks, and the command line."""
 
 FOREIGN_PREFIXES = ("MILLRACE_SECRET_", "MILLRACE_TEST_")
+OWN_PREFIX = "MILLRACE_TEST_MODE"
+"""Begins like a foreign one."""
 
 SQLITE = "sqlite:///"
 POSTGRES = frozenset({"postgresql", "postgres"})
@@ -163,6 +167,24 @@ class Settings(BaseSettings):
     smtp_from: str | None = Field(
         default=None,
         description="Sender of mail that names none: ops@example.com or Millrace <ops@example.com>.",
+    )
+    test_mode: Annotated[bool, AfterValidator(mailed)] = Field(
+        default=False,
+        validation_alias=AliasChoices("MILLRACE_TEST_MODE", "TESTING_MODE"),
+        description="Whether a trigger that fires sends an e-mail, and no run starts. It needs a recipient and a mail "
+        "server. The same for all processes; a workflow may be said to be otherwise.",
+    )
+    test_mode_recipient: Annotated[str | None, AfterValidator(needed_for_test_mode)] = Field(
+        default=None,
+        validate_default=True,
+        validation_alias=AliasChoices("MILLRACE_TEST_MODE_RECIPIENT", "TESTING_EMAIL_RECIPIENT"),
+        description="Address that mail of test mode goes to.",
+    )
+    test_mode_skip_execution: bool = Field(
+        default=True,
+        validation_alias=AliasChoices("MILLRACE_TEST_MODE_SKIP_EXECUTION", "SKIP_WORKFLOW_EXECUTION"),
+        description="Whether no run starts in test mode; with false the mail is sent and the run starts. It says "
+        "nothing while test mode is off.",
     )
     encryption_key: SecretStr | None = Field(
         default=None,
@@ -406,7 +428,8 @@ def setting_warnings(settings: Settings, environment: Mapping[str, str] = os.env
     known = {name for row in settings_table() for name in row.names}
     warnings = []
     for name in sorted(environment):
-        if not name.startswith(PREFIX) or name in known or name in FOREIGN_NAMES or name.startswith(FOREIGN_PREFIXES):
+        foreign = name in FOREIGN_NAMES or (name.startswith(FOREIGN_PREFIXES) and not name.startswith(OWN_PREFIX))
+        if not name.startswith(PREFIX) or name in known or foreign:
             continue
         meant = get_close_matches(name, known, n=1, cutoff=0.75)
         hint = f"; did you mean {meant[0]}?" if meant else ""

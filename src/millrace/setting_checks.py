@@ -1,4 +1,7 @@
-"""What `config` asks of settings that are addresses. A fault says what to write, and never what was written."""
+"""What `config` asks of settings that are addresses, and of those that need others.
+
+A fault says what to write, and never what was written.
+"""
 
 import re
 from typing import TypeVar
@@ -40,6 +43,21 @@ def needed_for_bucket(value: T, info: ValidationInfo) -> T:
     if value is None and info.data.get("artifacts_url") is not None:
         raise ValueError("MILLRACE_ARTIFACTS_URL needs it; it says who may use the bucket")
     return value
+
+
+def mailed(on: bool, info: ValidationInfo) -> bool:
+    """Test mode without a way to send mail would only keep runs from starting."""
+    if on:
+        for field in ("smtp_host", "smtp_from"):
+            if info.data.get(field) is None:
+                raise ValueError(f"test mode sends mail; set MILLRACE_{field.upper()}, too")
+    return on
+
+
+def needed_for_test_mode(recipient: str | None, info: ValidationInfo) -> str | None:
+    if recipient is None and info.data.get("test_mode"):
+        raise ValueError("MILLRACE_TEST_MODE needs it; it says who is told of triggers that fire")
+    return recipient
 
 
 def maskable_for_bucket(value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:

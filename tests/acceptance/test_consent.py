@@ -39,11 +39,13 @@ def things(server: MillraceProcess) -> list[Thing]:
         client.put("/secrets/needed", json={"value": "a secret value"})
         client.put("/connections/orders", json={"type": "http", "config": {"url": "https://api.example.com"}})
         client.post("/workflows", json=READER)
+        hook = client.post("/webhooks", json={"workflow_id": "reader", "url_path": "orders"}).json()
         sent = client.post("/artifacts?name=a.txt", content=b"a", headers={"Content-Type": "text/plain"}).json()
     return [
         Thing(("delete", "one", "two"), "the workflows 'one', 'two' with all versions", "/workflows/one"),
         Thing(("secrets", "delete", "needed"), "the secret 'needed', which 'reader' will miss", "/secrets/needed"),
         Thing(("connections", "delete", "orders"), "the connection 'orders'", "/connections/orders"),
+        Thing(("webhooks", "delete", hook["id"]), "the webhook /webhook/orders of reader", f"/webhooks/{hook['id']}"),
         Thing(("artifacts", "delete", sent["id"]), "the file 'a.txt' of 1 B", f"/artifacts/{sent['id']}"),
     ]
 

@@ -30,3 +30,35 @@ def test_events_are_listed_and_shown(tmp_path: Path) -> None:
         assert json.loads(server.millrace("event", "show", newest["id"]).stdout) == newest
         assert server.millrace("event", "list", "--type", "other").stdout.split() == table[0].split()
         assert server.millrace("event", "show", "nothing", check=False).returncode == 2
+
+
+REPORT = """
+name: report
+triggers:
+  - {id: told, type: event, config: {event_type: "orders.*"}, input: {n: "{{ trigger.event.data.n }}"}}
+tasks: [{id: a, type: noop}]
+"""
+
+
+def test_an_event_is_published_and_starts_a_run_and_simulating_one_says_so_before(tmp_path: Path) -> None:
+    file, data = tmp_path / "report.yaml", tmp_path / "data.json"
+    file.write_text(REPORT)
+    data.write_text('{"n": 3}')
+    with MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false") as server:
+        server.millrace("apply", "-f", str(file))
+        event = tmp_path / "event.json"
+        event.write_text('{"type": "orders.new", "data": {"n": 3}}')
+        table = server.millrace("triggers", "simulate", "--event", f"@{event}").stdout.splitlines()
+        assert table[1].split() == ["report", "told", "start", "a", "run", "-"]
+        found = json.loads(server.millrace("triggers", "simulate", "--event", f"@{event}", "--json").stdout)
+        assert (found["items"][0]["matches"], found["items"][0]["input"]) == (True, {"n": 3})
+        refused = server.millrace("triggers", "simulate", "--event", '{"type": "stock"}', "-w", "report").stdout
+        assert "not fire" in refused
+
+        told = ("event", "publish", "orders.new", "--data", f"@{data}", "--source", "s", "--subject", "x", "--id", "1")
+        first = json.loads(server.millrace(*told, "--json").stdout)
+        assert (first["data"], first["source"], first["subject"], first["repeated"]) == ({"n": 3}, "s", "x", False)
+        assert server.millrace(*told).stdout.startswith(f"{first['id']}  (told before")
+        for wrong in ("{", "@/nowhere"):
+            assert server.millrace("event", "publish", "a", "--data", wrong, check=False).returncode != 0
+        assert "Millrace's own" in server.millrace("event", "publish", "millrace.a", check=False).stderr

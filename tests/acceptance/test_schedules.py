@@ -4,10 +4,11 @@ Runs do not overlap with what is checked: a due time counts once its run is ther
 for over the whole history.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,23 @@ def test_a_task_list_with_a_cron_expression_runs_each_second_also_across_a_kill_
             }  # fmt: skip
             assert trigger["silent_because"] == "workflow_paused"
             assert client.get("/doctor").json()["problems"] == []
+
+
+def test_an_interval_after_the_last_end_starts_the_next_run_when_one_has_finished(tmp_path: Path) -> None:
+    again = {
+        "name": "again",
+        "triggers": [{"id": "clock", "type": "interval", "config": {"every": "1s", "counted_from": "last_end"}}],
+        "tasks": [{"id": "work", "type": "shell", "config": {"command": "sleep 1.5"}}],
+    }
+    with MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false") as server, server.client() as client:
+        create_workflow(client, again)
+        eventually(lambda: len(items(client, "/runs", workflow="again")) >= 3, "three runs")
+        assert client.patch("/workflows/again", json={"status": "paused"}).status_code == 200
+        runs = [wait_finished(client, run["id"]) for run in reversed(items(client, "/runs", workflow="again"))]
+        for before, after in itertools.pairwise(runs):
+            ended, begun = (datetime.fromisoformat(iso) for iso in (before["finished_at"], after["created_at"]))
+            assert begun - ended >= timedelta(seconds=1), "a second after the end, and never beside it"
+        assert client.get("/doctor").json()["problems"] == []
 
 
 def test_the_command_line_shows_triggers_and_switches_them(tmp_path: Path) -> None:

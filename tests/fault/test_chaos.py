@@ -13,7 +13,7 @@ from tests.fault.chaos.story import Plan, chaos
 
 SEED = int(os.environ.get("MILLRACE_TEST_CHAOS_SEED", "20260198"))
 """By this one each of three whole processes begins with another fault, at once."""
-SECONDS = 20.0
+SECONDS = 12.0
 LEASE = 5
 
 

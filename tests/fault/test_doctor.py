@@ -99,7 +99,8 @@ PLANTED = {
     "start_key_of_other_repeat": START_KEY.format(namespace="repeat", scope="'another run'", run=":run"),
     "trigger_of_other_version": "update triggers set version_id = 'other' where name = 'yearly'",
     "trigger_wrongly_active": "update triggers set active = 0, next_due_at = null where name = 'yearly'",
-    "due_time_of_silent_trigger": "update triggers set type = 'webhook' where name = 'yearly'",
+    "due_time_of_silent_trigger": "update triggers set type = 'manual' where name = 'yearly'",
+    "trigger_without_route": "delete from trigger_routes",
     "schedule_without_due_time": "update triggers set next_due_at = null where name = 'yearly'",
     "due_time_left": "update triggers set next_due_at = 1 where name = 'yearly'",
     "firing_without_run": FIRING.format(number=1, decision="started", run="'gone'", at=NOW),
@@ -115,7 +116,7 @@ ROUND = "insert into retention_rounds (id, cause, runs, started_at) values ('pla
 DIFFERENCES = {
     "missing": "delete from triggers where name = 'yearly'",
     "too many": "update triggers set name = 'other' where name = 'yearly'",
-    "another type": "update triggers set type = 'webhook' where name = 'yearly'",
+    "another type": "update triggers set type = 'manual' where name = 'yearly'",
     "another config": """update triggers set config = '{"expression": "0 0 2 1 *"}' where name = 'yearly'""",
     "another input": "update triggers set input = '{}' where name = 'yearly'",
     "no condition": "update triggers set condition = null where name = 'yearly'",
@@ -145,6 +146,8 @@ def make_triggers(client: httpx2.Client) -> None:
     for name, method, place in (("paused", "POST", "disable"), ("taken back", "DELETE", "deploy")):
         workflow = create_workflow(client, {**SCHEDULED, "name": name, "triggers": [{**YEARLY, "id": "other"}]})
         assert client.request(method, f"/workflows/{workflow['id']}/{place}").status_code == 200
+    hooked = {"id": "hook", "type": "event", "config": {"event_type": "orders.*"}}
+    create_workflow(client, {**SCHEDULED, "name": "waiting", "triggers": [hooked]})
     deleted = create_workflow(client, {**SCHEDULED, "name": "deleted", "triggers": [{**YEARLY, "id": "gone"}]})
     assert client.delete(f"/workflows/{deleted['id']}").status_code < 300
 

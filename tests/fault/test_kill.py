@@ -19,7 +19,7 @@ import pytest
 from millrace.worker.orphans import orphan_groups
 from tests.support.server import MillraceProcess, create_workflow, until, wait_finished
 
-KILLS = int(os.environ.get("MILLRACE_KILLS", "50"))
+KILLS = int(os.environ.get("MILLRACE_KILLS", "16"))
 SEED = int(os.environ.get("MILLRACE_KILL_SEED", "20260101"))
 
 LEDGER_LINE = 'printf "%s %s %s\\n" "$RUN" "$TASK" "$MILLRACE_ATTEMPT" >> "$LEDGER"'
@@ -49,7 +49,7 @@ def definition(ledger: Path) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(600)
-def test_fifty_kills_lose_nothing_and_repeat_no_completed_task(tmp_path: Path) -> None:
+def test_kills_lose_nothing_and_repeat_no_completed_task(tmp_path: Path) -> None:
     moments = random.Random(SEED)
     ledger = tmp_path / "ledger"
     server = MillraceProcess(tmp_path / "home")

@@ -25,7 +25,7 @@ from tests.support.server import MillraceProcess, create_workflow, until, wait_f
 
 pytestmark = [pytest.mark.service("postgres"), pytest.mark.timeout(600)]
 
-SECONDS = float(os.environ.get("MILLRACE_MIXED_SECONDS", "10"))
+SECONDS = float(os.environ.get("MILLRACE_MIXED_SECONDS", "6"))
 NEXT = f"{int(HEAD) + 1:04d}"
 MIGRATION = f'''"""What the next release needs more."""
 

@@ -24,7 +24,7 @@ def test_a_file_with_rounds_of_retention_gets_archives_and_can_go_back() -> None
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
         migrate(raw, "0003")
         raw.execute(ROUND)
-        migrate(raw)
+        migrate(raw, "0004")
         assert raw.execute(FOUND).fetchall() == [(7, 0, 0)]
         raw.execute(ARCHIVE)
         assert lost_by(raw, "0003") == [
@@ -42,10 +42,11 @@ async def test_a_database_with_rounds_of_retention_gets_archives_and_can_go_back
         await connection.run_sync(lambda raw: command.downgrade(alembic(raw), "0003"))
         assert await connection.run_sync(current) == "0003"
         await connection.execute(text(ROUND))
-        await connection.run_sync(lambda raw: command.upgrade(alembic(raw), "head"))
+        await connection.run_sync(lambda raw: command.upgrade(alembic(raw), "0004"))
         assert (await connection.execute(text(FOUND))).all() == [(7, 0, 0)]
         await connection.execute(text(ARCHIVE))
         await connection.rollback()
+        await connection.run_sync(lambda raw: command.upgrade(alembic(raw), "head"))
 
 
 def alembic(connection: Connection) -> Config:

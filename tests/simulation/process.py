@@ -94,6 +94,12 @@ class RareShipper(LogShipper):
         return None
 
 
+class CrowdedStore(SqliteStore):
+    """Two commits of a process may be under way, as on PostgreSQL, though it be for one change."""
+
+    worth_another = 1
+
+
 class Process:
     def __init__(self, world: "World", name: str, kind: Kind, *, embedded: bool) -> None:
         self.world = world
@@ -106,7 +112,8 @@ class Process:
         """When it goes on, on the steady clock, if it stands still."""
         self.loop = ProcessLoop(world.clock)
         self.messages = Messages(self)
-        self.store = SqliteStore(Line(world, self), world.shelf)  # type: ignore[arg-type]
+        make_store = CrowdedStore if world.weather.crowded else SqliteStore
+        self.store = make_store(Line(world, self), world.shelf)  # type: ignore[arg-type]
         wakeups = Wakeups()
         wakeups.others = None if embedded else self.messages
         self.engine = Engine(

@@ -26,6 +26,8 @@ class Weather:
     """What may happen to processes and to the clock."""
     trouble: Duration
     """How long it lasts. Then the world is left in peace."""
+    crowded: bool = False
+    """Whether two commits of a process may be under way at a time."""
     crash_at: int | None = None
     """For a crash at one boundary: the number of the commit."""
 
@@ -54,6 +56,7 @@ def weather(chance: random.Random) -> Weather:
         lost_hints=chance.choice([0.0, 0.1, 0.5, 1.0]),
         acts=tuple(acts),
         trouble=chance.choice([15, 30, 60]) * SECOND,
+        crowded=not embedded and chance.random() < 0.5,
     )
 
 

@@ -22,6 +22,7 @@ from millrace.app.archive.lines import FamilyLines
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.container import Container, build_container
+from millrace.app.events.publishing import EventPublisher
 from millrace.app.plans import StoredPlans
 from millrace.artifacts.local import LocalObjects
 from millrace.artifacts.s3 import S3Objects
@@ -233,6 +234,7 @@ async def installation(
             secrets=secrets,
             connections=connections,
             mailer=None,
+            events=EventPublisher(database, clock, ids, masker),
             check_database=Doctor(database).examine,
         )
     )

@@ -21,7 +21,7 @@ from tests.support.documents import Block, Command, blocks_of, commands_of, diff
 from tests.support.server import free_port
 
 READY_WITHIN = 60.0
-NEWEST = {"RUN": "runs", "TRIGGER": "triggers", "ARTIFACT": "artifacts", "EVENT": "events"}
+NEWEST = {"RUN": "runs", "TRIGGER": "triggers", "ARTIFACT": "artifacts", "EVENT": "events", "BACKFILL": "backfills"}
 """Words in commands that stand for an id, and the list whose newest entry has it."""
 PLACEHOLDER = re.compile(rf"(?<![\w$-])({'|'.join(NEWEST)})(?![\w=-])")
 

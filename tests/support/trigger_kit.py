@@ -15,11 +15,18 @@ import orjson
 from sqlalchemy import Connection, text
 
 from millrace.app.artifacts.payloads import StoredPayloads
+from millrace.app.backfills.commands import BackfillCommands
+from millrace.app.backfills.filling import BackfillFiller
+from millrace.app.firing.awaiting import AwaitedRuns
+from millrace.app.firing.occasions import Firer
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.plans import StoredPlans
 from millrace.app.runs.keys import CallerKeys
 from millrace.app.runs.making import RunMaker
 from millrace.app.runs.starting import RunStarter
+from millrace.app.test_mode.commands import TestModeCommands
+from millrace.app.test_mode.instructions import Instance
+from millrace.app.test_mode.mode import TestMode
 from millrace.app.triggers.commands import TriggerCommands
 from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.triggers.queries import TriggerQueries
@@ -90,15 +97,28 @@ class Process:
         drafts = Drafts(Work(), TRIGGER_TYPES, around)
         self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, drafts, writer)
         self.triggers = TriggerCommands(kit.database, kit.schedules)
-        self.scheduler = Scheduler(kit.database, plans, kit.schedules, evaluator, starter, kit.clock, kit.ids)
-        self.triggers.after_change = writer.after_change = self.scheduler.wake
+        test_mode = kit.test_mode()
+        self.scheduler = Scheduler(
+            kit.database, plans, kit.schedules, evaluator, starter, kit.clock, kit.ids, test_mode
+        )
+        self.firer = Firer(kit.database, plans, evaluator, starter, kit.ids, test_mode)
+        self.test_modes = TestModeCommands(kit.database, kit.clock, catalog, kit.instance)
+        self.awaited = AwaitedRuns(kit.database, kit.schedules)
+        self.awaited.after_change = self.scheduler.wake
+        self.backfills = BackfillCommands(kit.database, kit.schedules, kit.ids)
+        self.filler = BackfillFiller(kit.database, kit.schedules, self.firer)
+        self.triggers.after_change = writer.after_change = self.wake
         # Hours pass here: what is due is known beforehand, and a change made by this process wakes it.
         self.scheduler.interval = 600.0
         self._loops: list[asyncio.Task[None]] = [asyncio.create_task(self.engine.run())]
 
     def schedule(self) -> None:
         """Let the scheduler work by itself from now on."""
-        self._loops.append(asyncio.create_task(self.scheduler.run()))
+        self._loops += [asyncio.create_task(service.run()) for service in (self.scheduler, self.awaited)]
+
+    def wake(self) -> None:
+        self.scheduler.wake()
+        self.awaited.wake()
 
     async def fire(self) -> None:
         """Let the scheduler do all there is to do now, however long that takes."""
@@ -131,6 +151,9 @@ class TriggerKit:
         self.ids = CountedIds()
         self.schedules = Schedules("UTC")
         self.queries = TriggerQueries(database, self.schedules)
+        self.instance = Instance(on=False, recipient=None, skip_execution=True, can_send=True)
+        """What the settings say about test mode, for processes that are made from now on."""
+        self.masker = SecretMasker()
         self.processes: list[Process] = []
 
     @classmethod
@@ -145,6 +168,9 @@ class TriggerKit:
             finally:
                 for process in kit.processes:
                     await process.crash()
+
+    def test_mode(self) -> TestMode:
+        return TestMode(self.database, self.instance, self.masker, self.ids)
 
     def store(self) -> Store:
         """The store of another process."""
@@ -189,9 +215,9 @@ class TriggerKit:
         page = await self.queries.firings(FiringFilter(trigger_id=trigger_id), cursor=None, limit=10_000)
         return [plain(shown) for shown in reversed(page.items)]
 
-    async def told(self) -> list[tuple[str, str]]:
+    async def told(self, trigger_id: str | None = None) -> list[tuple[str, str]]:
         """Decision and due time of each firing, the oldest first; of many missed ones the first and the last."""
-        return [(firing["decision"], _due(firing)) for firing in await self.firings()]
+        return [(firing["decision"], _due(firing)) for firing in await self.firings(trigger_id)]
 
     async def started(self) -> list[str]:
         """The due times for which there are runs, in order of their start; one each, or this fails the test."""

@@ -31,7 +31,7 @@ _PLACE = re.compile(r" at line \d+, column \d+$")
 
 async def document(request: Request) -> JsonValue:
     """The body as JSON values. Raises `Unreadable` when it is neither JSON nor YAML, and `TooLarge`."""
-    body = await _received(request)
+    body = await received(request)
     media_type = request.headers.get("Content-Type", JSON_TYPE).partition(";")[0].strip().lower()
     if media_type in YAML_TYPES:
         return read_yaml(_text(body))
@@ -45,7 +45,7 @@ async def document(request: Request) -> JsonValue:
 
 async def checked(request: Request, model: type[ModelT]) -> ModelT:
     """The body as `model`; no body is the same as an empty mapping."""
-    given = await document(request) if await _received(request) else {}
+    given = await document(request) if await received(request) else {}
     if given is None:
         given = {}
     if not isinstance(given, dict):
@@ -84,7 +84,7 @@ def request_body(schema: JsonObject, example: JsonValue, *, required: bool = Tru
     return {"requestBody": {"required": required, "content": {JSON_TYPE: described, "application/yaml": described}}}
 
 
-async def _received(request: Request) -> bytes:
+async def received(request: Request) -> bytes:
     try:
         return await request.body()
     except ClientDisconnect:

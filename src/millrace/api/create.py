@@ -9,6 +9,7 @@ from millrace.api.middleware import BodyLimit, NoNul, SecurityHeaders
 from millrace.api.routes import (
     archive,
     artifacts,
+    backfills,
     connections,
     control,
     database,
@@ -18,12 +19,16 @@ from millrace.api.routes import (
     retention,
     runs,
     secrets,
+    simulations,
     starts,
     system,
     tasks,
+    test_modes,
     trigger_previews,
     trigger_rows,
     versions,
+    webhook_receiver,
+    webhooks,
     workflows,
 )
 from millrace.api.routes import open as open_routes
@@ -31,6 +36,7 @@ from millrace.api.stream import Streams
 from millrace.app.container import Container
 
 PARTS = (
+    webhook_receiver,
     runs,
     starts,
     histories,
@@ -39,10 +45,14 @@ PARTS = (
     versions,
     deployments,
     tasks,
+    test_modes,
     control,
     events,
+    simulations,
     trigger_previews,
     trigger_rows,
+    webhooks,
+    backfills,
     retention,
     archive,
     database,
@@ -70,9 +80,14 @@ def create_app(container: Container) -> FastAPI:
         app.router.routes.extend(part.router.routes)
     app.state.query_names = query_names.declared(app.router.routes)
     problems.install(app)
-    openapi.describe(app, container.runners, container.trigger_types)
+    openapi.describe(app, container.runners, container.triggers.types)
     # The last one added is the outermost: also a refused body gets the headers.
-    app.add_middleware(BodyLimit, limit=container.settings.max_body_bytes, streamed=[("POST", "/api/v1/artifacts")])
+    app.add_middleware(
+        BodyLimit,
+        limit=container.settings.max_body_bytes,
+        streamed=[("POST", "/api/v1/artifacts")],
+        streamed_below=("/webhook/",),
+    )
     app.add_middleware(NoNul)
     app.add_middleware(SecurityHeaders)
     return app

@@ -78,14 +78,22 @@ def _with_nul(scope: Scope) -> str | None:
 class BodyLimit:
     """Refuses bodies above `limit` bytes: by their declared length at once, else as soon as they have grown so long."""
 
-    def __init__(self, app: ASGIApp, limit: int, streamed: Collection[tuple[str, str]] = ()) -> None:
-        """`streamed`: method and path of requests whose routes read the body in parts and limit it themselves."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        streamed: Collection[tuple[str, str]] = (),
+        streamed_below: tuple[str, ...] = (),
+    ) -> None:
+        """`streamed`: method and path of requests whose routes read the body in parts and limit it themselves;
+        `streamed_below`: how the paths of others begin."""
         self._app = app
         self._limit = limit
         self._streamed = frozenset(streamed)
+        self._streamed_below = streamed_below
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["method"], scope["path"]) in self._streamed:
+        if scope["type"] != "http" or self._is_streamed(scope):
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
@@ -103,6 +111,10 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_limited, send)
+
+    def _is_streamed(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return (scope["method"], path) in self._streamed or path.startswith(self._streamed_below)
 
     def _refusal(self) -> TooLarge:
         return TooLarge(

@@ -18,6 +18,7 @@ DESCRIPTION = """Send an API key in the header `X-API-Key`. Bodies are JSON or Y
 `code` and, for faulty requests, `faults` that say where, what is wrong and what would be right."""
 
 COMPONENTS = "#/components/schemas/"
+PARTS = "#/$defs/"
 
 
 def describe(app: FastAPI, runners: RunnerRegistry, trigger_types: TriggerTypes) -> None:
@@ -91,9 +92,9 @@ def _hoisted(value: Any, schemas: dict[str, Any]) -> Any:
 
 
 def _relocated(value: Any) -> Any:
+    """With references, also those that tell kinds apart, to where the parts are here."""
+    if isinstance(value, str):
+        return f"{COMPONENTS}{value.removeprefix(PARTS)}" if value.startswith(PARTS) else value
     if isinstance(value, dict):
-        return {
-            key: item.replace("#/$defs/", COMPONENTS) if key == "$ref" and isinstance(item, str) else _relocated(item)
-            for key, item in value.items()
-        }
+        return {key: _relocated(item) for key, item in value.items()}
     return [_relocated(item) for item in value] if isinstance(value, list) else value

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.doctor import CheckDatabase
+from millrace.app.events.publishing import EventPublisher
 from millrace.app.plans import StoredPlans
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
@@ -46,6 +47,8 @@ class Adapters:
     secrets: SecretChain
     connections: Connections
     mailer: Mailer | None
+    events: EventPublisher
+    """What tasks publish events through."""
     check_database: CheckDatabase
     keep_partitions: Callable[[], Awaitable[bool]] | None = None
     """`None` where the database has none."""

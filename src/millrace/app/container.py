@@ -31,10 +31,8 @@ from millrace.app.runs.repeating import RunRepeater
 from millrace.app.runs.starting import RunStarter
 from millrace.app.secrets.commands import SecretCommands
 from millrace.app.secrets.queries import SecretQueries
-from millrace.app.triggers.commands import TriggerCommands
+from millrace.app.trigger_container import TriggerUseCases, build_trigger_use_cases
 from millrace.app.triggers.manual import ManualTriggers
-from millrace.app.triggers.preview import Previews
-from millrace.app.triggers.queries import TriggerQueries
 from millrace.app.triggers.registrar import Registrar
 from millrace.app.triggers.schedules import Schedules
 from millrace.app.workers.queries import WorkerQueries
@@ -52,7 +50,6 @@ from millrace.config import Settings
 from millrace.ports.database import Database
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.secrets import Masker
-from millrace.ports.trigger import TriggerTypes
 from millrace.triggers.registry import TRIGGER_TYPES
 
 
@@ -77,11 +74,7 @@ class Container:
     run_queries: RunQueries
     histories: HistoryQueries
     followers: Followers
-    schedules: Schedules
-    trigger_commands: TriggerCommands
-    trigger_queries: TriggerQueries
-    trigger_types: TriggerTypes
-    trigger_previews: Previews
+    triggers: TriggerUseCases
     event_queries: EventQueries
     worker_queries: WorkerQueries
     artifacts: ArtifactCommands
@@ -137,11 +130,7 @@ def build_container(a: Adapters) -> Container:
         run_queries=run_queries,
         histories=HistoryQueries(database, a.bus, clock, user_names, run_queries.missing),
         followers=Followers(database, a.bus, user_names),
-        schedules=schedules,
-        trigger_commands=TriggerCommands(database, schedules),
-        trigger_queries=TriggerQueries(database, schedules),
-        trigger_types=TRIGGER_TYPES,
-        trigger_previews=Previews(database, clock, settings.scheduler_timezone),
+        triggers=build_trigger_use_cases(a, run_starter, catalog, schedules),
         event_queries=EventQueries(database),
         worker_queries=WorkerQueries(database),
         artifacts=ArtifactCommands(database, a.objects, clock, ids, largest=settings.max_artifact_bytes),

@@ -1,19 +1,27 @@
 """Small work that is done in batches, away from requests."""
 
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
+from millrace.app.endings.repository import slowest
 from millrace.app.histories.repository import delete_old_changes, last_old_change
 from millrace.app.runs.repository import delete_expired_keys
 from millrace.auth.authentication import Authenticator
+from millrace.core.values import SECOND, Duration
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 KEYS_AT_ONCE = 500
 
 CHANGES_KEPT = 200_000
 """So far back a stream of all runs can be resumed; the records themselves are kept as long as their runs."""
 CHANGES_AT_ONCE = 5_000
+PATIENCE_WITH_FOLLOWERS: Duration = 86_400 * SECOND
+"""What somebody has not read who acts on it is kept beyond that, unless he has not moved for so long."""
 
 
 class KeyUseWriter(Service):
@@ -70,11 +78,17 @@ class OldChanges(Service):
         self._database = database
 
     async def run_once(self) -> float | None:
-        until = await self._database.read(lambda connection: last_old_change(connection, CHANGES_KEPT))
+        until = await self._database.read(_deletable)
         if until is None:
             return None
         deleted = await self._database.write(lambda connection: delete_old_changes(connection, until, CHANGES_AT_ONCE))
         return 0.1 if deleted == CHANGES_AT_ONCE else None
+
+
+def _deletable(connection: "Connection") -> int | None:
+    """The newest change that nobody needs any more, if there is one."""
+    until, read = last_old_change(connection, CHANGES_KEPT), slowest(connection, PATIENCE_WITH_FOLLOWERS)
+    return until if until is None or read is None else min(until, read)
 
 
 class Partitions(Service):

@@ -29,6 +29,7 @@ class Permission(StrEnum):
     TRIGGER_READ = "trigger:read"
     TRIGGER_CONTROL = "trigger:control"
     EVENT_READ = "event:read"
+    EVENT_PUBLISH = "event:publish"
     ARTIFACT_READ = "artifact:read"
     ARTIFACT_UPLOAD = "artifact:upload"
     ARTIFACT_DELETE = "artifact:delete"
@@ -60,6 +61,7 @@ _OPERATE = _VIEW | {
     Permission.RUN_START,
     Permission.RUN_CONTROL,
     Permission.TRIGGER_CONTROL,
+    Permission.EVENT_PUBLISH,
     Permission.WORKER_READ,
     Permission.DOCTOR_READ,
     Permission.RETENTION_READ,

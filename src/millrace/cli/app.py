@@ -8,6 +8,7 @@ from millrace.cli import (
     applying,
     archive,
     artifacts,
+    backfills,
     connections,
     control,
     database,
@@ -15,6 +16,7 @@ from millrace.cli import (
     exporting,
     histories,
     installation,
+    listing,
     previews,
     published,
     retention,
@@ -25,6 +27,7 @@ from millrace.cli import (
     tasks,
     triggers,
     versions,
+    webhooks,
     workflows,
 )
 
@@ -33,7 +36,6 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
         definitions.validate,
         applying.apply,
         exporting.export,
-        workflows.workflows,
         workflows.enable,
         workflows.disable,
         workflows.deploy,
@@ -77,7 +79,13 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
 """The commands, as the help shows them together; each is called as its function is."""
 
 GROUPS: dict[str, dict[str, typer.Typer]] = {
-    "Workflows": {"tasks": tasks.tasks, "triggers": triggers.triggers},
+    "Workflows": {
+        "workflows": listing.workflows,
+        "tasks": tasks.tasks,
+        "triggers": triggers.triggers,
+        "webhooks": webhooks.webhooks,
+        "backfill": backfills.backfill,
+    },
     "Runs": {"event": published.event, "archive": archive.archive},
     "Files and secrets": {
         "artifacts": artifacts.artifacts,

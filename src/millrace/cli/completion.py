@@ -85,6 +85,11 @@ def _triggers(connection: Connection, _: typer.Context, __: str) -> Offers:
         yield item["id"], f"{item['name']} of {item['workflow']['name']}"
 
 
+def _webhooks(connection: Connection, _: typer.Context, __: str) -> Offers:
+    for item in connection.get("/webhooks", limit=200)["items"]:
+        yield item["id"], f"{item['url_path']} of {item['workflow']['name']}"
+
+
 def _named(path: str, about: str) -> Ask:
     def ask(connection: Connection, _: typer.Context, __: str) -> Offers:
         for item in connection.get(path, limit=200)["items"]:
@@ -111,6 +116,7 @@ runs: Any = _offering(_runs)
 tasks: Any = _offering(_tasks)
 versions: Any = _offering(_versions)
 triggers: Any = _offering(_triggers)
+webhooks: Any = _offering(_webhooks)
 secrets: Any = _offering(_named("/secrets", "description"))
 connections: Any = _offering(_named("/connections", "type"))
 artifacts: Any = _offering(_artifacts)

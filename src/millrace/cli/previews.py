@@ -59,7 +59,9 @@ def preview(
     rows = sorted(chain(map(_change, found["clock_changes"]), map(_firing, found["items"])), key=lambda row: row[0])
     say(f"{found['expression']}  in {found['timezone']}")
     print_table(["due", f"in {found['timezone']}", "starts", "note"], [list(row[1:]) for row in rows])
-    if not found["items"]:
+    if found["note"]:
+        say(found["note"])
+    elif not found["items"]:
         say("it is not due any more")
 
 

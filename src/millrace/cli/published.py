@@ -1,4 +1,4 @@
-"""Commands about events: list and show what was published."""
+"""Commands about events: publish one, list and show what was published."""
 
 import json
 from itertools import islice
@@ -8,8 +8,10 @@ import typer
 
 from millrace.cli.arguments import an_id
 from millrace.cli.connection import Connection
-from millrace.cli.output import moment, print_json, print_table
+from millrace.cli.json_values import json_value
+from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
+from millrace.core.values import JsonObject
 
 OfType = Annotated[str | None, typer.Option("--type", "-t", help="Only events of this type.")]
 OfRun = Annotated[str | None, typer.Option("--run", help="Only events that this run published.")]
@@ -18,6 +20,31 @@ Most = Annotated[int, typer.Option("--limit", help="At most so many, the newest 
 LONGEST_DATA = 80
 
 event = typer.Typer(help="Events: what tasks and others told of.", no_args_is_help=True)
+
+
+@event.command()
+def publish(
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="What kind of thing happened: orders.imported.")],
+    source: Annotated[str | None, typer.Option(help="Who tells it; `api` otherwise.")] = None,
+    subject: Annotated[str | None, typer.Option(help="What it happened to.")] = None,
+    data: Annotated[str | None, typer.Option(help="JSON, or @FILE with JSON; @- reads stdin.")] = None,
+    id_: Annotated[
+        str | None, typer.Option("--id", help="The same source and id again is the same event, told once.")
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Publish an event; a run starts of each trigger that waits for it."""
+    told = {"type": type_, "source": source, "subject": subject, "id": id_}
+    body: JsonObject = {name: value for name, value in told.items() if value is not None}
+    if data is not None:
+        body["data"] = json_value("--data", data)
+    with Connection(server) as connection:
+        published = connection.post("/events", body)
+    if as_json:
+        print_json(published)
+    else:
+        say(f"{published['id']}{'  (told before; nothing was done again)' if published['repeated'] else ''}")
 
 
 @event.command(name="list")

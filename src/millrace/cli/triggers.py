@@ -7,9 +7,11 @@ import typer
 
 from millrace.cli import completion
 from millrace.cli.arguments import an_id
-from millrace.cli.connection import Connection
+from millrace.cli.connection import CommandError, Connection
+from millrace.cli.json_values import json_value
 from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
+from millrace.core.values import JsonObject
 
 TriggerId = Annotated[
     str,
@@ -74,8 +76,10 @@ def show(trigger_id: TriggerId, as_json: AsJson = False, server: Server = None) 
     say(f"trigger   {found['id']}")
     say(f"name      {found['name']} of {found['workflow']['name']}")
     say(f"type      {found['type']}  {json.dumps(found['config'], ensure_ascii=False)}")
+    for path in (found["webhook"] or {}).get("paths", ()):
+        say(f"path      {path}")
     say(f"state     {_state(found)}")
-    say(f"next      {'-' if upcoming is None else _upcoming(upcoming)}")
+    say(f"next      {_unknown(found) if upcoming is None else _upcoming(upcoming)}")
     say(f"last      {'-' if last is None else _last(last)}")
     if found["last_error"]:
         say(f"error     {found['last_error']}")
@@ -92,6 +96,38 @@ def enable(trigger_id: TriggerId, as_json: AsJson = False, server: Server = None
 def disable(trigger_id: TriggerId, as_json: AsJson = False, server: Server = None) -> None:
     """Silence a trigger until it is enabled again."""
     _switch(trigger_id, "disable", as_json, server)
+
+
+@triggers.command()
+def simulate(
+    event: Annotated[str | None, typer.Option(help="JSON of an event, or @FILE with it; @- reads stdin.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Instead: what schedules would fire after this.")] = None,
+    until: Annotated[str | None, typer.Option("--until", help="With --from: up to this moment.")] = None,
+    workflow: OfWorkflow = None,
+    limit: Most = 50,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Show which triggers an event would make fire, or what schedules would fire. Nothing is started."""
+    if (event is None) == (start is None) or (start is None) != (until is None):
+        raise CommandError("give --event, or --from and --until")
+    told = {"from": start, "until": until, "workflow": workflow, "limit": limit}
+    asked: JsonObject = {name: value for name, value in told.items() if value is not None}
+    if event is not None:
+        asked["event"] = json_value("--event", event)
+    with Connection(server) as connection:
+        page = connection.post("/triggers/simulate", asked)
+    if as_json:
+        print_json(page)
+        return
+    if event is None:
+        print_table(["due", "local", "workflow", "trigger", "shift"], [_scheduled(item) for item in page["items"]])
+        if not page["complete"]:
+            say("there are more; narrow them by --workflow or --until, or raise --limit")
+        return
+    print_table(["workflow", "trigger", "would", "because"], [_simulated(item) for item in page["items"]])
+    if page["next_cursor"] is not None:
+        say("there are more; narrow them by --workflow, or raise --limit")
 
 
 @triggers.command()
@@ -117,6 +153,19 @@ def firings(
     print_table(["due", "decided", "decision", "run", "reason"], rows)
 
 
+def _scheduled(item: dict[str, Any]) -> list[str]:
+    trigger = item["trigger"]
+    local = item["local"].replace("T", " ")
+    return [moment(item["due_at"]), local, trigger["workflow"]["name"], trigger["name"], item["shift"] or "-"]
+
+
+def _simulated(item: dict[str, Any]) -> list[str]:
+    trigger = item["trigger"]
+    would = "not fire" if not item["matches"] else "fail" if item["error"] else "start a run"
+    because = "; ".join(refused["message"] for refused in item["refused"]) or item["error"] or "-"
+    return [trigger["workflow"]["name"], trigger["name"], would, because]
+
+
 def _switch(trigger_id: str, action: str, as_json: bool, server: str | None) -> None:
     with Connection(server) as connection:
         found = connection.post(f"/triggers/{trigger_id}/{action}")
@@ -130,7 +179,7 @@ def _row(item: dict[str, Any]) -> list[str]:
         item["workflow"]["name"],
         item["name"],
         item["type"],
-        moment(upcoming["starts_at"]) if upcoming else f"({_state(item)})",
+        moment(upcoming["starts_at"]) if upcoming else "(after its run)" if item["awaits_run"] else f"({_state(item)})",
         moment(last["at"]) if last else "-",
         *(str(counts[name]) for name in ("fired", "failed", "missed")),
     ]
@@ -147,6 +196,10 @@ def _upcoming(upcoming: dict[str, Any]) -> str:
     there = "" if local == due else f", {local} in {upcoming['timezone']}"
     late = "" if upcoming["starts_at"] == upcoming["due_at"] else f"; starts {moment(upcoming['starts_at'])}"
     return f"{due}{there}{late}"
+
+
+def _unknown(found: dict[str, Any]) -> str:
+    return f"after the end of run {found['awaits_run']}" if found["awaits_run"] else "-"
 
 
 def _last(last: dict[str, Any]) -> str:

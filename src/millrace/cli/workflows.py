@@ -1,4 +1,4 @@
-"""Commands about what workflows there are and what of them is in use: workflows, enable, disable, deploy, undeploy."""
+"""Commands about what of workflows is in use: enable, disable, deploy, undeploy, archive, delete."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -16,34 +16,6 @@ from millrace.cli.references import Workflow, Workflows, workflow_path, workflow
 from millrace.cli.runs import AsJson, Server
 
 Comment = Annotated[str | None, typer.Option("--comment", "-m", help="Kept with the record of it.")]
-
-
-def workflows(
-    name: Annotated[str | None, typer.Option("--name", "-n", help="Part of the name.")] = None,
-    status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
-    label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value; may be repeated.")] = None,
-    category: Annotated[str | None, typer.Option(help="Only those of this category.")] = None,
-    owner: Annotated[str | None, typer.Option(help="Only those of this owner.")] = None,
-    source: Annotated[str | None, typer.Option(help="Only those that were applied from here.")] = None,
-    as_json: AsJson = False,
-    server: Server = None,
-) -> None:
-    """List workflows by name."""
-    query: dict[str, Any] = {"name": name, "category": category, "owner": owner, "source": source}
-    if status:
-        query["status"] = ",".join(status)
-    if label:
-        query["label"] = label
-    with Connection(server) as connection:
-        found = list(connection.pages("/workflows", **query))
-    if as_json:
-        print_json(found)
-        return
-    rows = [
-        [item["name"], item["status"], str(item["version"]), _deployed(item), moment(item["updated_at"])]
-        for item in found
-    ]
-    print_table(["name", "status", "version", "deployed", "updated"], rows)
 
 
 def enable(names: Workflows, as_json: AsJson = False, server: Server = None) -> None:
@@ -185,7 +157,3 @@ def _each(
             print_warnings(answer.get("warnings", []))
     if failed:
         raise typer.Exit(EXIT_USAGE)
-
-
-def _deployed(item: dict[str, Any]) -> str:
-    return "-" if item["deployed_version"] is None else str(item["deployed_version"])

@@ -142,6 +142,70 @@ class AttemptView(TypedDict):
     worker: str | None
 
 
+class BackfillPage(TypedDict):
+    items: list[BackfillView]
+    next_cursor: str | None
+
+
+class BackfillPreview(TypedDict):
+    dry_run: Literal[True]
+    # Due times of the range.
+    total: int
+    # Of them those that have a run already, for which none would be started.
+    fired_before: int
+    first: BackfilledTime
+    last: BackfilledTime
+
+
+BackfillView = TypedDict(
+    "BackfillView",
+    {
+        "id": "str",
+        "trigger": "TriggerOfBackfill",
+        "workflow": "WorkflowOfBackfill",
+        "from": "str",
+        "until": "str",
+        "order": "Literal['in_order', 'parallel']",
+        "max_parallel": "int",
+        "again": "bool",
+        "stop_on_failure": "bool",
+        "status": "Literal['running', 'paused', 'completed', 'cancelled', 'failed']",
+        # Why it ended before its time.
+        "reason": "str | None",
+        # Why it starts nothing now, though it was not paused: `trigger_disabled`, `workflow_paused` (or another
+        # status), `workflow_not_deployed`. It goes on by itself.
+        "rests_because": "str | None",
+        # Due times of the range.
+        "total": "int",
+        # Due times about which nothing is decided yet.
+        "left": "int",
+        # Due times that had a run already.
+        "fired_before": "int",
+        # Runs it started.
+        "started": "int",
+        # Due times at which the trigger's `if` is false, or the limit had no room.
+        "skipped": "int",
+        # Due times for which no run could be started; the trigger's firings say why.
+        "refused": "int",
+        # Of the runs it started those that completed.
+        "completed": "int",
+        # Of the runs it started those that failed or were cancelled.
+        "failed": "int",
+        # The runs that have not been seen to finish.
+        "under_way": "list[str]",
+        "created_by": "UserRef | None",
+        "created_at": "str",
+        "finished_at": "str | None",
+    },
+)
+
+
+class BackfilledTime(TypedDict):
+    due_at: str
+    # The same, as clocks in the trigger's zone show it.
+    local: str
+
+
 class BulkFilter(TypedDict):
     """Which runs are meant: all conditions hold. `{}` means every run, and is taken with `all: true` only."""
 
@@ -326,7 +390,14 @@ class EventView(TypedDict):
     run_id: str | None
     # The task that published it.
     task: str | None
+    # When it was stored.
     at: str
+    # The id that its source gave it.
+    external_id: str | None
+    # When it happened, by its source.
+    occurred_at: str | None
+    # Further attributes of a CloudEvent.
+    extensions: dict[str, Any]
 
 
 class FailureView(TypedDict):
@@ -449,6 +520,14 @@ class OperationView(TypedDict):
     finished_at: str | None
 
 
+class OwnTestMode(TypedDict):
+    on: bool
+    # null is as the settings have it.
+    recipient: str | None
+    # null is as the settings have it.
+    skip_execution: bool | None
+
+
 class Periods(TypedDict):
     # How long what tasks took and answered is kept, and logs.
     payloads: str
@@ -464,6 +543,8 @@ Preview = TypedDict(
         "expression": "str",
         "timezone": "str",
         "from": "str",
+        # Why later firings are not shown: each depends on the run before it.
+        "note": "str | None",
         "items": "list[PreviewedFiring]",
         # Those up to the last firing shown.
         "clock_changes": "list[PreviewedClockChange]",
@@ -506,6 +587,43 @@ class Problem(TypedDict):
     faults: list[FaultView]
 
 
+class PublishedEvent(TypedDict):
+    id: str
+    type: str
+    # Who told it.
+    source: str
+    # What it happened to.
+    subject: str | None
+    data: Any
+    # The run that published it.
+    run_id: str | None
+    # The task that published it.
+    task: str | None
+    # When it was stored.
+    at: str
+    # The id that its source gave it.
+    external_id: str | None
+    # When it happened, by its source.
+    occurred_at: str | None
+    # Further attributes of a CloudEvent.
+    extensions: dict[str, Any]
+    # Whether its source had told it before; then it is shown as it was told then.
+    repeated: bool
+
+
+class PublishedEvents(TypedDict):
+    """Of a batch of CloudEvents."""
+
+    items: list[PublishedEvent]
+
+
+class Readiness(TypedDict):
+    status: str
+    # Schedules that should have fired a minute ago or more and did not; left out if there are none. 101 means more
+    # than 100.
+    overdue_schedules: NotRequired[int | None]
+
+
 class RecordPage(TypedDict):
     items: list[RecordView]
     next_cursor: str | None
@@ -523,6 +641,17 @@ class RecordView(TypedDict):
     run_id: NotRequired[str | None]
     # Only in streams of more than one run.
     workflow_id: NotRequired[str | None]
+
+
+class RefusedBy(TypedDict):
+    # `event_type`, `source`, `subject`, `if`; or `enabled`, `workflow.status`, `workflow.deployed`, `config` for a
+    # trigger that fires for nothing now.
+    filter: str
+    # What the filter asks for.
+    wanted: Any
+    # What the event has.
+    got: Any
+    message: str
 
 
 class RefusedRun(TypedDict):
@@ -634,6 +763,27 @@ class RunView(TypedDict):
     omitted: NotRequired[list[str]]
 
 
+class ScheduleSimulation(TypedDict):
+    """What active schedules would fire, the earliest first."""
+
+    items: list[ScheduledFiring]
+    # Whether these are all: neither `limit` nor the number of schedules cut it off.
+    complete: bool
+    # Schedules that were looked at; 5,000 at most, those that fire next first.
+    schedules: int
+
+
+class ScheduledFiring(TypedDict):
+    trigger: SimulatedTrigger
+    due_at: str
+    # What clocks in its zone show then, with their distance from UTC.
+    local: str
+    # `gap`: the time that is named does not exist on this day. `overlap`: clocks show this time twice.
+    shift: Literal["gap", "overlap"] | None
+    # Later than `due_at` by the trigger's jitter.
+    starts_at: str
+
+
 class SecretDetail(TypedDict):
     name: str
     description: str | None
@@ -677,6 +827,36 @@ class Setting(TypedDict):
 class SettingPage(TypedDict):
     items: list[Setting]
     next_cursor: None
+
+
+class SimulatedFiring(TypedDict):
+    trigger: SimulatedTrigger
+    # Whether this event would make it fire.
+    matches: bool
+    # Every filter that refuses the event.
+    refused: list[RefusedBy]
+    # What the run would be given.
+    input: dict[str, Any] | None
+    # Why the firing would fail: its `if` or its `input` has no value.
+    error: str | None
+
+
+class SimulatedTrigger(TypedDict):
+    id: str
+    name: str
+    type: str
+    workflow: SimulatedWorkflow
+
+
+class SimulatedWorkflow(TypedDict):
+    id: str
+    name: str
+    status: str
+
+
+class SimulationPage(TypedDict):
+    items: list[SimulatedFiring]
+    next_cursor: str | None
 
 
 class Standing(TypedDict):
@@ -794,6 +974,18 @@ class TaskView(TypedDict):
     task: dict[str, Any]
 
 
+class TestModeView(TypedDict):
+    workflow: WorkflowOfTestMode
+    # What was said about this workflow; null is as the settings have it.
+    said: OwnTestMode | None
+    # Whether a trigger that fires sends an e-mail.
+    on: bool
+    # Who gets it; null while test mode is off.
+    recipient: str | None
+    # Whether no run starts then.
+    skip_execution: bool
+
+
 class TimelineView(TypedDict):
     run_id: str
     status: str
@@ -822,6 +1014,12 @@ class TriggerCounts(TypedDict):
     failed: int
     # Due times that nobody was there to act on.
     missed: int
+
+
+class TriggerOfBackfill(TypedDict):
+    id: str
+    # null once it is removed.
+    name: str | None
 
 
 class TriggerPage(TypedDict):
@@ -860,9 +1058,15 @@ TriggerView = TypedDict(
         "if": "Any",
         "config": "dict[str, Any]",
         "input": "dict[str, Any]",
+        # null for all other types.
+        "webhook": "WebhookPaths | None",
         "next_firing": "NextFiring | None",
+        # The run after whose end it is due: of an interval that is counted from there.
+        "awaits_run": "str | None",
         # It should have fired a minute ago or more, and nobody has decided about it.
         "overdue": "bool",
+        # When it should have fired.
+        "overdue_since": "str | None",
         "last_firing": "LastFiring | None",
         "last_error": "str | None",
         "counts": "TriggerCounts",
@@ -943,6 +1147,131 @@ class WaitingFor(TypedDict):
     message: str
 
 
+class WebhookPage(TypedDict):
+    items: list[WebhookView]
+    next_cursor: str | None
+
+
+class WebhookPaths(TypedDict):
+    # Where it takes requests.
+    paths: list[str]
+
+
+class WebhookTriggerConfigApiKeyAuthentication(TypedDict):
+    # A key in a header.
+    type: Literal["api_key"]
+    # The header that has the key.
+    header: NotRequired[str]
+    # The key: {{ secrets.NAME }}.
+    value: str
+
+
+class WebhookTriggerConfigBasicAuthentication(TypedDict):
+    # User name and password.
+    type: Literal["basic"]
+    # The user's name.
+    username: str
+    # The password: {{ secrets.NAME }}.
+    password: str
+
+
+class WebhookTriggerConfigDedupe(TypedDict):
+    """One of the two."""
+
+    # The header by which deliveries are told apart.
+    header: NotRequired[str | None]
+    # What in the body tells deliveries apart, with dots between the keys.
+    body: NotRequired[str | None]
+
+
+class WebhookTriggerConfigHmacAuthentication(TypedDict):
+    """A signature over the body as it was sent."""
+
+    # A signature of the body, by a secret that both sides know.
+    type: Literal["hmac"]
+    # Whose signatures these are: what is signed, and how.
+    preset: NotRequired[Literal["github", "stripe", "slack", "generic"]]
+    # What it is signed with: {{ secrets.NAME }}.
+    secret: str
+    # Generic: the header with the signature; X-Signature.
+    header: NotRequired[str | None]
+    # Generic: the header with the time, as seconds since 1970; the text `TIME.BODY` is signed then.
+    timestamp_header: NotRequired[str | None]
+    # Generic: the hash function; sha256.
+    algorithm: NotRequired[Literal["sha256", "sha512", "sha1"] | None]
+    # Generic: how the signature is written; hex.
+    encoding: NotRequired[Literal["hex", "base64"] | None]
+    # Generic: what stands before the signature.
+    prefix: NotRequired[str | None]
+    # How far the time of a request may be from now, in both directions; 5m.
+    tolerance: NotRequired[str | float | None]
+
+
+class WebhookTriggerConfigJwtAuthentication(TypedDict):
+    """A token of RFC 7519, as `Authorization: Bearer TOKEN`. It must say when it expires."""
+
+    # A signed token that says who calls, for whom, and until when.
+    type: Literal["jwt"]
+    # The algorithms that are taken: those of a secret, or those of a key.
+    algorithms: list[
+        Literal[
+            "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"
+        ]
+    ]
+    # For HS256 and the like: {{ secrets.NAME }}.
+    secret: NotRequired[str | None]
+    # For all others: the public key as PEM, or {{ secrets.NAME }}.
+    public_key: NotRequired[str | None]
+    # The `iss` it must have.
+    issuer: NotRequired[str | None]
+    # One of its `aud`; without this, a token that is for somebody named is refused.
+    audience: NotRequired[str | None]
+    # How far clocks may differ.
+    leeway: NotRequired[str | float]
+
+
+class WebhookTriggerConfigNoAuthentication(TypedDict):
+    # Whoever knows the path may call.
+    type: Literal["none"]
+
+
+WebhookView = TypedDict(
+    "WebhookView",
+    {
+        # Of the trigger that it is.
+        "id": "str",
+        "name": "str",
+        "workflow": "WorkflowOfTrigger",
+        # `api`, or `definition` for one that is changed there.
+        "origin": "str",
+        "enabled": "bool",
+        # Enabled, and its workflow is active and deployed.
+        "active": "bool",
+        # Why it takes no requests.
+        "silent_because": "str | None",
+        "if": "Any",
+        "input": "dict[str, Any]",
+        "last_firing": "LastFiring | None",
+        # For example the secret that is missing, without which all are refused.
+        "last_error": "str | None",
+        "counts": "TriggerCounts",
+        "created_at": "str",
+        "updated_at": "str",
+        # Where it takes requests, below the address of the server.
+        "url_path": "str | None",
+        "authentication": "dict[str, Any]",
+        "headers": "dict[str, str]",
+        "event_type": "str | None",
+        "respond": "str",
+        "wait": "str",
+        "max_body": "int",
+        "dedupe": "dict[str, Any] | None",
+        "raw": "bool",
+        "methods": "list[str]",
+    },
+)
+
+
 class WorkerOfTask(TypedDict):
     id: str
     host: str | None
@@ -985,6 +1314,8 @@ class WorkflowDetail(TypedDict):
     # Number of the newest version.
     version: int
     deployed_version: int | None
+    # What was said about its test mode; null is as the settings say.
+    test_mode: OwnTestMode | None
     created_by: UserRef | None
     updated_by: UserRef | None
     created_at: str
@@ -1003,6 +1334,11 @@ class WorkflowName(TypedDict):
     name: str
 
 
+class WorkflowOfBackfill(TypedDict):
+    id: str
+    name: str
+
+
 class WorkflowOfRun(TypedDict):
     id: str
     name: str
@@ -1013,6 +1349,11 @@ class WorkflowOfTask(TypedDict):
     id: str
     name: str
     version: int
+
+
+class WorkflowOfTestMode(TypedDict):
+    id: str
+    name: str
 
 
 class WorkflowOfTrigger(TypedDict):
@@ -1056,6 +1397,8 @@ class WorkflowSummary(TypedDict):
     # Number of the newest version.
     version: int
     deployed_version: int | None
+    # What was said about its test mode; null is as the settings say.
+    test_mode: OwnTestMode | None
     created_by: UserRef | None
     updated_by: UserRef | None
     created_at: str

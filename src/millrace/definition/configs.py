@@ -26,10 +26,17 @@ KEY = "[key]"
 
 
 def check_config(
-    config: JsonObject, model: ConfigModel, path: str, faults: FaultList, *, owner: type[BaseModel], part: JsonObject
+    config: JsonObject,
+    model: ConfigModel,
+    path: str,
+    faults: FaultList,
+    *,
+    owner: type[BaseModel],
+    part: JsonObject,
+    final: bool = False,
 ) -> None:
     """Faults of everything that no expression can mend. `part` is what the config is a field of, as it is written, and
-    `owner` its model.
+    `owner` its model; `final` says that no expression in it is replaced any more before the model reads it.
 
     A field of the config that stands beside it by mistake is told by who looks at `part`; here it counts as given.
     """
@@ -45,7 +52,7 @@ def check_config(
             if found[0]["type"] == "extra_forbidden" and len(place) == 1 and place[0] in fields_of(owner):
                 message = f"there is no field {place[0]!r} here; it belongs beside config"
                 faults.add(at(path, place[0]), "unknown_field", message, f"write {place[0]} one level up")
-            elif not _may_change(config, place, found):
+            elif final or not _may_change(config, place, found):
                 told.update(place[:1])
                 add_fault(faults, found[0], model=model, base=path, place=place, others=found[1:])
 

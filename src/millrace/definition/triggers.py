@@ -10,12 +10,14 @@ from millrace.definition import configs, references, rough
 from millrace.definition.expressions.check import check_templates
 from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.expressions.paths import PathRead
+from millrace.definition.expressions.templates import templates_in
 from millrace.definition.faults import FaultList, at
 from millrace.definition.model import Canonical, Trigger
 from millrace.definition.words import hint
-from millrace.ports.trigger import TriggerType, TriggerTypes
+from millrace.ports.trigger import SECRET_REFERENCE, NamesSecrets, TriggerType, TriggerTypes
 
 NO_EXPRESSION = "this is read when the definition is saved; an expression in it is not replaced"
+ONLY_REFERENCE = "this is a secret; no other expression is replaced here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,28 @@ def _check_config(trigger: JsonObject, path: str, types: TriggerTypes, faults: F
         return
     if config is not None and not isinstance(config, dict):
         return
+    final = _check_no_expressions(config or {}, place, kind, faults)
+    configs.check_config(config or {}, kind.config_model, place, faults, owner=Trigger, part=trigger, final=final)
+
+
+def _check_no_expressions(config: JsonObject, place: str, kind: type[TriggerType], faults: FaultList) -> bool:
+    """Nothing in a config is replaced but references to secrets, where its type has such; whether it has no others."""
+    final = True
+    model: object = kind.config_model
+    secret = model.secret_fields() if isinstance(model, NamesSecrets) else frozenset()
+    texts = dict(templates_in(config))
     for where, found in check_templates(config):
+        path = f"{place}.{where}"
+        if where in secret and SECRET_REFERENCE.fullmatch(texts[where]) is not None:
+            continue
+        final = False
         if isinstance(found, ExpressionFault):
-            references.tell(found, f"{place}.{where}", faults)
+            references.tell(found, path, faults)
+        elif where not in secret:
+            faults.add(path, "expression", NO_EXPRESSION, "write the value itself")
         else:
-            faults.add(f"{place}.{where}", "expression", NO_EXPRESSION, "write the value itself")
-    configs.check_config(config or {}, kind.config_model, place, faults, owner=Trigger, part=trigger)
+            faults.add(path, "expression", ONLY_REFERENCE, "write {{ secrets.NAME }} and nothing else")
+    return final
 
 
 def _check_expressions(

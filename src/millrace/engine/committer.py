@@ -112,6 +112,12 @@ class Committer:
         self.type_limits = type_limits
         self.host: ClaimHost | None = None
         self.counts = CommitCounts()
+        self._under_way = 0
+        """Commits that the store has not answered."""
+        self._put_off = False
+        """What was wanted waits for the end of the commit that is under way, or of the rest after one that failed."""
+        self._resting = False
+        """The store did not take the last commit, and is left in peace for a while."""
 
     @property
     def backlog(self) -> int:
@@ -133,16 +139,31 @@ class Committer:
             self._wanted.set()
 
     async def run(self) -> None:
-        """Commit batch after batch until cancelled."""
+        """Commit batch after batch until cancelled; two at a time where that is worth it to the store."""
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(1 if self._store.worth_another is None else 2):
+                lanes.create_task(self._commit_on())
+
+    async def _commit_on(self) -> None:
         while True:
             await self._wanted.wait()
             await asyncio.sleep(0)
+            if not self._wanted.is_set():
+                continue
             self._wanted.clear()
+            if self._resting or (self._under_way and not self._worth_another(len(self._dirty))):
+                self._put_off = True
+                continue
             written = await self.commit_batch()
             done, self._batch_done = self._batch_done, asyncio.Event()
             done.set()
             if not written:
+                self._resting = True
                 await asyncio.sleep(ASK_AGAIN)
+                self._resting = False
+            if self._put_off:
+                self._put_off = False
+                self._wanted.set()
 
     async def next_batch(self) -> None:
         """Wait until a batch was settled; for those who watch for the engine to come to rest."""
@@ -155,11 +176,14 @@ class Committer:
         claim = self._claim_request(placement)
         if not batch and claim is None:
             return True
+        self._under_way += 1
         try:
             reply = await self._store.commit([entry.change for entry in batch], claim)
         except (StoreUnavailable, IncarnationDead) as error:
             self._give_up(batch, claim, error)
             return isinstance(error, IncarnationDead)
+        finally:
+            self._under_way -= 1
         self.counts.commits += 1
         self.counts.changes += len(batch)
         self._settle(batch, claim, reply)
@@ -169,7 +193,7 @@ class Committer:
 
     def _gather(self, placement: Placement) -> list[Entry]:
         batch: list[Entry] = []
-        for run_id in list(self._dirty)[:LARGEST_BATCH]:
+        for run_id in list(self._dirty)[: self._batch_size()]:
             cell = self._dirty.pop(run_id)
             try:
                 proposal = self._runs.propose(cell)
@@ -181,6 +205,14 @@ class Committer:
         if self._dirty:
             self._wanted.set()
         return batch
+
+    def _batch_size(self) -> int:
+        """Half of what waits, if that is much and nothing is under way: the store writes it while we fold the rest."""
+        half = (len(self._dirty) + 1) // 2
+        return min(half, LARGEST_BATCH) if not self._under_way and self._worth_another(half) else LARGEST_BATCH
+
+    def _worth_another(self, changes: int) -> bool:
+        return self._store.worth_another is not None and changes >= self._store.worth_another
 
     def _entry(self, cell: Cell, proposal: Proposal, placement: Placement) -> Entry:
         cell.stage = Stage.COMMITTING

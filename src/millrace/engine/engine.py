@@ -473,7 +473,11 @@ class Engine:
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         assert self._tasks is not None, "the engine is running"  # noqa: S101
-        self._tasks.create_task(work)
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:  # it is just being ended, and nothing begins any more
+            work.close()
+            raise
 
 
 def _as_refused(mail: Mail, reason: str) -> Mail:

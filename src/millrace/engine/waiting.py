@@ -43,4 +43,5 @@ class Elsewhere:
 
 
 def _rests(cell: Cell) -> bool:
-    return cell.stage is Stage.IDLE and not cell.at_work
+    """Nothing of it is at work here, nor about to be written."""
+    return cell.stage is Stage.IDLE and not cell.at_work and not cell.mailbox and cell.proposal is None

@@ -28,6 +28,7 @@ class Wakeups:
         self.admission: WakableAlarm | None = None
         self.inbox: Callable[[], None] | None = None
         self.orphans: Callable[[], None] | None = None
+        self.run_ended: Callable[[], None] | None = None
         self.others: Hints | None = None
         """Other processes, if there may be any."""
 
@@ -46,6 +47,8 @@ class Wakeups:
                 self.admission.expect(run_at)
             else:
                 self.admission.wake()
+        if rows.finished and self.run_ended is not None:
+            self.run_ended()
 
     def inbox_waits(self) -> None:
         """Facts that were brought to a run are to be brought again."""

@@ -21,6 +21,8 @@ class Hint(StrEnum):
     """A run may have room under its limit now, or has come to wait for it."""
     TRIGGERS = "triggers"
     """Triggers were changed, so the next one may be due sooner."""
+    EVENTS = "events"
+    """Events were stored that are to be routed."""
     OPERATIONS = "operations"
     """An operation on many runs was asked for."""
     RETENTION = "retention"

@@ -5,9 +5,12 @@ promised. What keeps it to once is the key of the event, for who publishes, and 
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from millrace.core.values import Instant, JsonValue
+
+OWN_TYPES: Final = "millrace."
+"""Types that begin so are of events that Millrace itself makes."""
 
 
 class EventRefused(Exception):

@@ -373,6 +373,12 @@ class LogLine:
 
 
 class Store(Protocol):
+    @property
+    def worth_another(self) -> int | None:
+        """How many changes must wait for their commit to begin while another is under way; `None` where it would only
+        wait for that one. Fewer changes cost the store more by a commit of their own than the wait costs them."""
+        ...
+
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
         """Write `changes` in one transaction, and claim in the same one or right after it.
 

@@ -7,11 +7,10 @@ from pydantic import Field, field_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import to_iso
-from millrace.ports.events import EventRefused, Events, TaskEvent
+from millrace.ports.events import OWN_TYPES, EventRefused, Events, TaskEvent
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.task_config import TaskConfig
 
-OWN_TYPES = "millrace."
 LONGEST = 255
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

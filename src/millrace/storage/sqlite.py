@@ -37,6 +37,8 @@ from millrace.storage.rows import load_outputs, load_run
 class SqliteStore:
     """Meets `ports.store.Store`."""
 
+    worth_another: int | None = None
+
     def __init__(self, database: SqliteDatabase, payloads: Payloads | None = None) -> None:
         """`payloads`: where payloads lie that are too large for their rows."""
         self._database = database

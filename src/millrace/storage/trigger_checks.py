@@ -34,9 +34,18 @@ TRIGGER_CHECKS = (
         "due_time_of_silent_trigger",
         """select null as run_id, w.name || '/' || t.name as detail from triggers t
         join workflows w on w.id = t.workflow_id
-        where t.next_due_at is not null and (not t.active or t.type <> 'cron')""",
+        where t.next_due_at is not null and (not t.active or t.type not in ('cron', 'interval', 'once'))""",
         "the trigger {detail} has a due time, but fires nothing by itself now",
         "Disable and enable the workflow.",
+    ),
+    Check(
+        "trigger_without_route",
+        """select null as run_id, w.name || '/' || t.name as detail from triggers t
+        join workflows w on w.id = t.workflow_id
+        where t.active and t.type in ('webhook', 'event') and t.last_error is null
+          and not exists (select 1 from trigger_routes r where r.trigger_id = t.id)""",
+        "nothing that comes in can find the trigger {detail}, which an earlier release stored and did not fire",
+        DEPLOY_AGAIN,
     ),
     Check(
         "schedule_without_due_time",

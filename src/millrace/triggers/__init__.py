@@ -4,6 +4,8 @@ cron      a schedule of wall-clock times      fields  its language      wall   i
 interval  equal steps from an anchor          once    one moment        bounds from when to when a schedule holds
 zones     what a zone's clocks show when      jitter  a delay that is the same each time
 due       what every schedule answers         moments a moment as it is written
+event     what happened, and who waits for it   globs   patterns with * in them
+webhook   requests from outside: who may send them, and what they say
 configs   what each type's `config` takes     registry  the types by name
 """
 

@@ -9,8 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from millrace.core import durations
 from millrace.core.durations import UNITS, duration_text, parse_duration
-from millrace.core.values import Duration
+from millrace.core.values import Duration, Instant
 from millrace.triggers import moments
+from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.bounds import Bounded
 from millrace.triggers.cron import CronSchedule, Gap, Overlap
 from millrace.triggers.due import Times
@@ -29,6 +30,7 @@ SHORTEST_INTERVAL: Duration = UNITS["s"]
 MOST_CAUGHT_UP = 1000
 
 ORDER = "write an `end` that is not before `start`"
+LEAVE_OUT_ANCHOR = "leave out `anchor`; `start` says when the first run starts"
 
 
 def _expression(text: str) -> str:
@@ -118,6 +120,15 @@ def _after_start(end: str, fields: ValidationInfo) -> str:
 AfterStart: TypeAlias = Annotated[Moment, AfterValidator(_after_start)]
 
 
+def _with_steps(anchor: str, fields: ValidationInfo) -> str:
+    if fields.data.get("counted_from") == "last_end":
+        raise _told("moment", "what is counted from the end of the last run has no anchor", LEAVE_OUT_ANCHOR)
+    return anchor
+
+
+Anchor: TypeAlias = Annotated[Moment, AfterValidator(_with_steps)]
+
+
 class Config(BaseModel):
     """Unknown fields are faults, and nothing is converted silently."""
 
@@ -190,10 +201,12 @@ class RepeatedConfig(ScheduleConfig):
     end: AfterStart | None = Field(default=None, description="Nothing is due after this moment.")
 
     def bounded(self, times: Times) -> Times:
-        if self.start is None and self.end is None:
-            return times
-        start, end = (None if moment is None else instant_of(moment, times.zone) for moment in (self.start, self.end))
-        return Bounded(times, start, end)
+        start, end = self.bounds(times.zone)
+        return times if start is None and end is None else Bounded(times, start, end)
+
+    def bounds(self, zone: Zone) -> tuple[Instant | None, Instant | None]:
+        start, end = (None if moment is None else instant_of(moment, zone) for moment in (self.start, self.end))
+        return start, end
 
 
 class CronConfig(RepeatedConfig):
@@ -228,19 +241,26 @@ class CronConfig(RepeatedConfig):
 
 class IntervalConfig(RepeatedConfig):
     every: Every = Field(description="The time from one firing to the next, at least 1s.", examples=["15m"])
-    anchor: Moment = Field(
+    counted_from: Literal["anchor", "last_end"] = Field(
+        default="anchor",
+        description="`anchor`: equal steps of real time, whatever the runs do. `last_end`: each time from the end of "
+        "the last run that it started, so that two are never at work at once; the first starts at once.",
+    )
+    anchor: Anchor = Field(
         default="1970-01-01T00:00:00Z",
         description="A moment from which the steps are counted, in both directions. Left out, an interval that divides "
         "the day falls on the same times of every day, in UTC.",
     )
 
     def times(self, default_timezone: str) -> Times:
-        zone = self.zone(default_timezone)
-        return self.bounded(IntervalTimes(parse_duration(self.every), instant_of(self.anchor, zone), zone))
+        zone, every = self.zone(default_timezone), parse_duration(self.every)
+        if self.counted_from == "last_end":
+            return AfterEnd(every, *self.bounds(zone), zone)
+        return self.bounded(IntervalTimes(every, instant_of(self.anchor, zone), zone))
 
     @property
     def text(self) -> str:
-        return f"every {self.every}"
+        return f"{self.every} after each end" if self.counted_from == "last_end" else f"every {self.every}"
 
 
 class OnceConfig(ScheduleConfig):

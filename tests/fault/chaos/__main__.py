@@ -31,7 +31,7 @@ def main() -> None:
 def _once(plan: Plan, keep: Path | None) -> bool:
     with tempfile.TemporaryDirectory(prefix="millrace-chaos-") as temporary:
         folder = Path(temporary) if keep is None else keep / str(plan.seed)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=keep is None)
         verdict = chaos(plan, folder)
     good = not verdict.problems and verdict.recovered <= RECOVERS_WITHIN
     print(f"seed {plan.seed}, {'good' if good else 'BAD'}: recovered {verdict.recovered:.1f} s after the last fault")

@@ -28,6 +28,7 @@ NEVER_SHOWN = ("hunter2", "not to be seen", "Traceback", 'File "', "sqlite3.", "
 
 BEATING = {
     "incarnations": {"heartbeat_at", "lease_until"},  # a worker's heartbeat goes on whatever is sent
+    "followers": {"position", "moved_at"},  # the ends of runs are followed, a second later
     "api_keys": {"last_used_at"},  # the key was used: by the good request after each case, too
 }
 """The only columns that may change meanwhile."""

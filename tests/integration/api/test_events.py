@@ -70,6 +70,9 @@ async def test_an_event_is_stored_and_can_be_read(api: httpx2.AsyncClient) -> No
         "run_id": run["id"],
         "task": "tell",
         "at": event["at"],
+        "external_id": None,
+        "occurred_at": None,
+        "extensions": {},
     }
     assert (await api.get(f"/api/v1/events/{event['id']}")).json() == event
     task = (await api.get(f"/api/v1/runs/{run['id']}/tasks/tell")).json()

@@ -177,7 +177,7 @@ async def test_schedules_without_an_expression_are_previewed_too(api: httpx2.Asy
 
 async def test_trigger_types(api: httpx2.AsyncClient) -> None:
     found = (await api.get("/api/v1/trigger-types")).json()
-    assert [item["type"] for item in found["items"]] == ["cron", "interval", "manual", "once"]
+    assert [item["type"] for item in found["items"]] == ["cron", "event", "interval", "manual", "once", "webhook"]
     assert "expression" in found["items"][0]["config_schema"]["properties"]
 
 

@@ -56,9 +56,9 @@ async def test_a_deployed_workflow_shows_its_triggers(api: httpx2.AsyncClient) -
 
 
 async def test_a_trigger_of_a_type_that_does_not_fire_is_named_and_shown_as_silent(api: httpx2.AsyncClient) -> None:
-    hook = {"id": "hook", "type": "webhook"}
-    created = await create(api, {"name": "hooked", "tasks": [ECHO], "triggers": [NIGHTLY, hook]})
-    assert created["warnings"] == ["trigger `hook` (webhook) is stored and does not fire in this release"]
+    mails = {"id": "mails", "type": "email"}
+    created = await create(api, {"name": "hooked", "tasks": [ECHO], "triggers": [NIGHTLY, mails]})
+    assert created["warnings"] == ["trigger `mails` (email) is stored and does not fire in this release"]
     nightly, shown = await listed(api, "/workflows/hooked/triggers")
     assert (nightly["active"], nightly["silent_because"]) == (True, None)
     assert (shown["enabled"], shown["active"], shown["silent_because"]) == (True, False, "not_supported")

@@ -52,6 +52,16 @@ async def test_what_is_not_there_is_told_wherever_a_definition_is_judged(api: ht
     assert_told(changed["warnings"])
 
 
+async def test_a_secret_of_a_webhook_is_told_too(api: httpx2.AsyncClient) -> None:
+    wanted = {"type": "api_key", "value": "{{ secrets.door }}"}
+    hook = {"id": "hook", "type": "webhook", "config": {"authentication": wanted}}
+    made = await create(api, {**definition("hooked"), "triggers": [hook]})
+    assert_told(made["warnings"], {"triggers[0].config: there is no secret 'door'; ": "millrace secrets set door"})
+    assert (await api.put("/api/v1/secrets/door", json={"value": SECRET})).status_code == 201
+    shown = (await api.get("/api/v1/secrets/door")).json()
+    assert [user["name"] for user in shown["used_by"]] == ["hooked"]
+
+
 async def test_what_is_there_is_not_told(millrace: Installation, api: httpx2.AsyncClient) -> None:
     for name in ("door", "attic"):
         assert (await api.put(f"/api/v1/secrets/{name}", json={"value": SECRET})).status_code == 201

@@ -1,11 +1,13 @@
 """Connections to PostgreSQL: what a URL may say of them, and what happens when they are cut."""
 
+from contextlib import AsyncExitStack
+
 import asyncpg
 import pytest
 from sqlalchemy import make_url, text
 
 from millrace.ports.store import ClaimRequest, StoreUnavailable
-from millrace.storage.postgres.database import PostgresDatabase
+from millrace.storage.postgres.database import ENGINE_READERS, PostgresDatabase
 from millrace.storage.postgres.store import PostgresStore
 from tests.conformance.builders import Owner
 from tests.conftest import service_url
@@ -40,6 +42,20 @@ async def test_nobody_notices_that_idle_connections_were_cut() -> None:
             assert await ask(lambda connection: connection.execute(ONE).scalar()) == 1
         assert await database.engine_pool.fetchval("select 1") == 1
         await server.close()
+        await database.close()
+
+
+async def test_who_gets_no_connection_in_time_may_ask_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that could not be read because a machine was overloaded must not fail for it."""
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        monkeypatch.setattr(database._engine_readers.sync_engine.pool, "_timeout", 0.05)
+        async with AsyncExitStack() as held:
+            for _ in range(ENGINE_READERS):
+                await held.enter_async_context(database._engine_readers.connect())
+            with pytest.raises(StoreUnavailable):
+                await database.read_for_engine(lambda connection: connection.execute(ONE).scalar())
+        assert await database.read_for_engine(lambda connection: connection.execute(ONE).scalar()) == 1
         await database.close()
 
 

@@ -46,6 +46,7 @@ async def test_a_run_knows_when_it_was_due_in_the_zone_of_its_trigger(kit: Trigg
         "due_at": "2026-03-01T22:30:00+09:00",
         "due_date": "2026-03-01",
         "due_time": "22:30:00",
+        "backfill": None,
     }
     assert shown["next_firing"] == {
         "due_at": "2026-03-02T13:30:00.000000Z",

@@ -33,6 +33,7 @@ SAME = {
     ("POST", "/workflows/{workflow}/trigger/manual"): ("POST", "/workflows/{workflow}/execute"),
     ("PUT", "/workflows/{workflow}"): ("PATCH", "/workflows/{workflow}"),
     ("PUT", "/workflows/{workflow}/tasks/{task}"): ("PATCH", "/workflows/{workflow}/tasks/{task}"),
+    ("PUT", "/webhooks/{webhook}"): ("PATCH", "/webhooks/{webhook}"),
     ("PUT", "/workflows/{workflow}/deploy"): ("POST", "/workflows/{workflow}/deploy"),
     ("GET", "/runs/{run}/steps"): ("GET", "/runs/{run}/tasks"),
     ("GET", "/runs/{run}/steps/{path}"): ("GET", "/runs/{run}/tasks/{path}"),

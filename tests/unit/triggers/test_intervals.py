@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from millrace.core.values import SECOND, Instant
+from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.configs import CronConfig, IntervalConfig, OnceConfig
 from millrace.triggers.due import Times
 from millrace.triggers.interval import IntervalTimes
@@ -149,3 +150,27 @@ def test_one_moment_is_due_once() -> None:
 )
 def test_a_moment_is_when_clocks_show_it(written: str, instant: str) -> None:
     assert instant_of(written, BERLIN) == at(instant)
+
+
+def test_what_is_counted_from_the_last_end_is_due_only_once_that_is_known() -> None:
+    times = interval(every="10m", counted_from="last_end", start="2026-11-22T08:00", end="2026-11-22T09:00")
+    assert isinstance(times, AfterEnd)
+    assert [due and due.local[11:19] for due in (times.first(at(f"2026-11-22T{now}Z")) for now in FIRST)] == [
+        "08:00:00", "08:00:00", "08:59:59", None
+    ]  # fmt: skip
+    assert [due and due.local[11:19] for due in (times.next_after(at(f"2026-11-22T{end}Z")) for end in ENDS)] == [
+        "08:00:00", "08:12:30", "09:00:00", None
+    ]  # fmt: skip
+    assert times.due_between(at("2026-11-22T08:00Z"), at("2026-11-22T09:00Z"), 9) == []
+    assert times.latest_between(at("2026-11-22T08:00Z"), at("2026-11-22T09:00Z")) is None
+
+
+FIRST = ("07:00", "08:00", "08:59:59", "09:00:01")
+ENDS = ("07:30", "08:02:30", "08:50", "08:50:01")
+
+
+def test_what_is_counted_from_the_last_end_has_no_anchor() -> None:
+    config = {"every": "1h", "counted_from": "last_end", "anchor": "2026-11-22T08:00"}
+    with pytest.raises(ValidationError, match=r"anchor\n.*has no anchor"):
+        IntervalConfig.model_validate(config)
+    assert IntervalConfig.model_validate({**config, "counted_from": "anchor"}).text == "every 1h"

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from millrace.api.bodies import answer
 from millrace.api.deps import Containers
-from millrace.api.schemas.system import Health, Problem
+from millrace.api.schemas.system import Health, Problem, Readiness
 from millrace.app.container import Container
 from millrace.core.errors import NotFound, Unavailable
 
@@ -37,9 +37,12 @@ async def health() -> Response:
     return answer({"status": "ok"})
 
 
-@router.get("/health/ready", tags=["system"], responses={200: {"model": Health}, 503: {"model": Problem}})
+@router.get("/health/ready", tags=["system"], responses={200: {"model": Readiness}, 503: {"model": Problem}})
 async def ready(container: Containers) -> Response:
-    """The process can do its work: the database answers and can be written, and the artifact store can be used."""
+    """The process can do its work: the database answers and can be written, and the artifact store can be used.
+
+    Schedules that nobody acts on are told and do not make it unready: it can still take requests.
+    """
     _refuse_in_trouble(container)
     try:
         async with asyncio.timeout(READY_WITHIN):
@@ -47,7 +50,8 @@ async def ready(container: Containers) -> Response:
     except TimeoutError:
         raise Unavailable("not_ready", f"the database did not answer within {READY_WITHIN:g} s") from None
     _refuse_in_trouble(container)
-    return answer({"status": "ready"})
+    overdue = container.triggers.overdue_watch.count
+    return answer({"status": "ready", **({"overdue_schedules": overdue} if overdue else {})})
 
 
 def _refuse_in_trouble(container: Container) -> None:

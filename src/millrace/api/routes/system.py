@@ -47,7 +47,7 @@ async def list_task_types(container: Containers) -> Response:
 @router.get("/definition-schema", dependencies=READ)
 async def get_definition_schema(container: Containers) -> Response:
     """JSON Schema of definitions, for editors."""
-    return answer(definition_json_schema(container.runners.types(), container.trigger_types))
+    return answer(definition_json_schema(container.runners.types(), container.triggers.types))
 
 
 @router.get("/workers", dependencies=[requires(Permission.WORKER_READ)], responses={200: {"model": WorkerPage}})

@@ -27,7 +27,7 @@ async def list_trigger_types(container: Containers) -> Response:
     """The trigger types that fire in this release, and what their `config` takes."""
     items = [
         {"type": name, "summary": kind.summary, "config_schema": kind.config_model.model_json_schema()}
-        for name, kind in sorted(container.trigger_types.items())
+        for name, kind in sorted(container.triggers.types.items())
     ]
     return answer({"items": items, "next_cursor": None})
 
@@ -36,7 +36,7 @@ async def list_trigger_types(container: Containers) -> Response:
 async def preview_schedule(request: Request, container: Containers) -> Response:
     """The next firings of a schedule, given as the `config` of a trigger of the type cron. Nothing is saved."""
     body = await checked(request, PreviewBody)
-    return answer(await asyncio.to_thread(container.trigger_previews.of_expression, body))
+    return answer(await asyncio.to_thread(container.triggers.previews.of_expression, body))
 
 
 @router.get("/workflows/{workflow}/triggers/{trigger}/preview", dependencies=READ, responses={200: {"model": Preview}})
@@ -44,4 +44,4 @@ async def preview_trigger(
     workflow: str, trigger: str, container: Containers, count: Count = USUAL, start: From = None
 ) -> Response:
     """The next firings of a trigger, whether it may fire or not. `{trigger}` is its id in the definition."""
-    return answer(await container.trigger_previews.of_trigger(workflow, trigger, start=start, count=count))
+    return answer(await container.triggers.previews.of_trigger(workflow, trigger, start=start, count=count))

@@ -39,7 +39,7 @@ async def list_triggers(
         enabled=enabled,
         overdue=overdue,
     )
-    return page_answer(await container.trigger_queries.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(await container.triggers.queries.list(narrow, cursor=cursor, limit=limit))
 
 
 @router.get("/workflows/{workflow}/triggers", dependencies=READ, responses={200: {"model": TriggerPage}})
@@ -48,7 +48,7 @@ async def list_triggers_of_workflow(
 ) -> Response:
     """The triggers of a workflow."""
     narrow = TriggerFilter(workflow_id=await container.workflow_queries.id_of(workflow))
-    return page_answer(await container.trigger_queries.list(narrow, cursor=cursor, limit=limit))
+    return page_answer(await container.triggers.queries.list(narrow, cursor=cursor, limit=limit))
 
 
 @router.get("/workflows/{workflow}/firings", dependencies=READ, responses={200: {"model": FiringPage}})
@@ -58,13 +58,13 @@ async def list_firings_of_workflow(
     """What became of each time a trigger of the workflow fired, newest first."""
     workflow_id = await container.workflow_queries.id_of(workflow)
     narrow = FiringFilter(workflow_id=workflow_id, decisions=words("decision", decision, DECISIONS))
-    return page_answer(await container.trigger_queries.firings(narrow, cursor=cursor, limit=limit))
+    return page_answer(await container.triggers.queries.firings(narrow, cursor=cursor, limit=limit))
 
 
 @router.get("/triggers/{trigger}", dependencies=READ, responses={200: {"model": TriggerView}})
 async def get_trigger(trigger: str, container: Containers) -> Response:
     """One trigger: its last and next firing, and why it is silent."""
-    return answer(await container.trigger_queries.get(trigger))
+    return answer(await container.triggers.queries.get(trigger))
 
 
 @router.get("/triggers/{trigger}/firings", dependencies=READ, responses={200: {"model": FiringPage}})
@@ -73,18 +73,18 @@ async def list_firings(
 ) -> Response:
     """What became of each time the trigger fired, newest first, with the run or the reason."""
     narrow = FiringFilter(trigger_id=trigger, decisions=words("decision", decision, DECISIONS))
-    return page_answer(await container.trigger_queries.firings(narrow, cursor=cursor, limit=limit))
+    return page_answer(await container.triggers.queries.firings(narrow, cursor=cursor, limit=limit))
 
 
 @router.post("/triggers/{trigger}/enable", dependencies=CONTROL, responses={200: {"model": TriggerView}})
 async def enable_trigger(trigger: str, container: Containers) -> Response:
     """Let the trigger fire from now on. What was due while it was silent does not fire."""
-    await container.trigger_commands.enable(trigger)
-    return answer(await container.trigger_queries.get(trigger))
+    await container.triggers.commands.enable(trigger)
+    return answer(await container.triggers.queries.get(trigger))
 
 
 @router.post("/triggers/{trigger}/disable", dependencies=CONTROL, responses={200: {"model": TriggerView}})
 async def disable_trigger(trigger: str, container: Containers) -> Response:
     """Silence the trigger until it is enabled again; a deploy keeps it so. Runs that it has started go on."""
-    await container.trigger_commands.disable(trigger)
-    return answer(await container.trigger_queries.get(trigger))
+    await container.triggers.commands.disable(trigger)
+    return answer(await container.triggers.queries.get(trigger))

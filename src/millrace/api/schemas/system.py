@@ -40,6 +40,14 @@ class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
 
+class Readiness(Health):
+    overdue_schedules: int | None = Field(
+        default=None,
+        description="Schedules that should have fired a minute ago or more and did not; left out if there are none. "
+        "101 means more than 100.",
+    )
+
+
 class TaskType(BaseModel):
     type: str = Field(examples=["http"])
     summary: str

@@ -15,6 +15,7 @@ PREVIEW_EXAMPLE: Final[dict[str, Any]] = {
     "expression": "30 2 * * *",
     "timezone": "Europe/Berlin",
     "from": "2026-03-28T00:00:00.000000Z",
+    "note": None,
     "items": [
         {
             "due_at": "2026-03-29T01:00:00.000000Z",
@@ -60,6 +61,7 @@ class Preview(BaseModel):
     expression: str
     timezone: str
     from_: str = Field(alias="from")
+    note: str | None = Field(description="Why later firings are not shown: each depends on the run before it.")
     items: list[PreviewedFiring]
     clock_changes: list[PreviewedClockChange] = Field(description="Those up to the last firing shown.")
 

@@ -19,13 +19,16 @@ TRIGGER_EXAMPLE: Final[dict[str, Any]] = {
     "if": None,
     "config": {"expression": "0 2 * * *", "timezone": "Europe/Berlin"},
     "input": {"day": "{{ trigger.due_date }}"},
+    "webhook": None,
     "next_firing": {
         "due_at": "2026-03-29T00:00:00.000000Z",
         "local": "2026-03-29T02:00:00+02:00",
         "timezone": "Europe/Berlin",
         "starts_at": "2026-03-29T00:00:12.500000Z",
     },
+    "awaits_run": None,
     "overdue": False,
+    "overdue_since": None,
     "last_firing": {"at": "2026-03-28T01:00:12.512000Z", "run_id": "019e2f60-7a1b-7c3d-8e4f-5a6b7c8d9e0f"},
     "last_error": None,
     "counts": {"fired": 12, "started": 12, "failed": 0, "missed": 0},
@@ -59,6 +62,10 @@ class TriggerCounts(BaseModel):
     missed: int = Field(description="Due times that nobody was there to act on.")
 
 
+class WebhookPaths(BaseModel):
+    paths: list[str] = Field(description="Where it takes requests.", examples=[["/webhook/orders"]])
+
+
 class TriggerView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": TRIGGER_EXAMPLE})
 
@@ -76,8 +83,13 @@ class TriggerView(BaseModel):
     if_: Any = Field(alias="if")
     config: dict[str, Any]
     input: dict[str, Any]
+    webhook: WebhookPaths | None = Field(description="null for all other types.")
     next_firing: NextFiring | None
+    awaits_run: str | None = Field(
+        description="The run after whose end it is due: of an interval that is counted from there."
+    )
     overdue: bool = Field(description="It should have fired a minute ago or more, and nobody has decided about it.")
+    overdue_since: str | None = Field(description="When it should have fired.")
     last_firing: LastFiring | None
     last_error: str | None
     counts: TriggerCounts

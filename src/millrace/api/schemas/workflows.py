@@ -4,6 +4,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from millrace.api.schemas.test_modes import OwnTestMode
 from millrace.api.schemas.users import USER_EXAMPLE, UserRef
 from millrace.api.schemas.versions import SAVE_OPTIONS, Differences
 from millrace.app.workflows.requests import STATUSES
@@ -53,6 +54,7 @@ class WorkflowSummary(BaseModel):
     status: str = Field(examples=["active"])
     version: int = Field(description="Number of the newest version.")
     deployed_version: int | None
+    test_mode: OwnTestMode | None = Field(description="What was said about its test mode; null is as the settings say.")
     created_by: UserRef | None
     updated_by: UserRef | None
     created_at: str
@@ -83,6 +85,7 @@ class WorkflowDetail(WorkflowSummary):
                 "status": "active",
                 "version": 1,
                 "deployed_version": 1,
+                "test_mode": None,
                 "created_by": USER_EXAMPLE,
                 "updated_by": USER_EXAMPLE,
                 "created_at": "2026-03-29T01:00:00.000000Z",

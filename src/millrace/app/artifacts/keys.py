@@ -1,6 +1,6 @@
 """Where objects lie in the store: below their run, or among the uploads. The sweep reads these keys back.
 
-    uploads/ARTIFACT                             a file that a user sent
+    uploads/ARTIFACT                             a file that a user sent, or that came with a webhook
     runs/RUN/TASK.ATTEMPT.TOKEN/ARTIFACT         a file that an attempt wrote
     runs/RUN/TASK.ATTEMPT.TOKEN/output           a payload of an attempt that is too large for its row
     runs/RUN/run/input                           a payload of the run itself

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.walking import APART, TOGETHER, Walk, newest
@@ -87,6 +87,11 @@ def list_artifacts(
     return connection.execute(query).mappings().all() if found.ids else [], found.next
 
 
+def give_to_run(connection: Connection, ids: Sequence[str], run_id: str) -> None:
+    """Let what was there before a run be its own."""
+    connection.execute(update(artifacts).where(artifacts.c.id.in_(ids)).values(run_id=run_id))
+
+
 def remove(connection: Connection, ids: Sequence[str]) -> None:
     connection.execute(delete(artifacts).where(artifacts.c.id.in_(ids)))
 
@@ -117,7 +122,7 @@ def references_of(connection: Connection, run_id: str) -> References:
             & (attempts.c.path == artifacts.c.path)
             & (attempts.c.number == artifacts.c.attempt),
         )
-        .where(artifacts.c.run_id == run_id)
+        .where(artifacts.c.run_id == run_id, artifacts.c.attempt.is_not(None))
     ).all()
     kept = {*LIVE, AttemptStatus.COMPLETED.value}
     payloads = [*(run or ()), *_spilled_payloads(connection, run_id)]

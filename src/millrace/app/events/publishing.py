@@ -4,6 +4,8 @@ The row is committed before the task is, so an event is there although its task 
 cancelled. The attempt after that finds the row, and publishes nothing a second time.
 """
 
+from collections.abc import Callable
+
 import orjson
 from sqlalchemy import Connection
 
@@ -26,10 +28,14 @@ class EventPublisher:
         self._clock = clock
         self._ids = ids
         self._masker = masker
+        self.after_publish: Callable[[], None] = _nobody
+        """Told after each commit; the composition root lets it wake the router."""
 
     async def publish(self, event: TaskEvent) -> Published:
         data = self._stored(event.data)
-        return await self._database.write(lambda connection: self._publish(connection, event, data))
+        published = await self._database.write(lambda connection: self._publish(connection, event, data))
+        self.after_publish()
+        return published
 
     def _publish(self, connection: Connection, event: TaskEvent, data: str | None) -> Published:
         before = repository.published_by(connection, event.run_id, event.task_path)
@@ -63,3 +69,7 @@ class EventPublisher:
                 "store them elsewhere and name the place"
             )
         return text.decode()
+
+
+def _nobody() -> None:
+    return None

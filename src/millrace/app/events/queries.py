@@ -40,4 +40,7 @@ def event_view(row: RowMapping) -> JsonObject:
         "run_id": row["run_id"],
         "task": row["task_path"],
         "at": to_iso(row["at"]),
+        "external_id": row["external_id"],
+        "occurred_at": None if row["occurred_at"] is None else to_iso(row["occurred_at"]),
+        "extensions": {} if row["attributes"] is None else orjson.loads(row["attributes"]),
     }

@@ -1,6 +1,6 @@
-"""Rows of events. They are written once and never change."""
+"""Rows of events. They are written once and never change, but for when they were routed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ class EventRow:
     run_id: str | None = None
     task_path: str | None = None
     causation_depth: int = 0
+    external_id: str | None = None
+    """The id that its source gave it: once for each source."""
+    occurred_at: Instant | None = None
+    attributes: str | None = None
+    """JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,18 @@ def insert_event(connection: Connection, event: EventRow) -> None:
 def published_by(connection: Connection, run_id: str, task_path: str) -> RowMapping | None:
     query = select(events).where(events.c.run_id == run_id, events.c.task_path == task_path)
     return connection.execute(query).mappings().first()
+
+
+def told_before(connection: Connection, source: str, external_id: str) -> RowMapping | None:
+    """The event to which its source gave this id."""
+    query = select(events).where(events.c.source == source, events.c.external_id == external_id)
+    return connection.execute(query).mappings().first()
+
+
+def known_of(connection: Connection, external_ids: Sequence[str], sources: Collection[str]) -> set[str]:
+    """Which of these ids were given by one of the sources before."""
+    query = select(events.c.external_id).where(events.c.source.in_(sources), events.c.external_id.in_(external_ids))
+    return set(connection.execute(query).scalars())
 
 
 def origin_of(connection: Connection, run_id: str) -> Origin | None:

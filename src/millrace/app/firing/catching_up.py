@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from millrace.app.triggers.schedules import Schedule
 from millrace.core.values import SECOND, Duration, Instant
-from millrace.triggers.due import Due
+from millrace.triggers.after_end import AfterEnd
+from millrace.triggers.due import Due, due_at
 
 GRACE: Duration = 10 * SECOND
 
@@ -28,6 +29,8 @@ class Fire:
 
     due: Due
     next_due_at: Instant | None
+    next_without_run: Instant | None
+    """The next due time if no run is started; the same, but where that depends on the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,22 @@ def next_step(schedule: Schedule, decided_until: Instant, horizon: Instant) -> S
         if kept is None or kept > oldest.at:
             return _miss(schedule, oldest.at, kept, horizon)
     following = times.next_after(oldest.at)
-    return Fire(oldest, None if following is None else following.at)
+    next_due_at = None if following is None else following.at
+    return Fire(oldest, next_due_at, next_due_at)
+
+
+def step_after_end(schedule: Schedule, times: AfterEnd, due: Instant, horizon: Instant) -> Step:
+    """The same for what counts from the end of the last run, which has ended: one due time is known, and no other.
+
+    The run that is started now decides about the next; without one that is `every` from now.
+    """
+    if due > horizon:
+        return Wait(due)
+    following = times.next_after(horizon)
+    without_run = None if following is None else following.at
+    if schedule.policy == "none" and horizon - due > GRACE:
+        return Miss(due, due, 1, without_run)
+    return Fire(due_at(due, times.zone), None, without_run)
 
 
 def _first_kept(schedule: Schedule, oldest: Instant, horizon: Instant) -> Instant | None:

@@ -19,8 +19,11 @@ class Filled:
     input: JsonObject
 
 
-def scheduled(row: TriggerRow, due: Due, now: Instant) -> JsonObject:
-    """The name `trigger` of a firing by the clock; `due_*` are as the clocks of the trigger's zone show it."""
+def scheduled(row: TriggerRow, due: Due, now: Instant, *, backfill: str | None = None) -> JsonObject:
+    """The name `trigger` of a firing by the clock; `due_*` are as the clocks of the trigger's zone show it.
+
+    `backfill`: the id of the one that makes up for this due time.
+    """
     date, _, rest = due.local.partition("T")
     return {
         "id": row.name,
@@ -29,6 +32,7 @@ def scheduled(row: TriggerRow, due: Due, now: Instant) -> JsonObject:
         "due_at": due.local,
         "due_date": date,
         "due_time": rest[:8],
+        "backfill": backfill,
     }
 
 

@@ -13,15 +13,18 @@ gets a firing that says why, and does not stand in the way of others.
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection
 
 from millrace.app.firing import names, repository
-from millrace.app.firing.catching_up import GRACE, Fire, Miss, Step, Wait, next_step
+from millrace.app.firing.catching_up import GRACE, Fire, Miss, Step, Wait, next_step, step_after_end
+from millrace.app.firing.occasions import WITHOUT_RUN
 from millrace.app.firing.repository import Decision, Look
 from millrace.app.plans import StoredPlans
 from millrace.app.runs.starting import FiringOutcome, RunStarter, TriggeredStart
+from millrace.app.test_mode.mode import TestMode
 from millrace.app.triggers.repository import TriggerRow
 from millrace.app.triggers.schedules import Schedules, UnusableSchedule
 from millrace.core.errors import MillraceError, Unavailable
@@ -32,6 +35,7 @@ from millrace.ports.database import Database
 from millrace.ports.evaluator import Evaluator, ExpressionError
 from millrace.ports.ids import Ids
 from millrace.ports.store import NewFiring, StartKey, StoreUnavailable
+from millrace.triggers.after_end import AfterEnd
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +63,7 @@ class Scheduler(Service):
         starter: RunStarter,
         clock: Clock,
         ids: Ids,
+        test_mode: TestMode,
     ) -> None:
         super().__init__()
         self._database = database
@@ -68,6 +73,7 @@ class Scheduler(Service):
         self._starter = starter
         self._clock = clock
         self._ids = ids
+        self._test_mode = test_mode
         self._held: dict[str, float] = {}
         """Triggers that are left alone, and until when by the steady clock."""
         self._at_work: dict[str, asyncio.Task[Decision | Unavailable | None]] = {}
@@ -153,6 +159,8 @@ class Scheduler(Service):
         if schedule is None or row.next_due_at is None:
             return None
         horizon = now - row.jitter_us
+        if isinstance(schedule.times, AfterEnd):
+            return step_after_end(schedule, schedule.times, row.next_due_at, horizon)
         if horizon - row.next_due_at <= GRACE:
             return next_step(schedule, _cursor(row), horizon)
         # Counting what was missed may take a while.
@@ -168,6 +176,9 @@ class Scheduler(Service):
         if not filled.wanted:
             return self._decided(row, step, "skipped", "its `if` is false")
         key = start_key(row, step.due.at)
+        instead = await self._test_mode.instead(row, trigger, filled.input, key)
+        if instead is not None:
+            return replace(self._decided(row, step, WITHOUT_RUN[instead.outcome], instead.reason), mail=instead.mail)
         firing = NewFiring(
             id=self._ids.new(),
             trigger_id=row.id,
@@ -201,14 +212,14 @@ class Scheduler(Service):
                 return None
             case FiringOutcome.EXISTED:
                 return self._moved(row, step.due.at, step.next_due_at)
-            case FiringOutcome.SKIPPED | FiringOutcome.REFUSED:
-                return self._decided(row, step, fired.outcome.value, fired.reason)
+            case _:
+                return self._decided(row, step, WITHOUT_RUN[fired.outcome], fired.reason)
 
     # --- decisions without a run ----------------------------------------------------------------------------------
 
     def _decided(self, row: TriggerRow, step: Fire, kind: str, reason: str | None) -> Decision:
         due = step.due.at
-        return Decision(self._ids.new(), row, step.next_due_at, due, start_key(row, due), kind, reason, due_at=due)
+        return Decision(self._ids.new(), row, step.next_without_run, due, start_key(row, due), kind, reason, due_at=due)
 
     def _missed(self, row: TriggerRow, step: Miss) -> Decision:
         logger.warning("trigger %s of workflow %s missed %d due times", row.id, row.workflow_id, step.count)
@@ -241,6 +252,8 @@ class Scheduler(Service):
             return
         try:
             await self._database.write(lambda connection: _write_all(connection, decisions))
+            if any(decision.mail is not None for decision in decisions):
+                self._test_mode.after_mail()
         except StoreUnavailable:
             raise
         except Exception:

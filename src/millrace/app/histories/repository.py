@@ -99,8 +99,10 @@ def read_logs(connection: Connection, run_id: str, window: Window, narrow: LogFi
 
 def ends_of_changes(connection: Connection) -> Ends:
     position = changes.c.position
-    settled = select(func.max(position)).where(position < Unsettled()).scalar_subquery()
-    oldest, newest, last = connection.execute(select(func.min(position), settled, func.max(position))).one()
+    settled = select(func.max(position)).where(position < Unsettled())
+    # Each by itself: SQLite finds the least or the greatest by the index, and reads all of the line for both.
+    ends = (select(func.min(position)), settled, select(func.max(position)))
+    oldest, newest, last = connection.execute(select(*(end.scalar_subquery() for end in ends))).one()
     if oldest is None:
         return Ends(1, 0)
     return Ends(oldest, oldest - 1 if newest is None else newest, unsettled=last != newest)

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from millrace.app.mails.repository import Mail
 from millrace.app.plans import CompiledVersion, StoredPlans
 from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, same_request
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
@@ -52,8 +53,9 @@ class TriggeredStart:
     trigger_id: str
     trigger: JsonObject
     input: JsonObject
-    start_key: StartKey
+    start_key: StartKey | None
     firing: NewFiring
+    causation_depth: int = 0
 
 
 class FiringOutcome(StrEnum):
@@ -66,6 +68,10 @@ class FiringOutcome(StrEnum):
     """The workflow's limit has no room, and says `when_full: skip`."""
     REFUSED = "refused"
     """The workflow does not take this start; `reason` says why."""
+    UNWANTED = "unwanted"
+    """The `if` of the trigger is false."""
+    FAILED = "failed"
+    """The trigger has an expression without a value; `reason` says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,8 @@ class Fired:
     outcome: FiringOutcome
     run_id: str | None = None
     reason: str | None = None
+    mail: Mail | None = None
+    """To be written with the firing that says why there is no run."""
 
 
 class RunStarter:
@@ -149,7 +157,13 @@ class RunStarter:
             workflow = (await self._catalog.resolve(start.workflow_id)).workflow
             refuse_inactive(workflow)
             version = await self._plans.version(start.version_id)
-            origin = Origin(start.trigger_type, start.trigger, trigger_id=start.trigger_id, firing=start.firing)
+            origin = Origin(
+                start.trigger_type,
+                start.trigger,
+                trigger_id=start.trigger_id,
+                causation_depth=start.causation_depth,
+                firing=start.firing,
+            )
             wanted = Wanted(start.input, {})
             new = await self._maker.make(workflow, version, wanted, origin, start_key=start.start_key)
         except (InvalidRequest, Conflict, NotFound) as error:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from millrace.app.triggers.repository import TriggerRow
 from millrace.app.triggers.schedules import Schedules, UnusableSchedule
 from millrace.core.values import Instant
+from millrace.triggers.after_end import AfterEnd
+from millrace.triggers.due import Due, Times
 
 
 def begun(row: TriggerRow, schedules: Schedules, now: Instant) -> TriggerRow:
@@ -20,8 +22,17 @@ def begun(row: TriggerRow, schedules: Schedules, now: Instant) -> TriggerRow:
         return replace(row, last_error=str(error))
     if schedule is None:
         return row
-    due = schedule.times.next_after(now) if row.active else None
+    due = _first(schedule.times, row, now) if row.active else None
     return replace(row, next_due_at=None if due is None else due.at, jitter_us=schedule.jitter_of(row.id))
+
+
+def _first(times: Times, row: TriggerRow, now: Instant) -> Due | None:
+    """When it is due first. What counts from the end of its last run waits until that is known (`firing.awaiting`)."""
+    if not isinstance(times, AfterEnd):
+        return times.next_after(now)
+    if row.last_run_id is not None:
+        return None
+    return times.first(now if row.last_fired_at is None else max(now, row.last_fired_at + times.every))
 
 
 def changed(before: TriggerRow, after: TriggerRow, schedules: Schedules, now: Instant) -> TriggerRow:

@@ -1,6 +1,7 @@
 """When a schedule is due next: of an expression that somebody thinks about, or of a trigger there is. Fires nothing."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeAlias
 
@@ -13,11 +14,12 @@ from millrace.app.triggers.repository import TriggerFilter
 from millrace.app.workflows import repository as workflow_rows
 from millrace.app.workflows.catalog import unknown_workflow
 from millrace.core.errors import Fault, InvalidRequest, NotFound
-from millrace.core.values import EPOCH, Duration, to_iso
+from millrace.core.values import EPOCH, Duration, Instant, to_iso
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
+from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.configs import SCHEDULES, CronConfig, ScheduleConfig
-from millrace.triggers.due import Due, clock_changes
+from millrace.triggers.due import Due, Times, clock_changes, due_at
 from millrace.triggers.jitter import jitter_for
 
 MOST = 100
@@ -34,6 +36,19 @@ Start: TypeAlias = Annotated[
         description="The firings after this moment; now, if it is left out.",
     ),
 ]
+
+
+AFTER_END = "later times are counted from the end of the run before, so they are not known yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A trigger of a definition, and what is known of it if it is deployed."""
+
+    type: str
+    config: str
+    trigger_id: str | None
+    next_due_at: Instant | None
 
 
 class PreviewBody(CronConfig):
@@ -59,40 +74,56 @@ class Previews:
 
         Raises `NotFound`, and `InvalidRequest` if the trigger has no schedule.
         """
-        kind, config, trigger_id = await self._database.read(lambda connection: _found(connection, workflow, name))
+        found = await self._database.read(lambda connection: _found(connection, workflow, name))
+        kind = found.type
         if kind not in SCHEDULES:
             known = ", ".join(SCHEDULES)
             fault = Fault("trigger", "value", f"{name} is of the type {kind}", f"name a trigger of the types {known}")
             raise InvalidRequest("no_schedule", "only a schedule says when it fires", faults=[fault])
         try:
-            read = SCHEDULES[kind].model_validate(orjson.loads(config))
+            read = SCHEDULES[kind].model_validate(orjson.loads(found.config))
         except ValidationError:
             fault = Fault(
                 "trigger", "value", f"the config of {name} is no schedule", "correct it and save the workflow"
             )
             raise InvalidRequest("no_schedule", "only a schedule says when it fires", faults=[fault]) from None
-        return self._shown(read, trigger_id, start, count)
+        return self._shown(read, found, start, count)
 
-    def _shown(self, config: ScheduleConfig, trigger_id: str | None, start: datetime | None, count: int) -> View:
+    def _shown(self, config: ScheduleConfig, found: Found | None, start: datetime | None, count: int) -> View:
         times = config.times(self._timezone)
         after = self._clock.now() if start is None else (start - EPOCH) // timedelta(microseconds=1)
-        due: list[Due] = []
-        following = times.next_after(after)
-        while following is not None and len(due) < count:
-            due.append(following)
-            following = times.next_after(following.at)
+        trigger_id = None if found is None else found.trigger_id
+        due = _known_after_end(times, found, after) if isinstance(times, AfterEnd) else _following(times, after, count)
         jitter = config.jitter_length
         delay = 0 if jitter == 0 else None if trigger_id is None else jitter_for(trigger_id, jitter)
         return {
             "expression": config.text,
             "timezone": times.zone.name,
             "from": to_iso(after),
+            "note": AFTER_END if isinstance(times, AfterEnd) else None,
             "items": [_item(one, _note(one, config), delay, jitter) for one in due],
             "clock_changes": [
                 {"at": to_iso(change.at), "before": change.before, "after": change.after}
                 for change in (clock_changes(times.zone, after, due[-1].at) if due else ())
             ],
         }
+
+
+def _following(times: Times, after: Instant, count: int) -> list[Due]:
+    due: list[Due] = []
+    following = times.next_after(after)
+    while following is not None and len(due) < count:
+        due.append(following)
+        following = times.next_after(following.at)
+    return due
+
+
+def _known_after_end(times: AfterEnd, found: Found | None, after: Instant) -> list[Due]:
+    """The one due time that is known, if any: before it is deployed that of its first run."""
+    if found is None or found.trigger_id is None:
+        first = times.first(after)
+        return [] if first is None else [first]
+    return [] if found.next_due_at is None or found.next_due_at <= after else [due_at(found.next_due_at, times.zone)]
 
 
 def _item(due: Due, note: str | None, delay: Duration | None, jitter: Duration) -> View:
@@ -120,17 +151,16 @@ def _note(due: Due, config: ScheduleConfig) -> str | None:
 _TIMES = {"first": "the first time only", "last": "the second time only", "both": "both times"}
 
 
-def _found(connection: Connection, reference: str, name: str) -> tuple[str, str, str | None]:
-    """Type and config of a trigger, and its id if it is deployed."""
+def _found(connection: Connection, reference: str, name: str) -> Found:
     workflow = workflow_rows.find_workflow(connection, reference)
     if workflow is None:
         raise unknown_workflow(reference)
     narrow = TriggerFilter(workflow_id=workflow.id)
     for row in trigger_rows.list_triggers(connection, narrow, after=None, limit=MOST_TRIGGERS):
         if row["name"] == name:
-            return str(row["type"]), str(row["config"]), str(row["id"])
+            return Found(row["type"], row["config"], row["id"], row["next_due_at"])
     version = workflow_rows.version_by_number(connection, workflow.id, workflow.newest_version)
     for trigger in (orjson.loads(version.definition).get("triggers") or []) if version is not None else []:
         if trigger["id"] == name:
-            return str(trigger["type"]), orjson.dumps(trigger.get("config") or {}).decode(), None
+            return Found(str(trigger["type"]), orjson.dumps(trigger.get("config") or {}).decode(), None, None)
     raise NotFound("trigger_not_found", f"the workflow {workflow.name!r} has no trigger {name!r}")

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from millrace.app.triggers import repository
 from millrace.app.triggers.cursor import begun, changed
 from millrace.app.triggers.repository import TriggerRow
+from millrace.app.triggers.routes import keep
 from millrace.app.triggers.schedules import Schedules
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.core.values import Instant, JsonValue
@@ -57,10 +58,15 @@ class Registrar:
             after = changed(row, after, self._schedules, now)
             if after != row:
                 repository.save(connection, after)
+            keep(connection, after)
             if wanted is not None and row.origin == DEFINITION:
                 del wanted[row.name]
+        if version is None and repository.workflow_status(connection, workflow.id) is None:
+            repository.free_routes(connection, workflow.id)
         for trigger in (wanted or {}).values():
-            repository.add(connection, self._new(trigger, workflow.id, version_id, live=live, now=now))
+            added = self._new(trigger, workflow.id, version_id, live=live, now=now)
+            repository.add(connection, added)
+            keep(connection, added)
 
     def _new(
         self, trigger: Declared, workflow_id: str, version_id: str | None, *, live: bool, now: Instant

@@ -1,18 +1,19 @@
-"""The rows of triggers and firings. SQL only: `registrar` and `commands` decide what becomes of a row.
+"""The rows of triggers, their routes and firings. SQL only: `registrar` and `commands` decide what becomes of a row.
 
 Starts of runs are written by the engine's store, in the run's own commit; all else that happens to a trigger is here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, select, update
 from sqlalchemy.engine import Row, RowMapping
 
 from millrace.app.walking import Walk, newest
 from millrace.core.values import SECOND, Duration, Instant
-from millrace.storage.tables import firings, triggers, workflows
+from millrace.ports.trigger import Route
+from millrace.storage.tables import firings, trigger_routes, triggers, workflows
 
 OVERDUE: Duration = 60 * SECOND
 """A schedule that was to act longer ago than this and has not been decided on: nobody is at work on it."""
@@ -45,6 +46,8 @@ class TriggerRow:
     revision: int
     created_at: Instant
     updated_at: Instant
+    test_mode: str | None = None
+    """What was said about the test mode of its workflow, as JSON text: read along, and never written with a trigger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,9 @@ class FiringFilter:
     decisions: Sequence[str] = ()
 
 
-COLUMNS = [triggers.c[name] for name in TriggerRow.__dataclass_fields__]
+_OWN = [triggers.c[name] for name in TriggerRow.__dataclass_fields__ if name != "test_mode"]
+_TEST_MODE = select(workflows.c.test_mode).where(workflows.c.id == triggers.c.workflow_id).correlate(triggers)
+COLUMNS = [*_OWN, _TEST_MODE.scalar_subquery().label("test_mode")]
 wakes_at = triggers.c.next_due_at + triggers.c.jitter_us
 """When the scheduler is to act on a trigger: what the index of the table is made of."""
 
@@ -94,15 +99,60 @@ def to_change(connection: Connection, trigger_id: str) -> TriggerRow | None:
 
 
 def add(connection: Connection, row: TriggerRow) -> None:
-    connection.execute(insert(triggers).values(**asdict(row)))
+    connection.execute(insert(triggers).values(**_written(row)))
 
 
 def save(connection: Connection, row: TriggerRow) -> None:
-    connection.execute(update(triggers).where(triggers.c.id == row.id).values(**asdict(row)))
+    connection.execute(update(triggers).where(triggers.c.id == row.id).values(**_written(row)))
 
 
 def remove(connection: Connection, trigger_id: str) -> None:
+    """The trigger with its routes."""
+    connection.execute(delete(trigger_routes).where(trigger_routes.c.trigger_id == trigger_id))
     connection.execute(delete(triggers).where(triggers.c.id == trigger_id))
+
+
+def routes_of(connection: Connection, trigger_ids: Sequence[str]) -> Mapping[str, Sequence[Route]]:
+    """The routes of triggers, by trigger."""
+    found: dict[str, list[Route]] = {}
+    query = select(trigger_routes.c.trigger_id, trigger_routes.c.kind, trigger_routes.c.key)
+    for trigger_id, kind, key in connection.execute(query.where(trigger_routes.c.trigger_id.in_(trigger_ids))):
+        found.setdefault(trigger_id, []).append(Route(kind, key))
+    return found
+
+
+def add_route(connection: Connection, row: TriggerRow, route: Route) -> bool:
+    """Whether it is this trigger's now; not, if it belongs to another."""
+    values = {"kind": route.kind, "key": route.key, "trigger_id": row.id, "workflow_id": row.workflow_id}
+    known = select(literal(1)).where(trigger_routes.c.kind == route.kind, trigger_routes.c.key == route.key)
+    if route.kind == "webhook" and connection.execute(known).first() is not None:
+        return False
+    connection.execute(insert(trigger_routes).values(**values))
+    return True
+
+
+def remove_routes(connection: Connection, trigger_id: str, routes: Iterable[Route]) -> None:
+    for route in routes:
+        held = (trigger_routes.c.kind == route.kind, trigger_routes.c.key == route.key)
+        connection.execute(delete(trigger_routes).where(trigger_routes.c.trigger_id == trigger_id, *held))
+
+
+def free_routes(connection: Connection, workflow_id: str) -> None:
+    """Of a workflow that is deleted: others may have its paths."""
+    connection.execute(delete(trigger_routes).where(trigger_routes.c.workflow_id == workflow_id))
+
+
+def owner_of_path(connection: Connection, path: str) -> tuple[str, str] | None:
+    """The names of the workflow and of the trigger that the path of a webhook belongs to."""
+    query = (
+        select(workflows.c.name, triggers.c.name)
+        .select_from(trigger_routes)
+        .join(triggers, triggers.c.id == trigger_routes.c.trigger_id)
+        .join(workflows, workflows.c.id == trigger_routes.c.workflow_id)
+        .where(trigger_routes.c.kind == "webhook", trigger_routes.c.key == path)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row[0], row[1])
 
 
 def find(connection: Connection, trigger_id: str) -> RowMapping | None:
@@ -124,8 +174,17 @@ def list_triggers(
     if narrow.enabled is not None:
         query = query.where(triggers.c.enabled.is_(narrow.enabled))
     if narrow.overdue is not None:
-        late = func.coalesce(wakes_at < func.now_us() - OVERDUE, False)
-        query = query.where(late if narrow.overdue else ~late)
+        late = wakes_at < func.now_us() - OVERDUE
+        has_time = triggers.c.next_due_at.is_not(None)
+        query = query.where(has_time, late) if narrow.overdue else query.where(or_(~has_time, ~late))
+    return connection.execute(query).mappings().all()
+
+
+def active_schedules(connection: Connection, *, workflow_id: str | None, limit: int) -> Sequence[RowMapping]:
+    """Triggers that fire by the clock and wait for a time, those that act next first."""
+    query = _shown().where(triggers.c.next_due_at.is_not(None), triggers.c.active).order_by(wakes_at).limit(limit)
+    if workflow_id is not None:
+        query = query.where(triggers.c.workflow_id == workflow_id)
     return connection.execute(query).mappings().all()
 
 
@@ -167,3 +226,7 @@ def _shown() -> Select[Any]:
 
 def _trigger(row: Row[Any]) -> TriggerRow:
     return TriggerRow(**row._mapping)
+
+
+def _written(row: TriggerRow) -> dict[str, Any]:
+    return {name: value for name, value in asdict(row).items() if name != "test_mode"}

@@ -1,6 +1,6 @@
 """How triggers and firings are shown: what each waits for, when it fires next, and why it does not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -11,14 +11,15 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.triggers.repository import OVERDUE
 from millrace.app.triggers.schedules import Schedule, Schedules, UnusableSchedule
 from millrace.core.values import EPOCH, Instant, to_iso
+from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.configs import SCHEDULES
 from millrace.triggers.registry import TRIGGER_TYPES
 
 View: TypeAlias = Mapping[str, object]
 
 
-def trigger_view(row: RowMapping, schedules: Schedules, now: Instant) -> View:
-    """A trigger at the time `now`."""
+def trigger_view(row: RowMapping, schedules: Schedules, now: Instant, paths: Sequence[str] = ()) -> View:
+    """A trigger at the time `now`; `paths` are those of a webhook."""
     schedule = _schedule(row, schedules)
     return {
         "id": row["id"],
@@ -28,12 +29,15 @@ def trigger_view(row: RowMapping, schedules: Schedules, now: Instant) -> View:
         "origin": row["origin"],
         "enabled": row["enabled"],
         "active": row["active"] and row["type"] in TRIGGER_TYPES,
-        "silent_because": _silence(row, schedule),
+        "silent_because": _silence(row, schedule, now),
         "if": None if row["condition"] is None else orjson.Fragment(row["condition"]),
         "config": orjson.Fragment(row["config"]),
         "input": orjson.Fragment(row["input"]),
+        "webhook": {"paths": [f"/webhook/{path}" for path in paths]} if row["type"] == "webhook" else None,
         "next_firing": _next_firing(row, schedule),
+        "awaits_run": row["last_run_id"] if _awaits(row, schedule, now) else None,
         "overdue": _is_overdue(row, now),
+        "overdue_since": to_iso(row["next_due_at"] + row["jitter_us"]) if _is_overdue(row, now) else None,
         "last_firing": None
         if row["last_fired_at"] is None
         else {"at": to_iso(row["last_fired_at"]), "run_id": row["last_run_id"]},
@@ -85,7 +89,7 @@ def _next_firing(row: RowMapping, schedule: Schedule | None) -> View | None:
     }
 
 
-def _silence(row: RowMapping, schedule: Schedule | None) -> str | None:
+def _silence(row: RowMapping, schedule: Schedule | None, now: Instant) -> str | None:
     if row["type"] not in TRIGGER_TYPES:
         return "not_supported"
     if not row["enabled"]:
@@ -94,9 +98,16 @@ def _silence(row: RowMapping, schedule: Schedule | None) -> str | None:
         return f"workflow_{row['workflow_status']}"
     if row["deployed_version"] is None:
         return "workflow_not_deployed"
-    if row["next_due_at"] is None and (schedule is not None or row["type"] in SCHEDULES):
+    if row["next_due_at"] is None and row["type"] in SCHEDULES and not _awaits(row, schedule, now):
         return "no_next_time"
     return None
+
+
+def _awaits(row: RowMapping, schedule: Schedule | None, now: Instant) -> bool:
+    """Whether it is due some time after the end of its last run."""
+    if schedule is None or not isinstance(schedule.times, AfterEnd) or not row["active"] or row["last_run_id"] is None:
+        return False
+    return row["next_due_at"] is None and schedule.times.next_after(now) is not None
 
 
 def _is_overdue(row: RowMapping, now: Instant) -> bool:

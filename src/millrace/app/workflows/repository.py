@@ -29,6 +29,8 @@ class WorkflowRow:
     updated_by: str | None
     created_at: Instant
     updated_at: Instant
+    test_mode: str | None = None
+    """What was said about it, as JSON text."""
 
 
 @dataclass(frozen=True, slots=True)

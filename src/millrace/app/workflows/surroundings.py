@@ -20,7 +20,7 @@ from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import DEFAULT_QUEUE, secrets_in, templates_of
 from millrace.definition.expressions.templates import has_expressions
 from millrace.definition.faults import at
-from millrace.definition.rough import lists_of, mapping
+from millrace.definition.rough import items, lists_of, mapping
 from millrace.ports.database import Database
 from millrace.ports.secrets import Masker
 
@@ -30,7 +30,7 @@ LOST = 9
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What the tasks name, and where."""
+    """What tasks and triggers name, and where."""
 
     secrets: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     connections: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -79,6 +79,9 @@ def needs_of(canonical: JsonObject) -> Needs:
     for name, tasks in lists_of(canonical).items():
         for position, task in enumerate(map(mapping, tasks)):
             _add(needs, task, at(name, position), usual)
+    for position, trigger in enumerate(map(mapping, items(canonical.get("triggers")))):
+        for secret in sorted(secrets_in(mapping(trigger.get("config")))):
+            needs.secrets[secret].append(at(at("triggers", position), "config"))
     return needs
 
 

@@ -41,6 +41,7 @@ def summary(workflow: WorkflowRow) -> JsonObject:
         "status": workflow.status,
         "version": workflow.newest_version,
         "deployed_version": workflow.deployed_version,
+        "test_mode": None if workflow.test_mode is None else orjson.loads(workflow.test_mode),
         "created_by": workflow.created_by,
         "updated_by": workflow.updated_by,
         "created_at": to_iso(workflow.created_at),

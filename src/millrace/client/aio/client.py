@@ -8,6 +8,7 @@ from typing import Any, Self, Unpack
 import httpx2
 
 from millrace.client.aio.artifacts import AsyncArtifacts
+from millrace.client.aio.backfills import AsyncBackfills
 from millrace.client.aio.runs import AsyncRuns
 from millrace.client.aio.system import AsyncArchive, AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
 from millrace.client.aio.tasks import AsyncTasks
@@ -15,6 +16,7 @@ from millrace.client.aio.transport import AsyncTransport
 from millrace.client.aio.triggers import AsyncTriggers
 from millrace.client.aio.vault import AsyncConnections, AsyncSecrets
 from millrace.client.aio.versions import AsyncDeployments, AsyncVersions
+from millrace.client.aio.webhooks import AsyncWebhooks
 from millrace.client.aio.workflows import AsyncWorkflows
 from millrace.client.answers import part
 from millrace.client.errors import InvalidArgument, RunFailed
@@ -54,6 +56,8 @@ class AsyncClient:
         self.tasks = AsyncTasks(self._transport)
         self.runs = AsyncRuns(self._transport)
         self.triggers = AsyncTriggers(self._transport)
+        self.backfills = AsyncBackfills(self._transport)
+        self.webhooks = AsyncWebhooks(self._transport)
         self.artifacts = AsyncArtifacts(self._transport)
         self.secrets = AsyncSecrets(self._transport)
         self.connections = AsyncConnections(self._transport)

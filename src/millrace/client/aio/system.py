@@ -1,6 +1,7 @@
 """The installation as a whole: what it can do, how it is, its events, its database, what it deletes and archives."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final, cast
@@ -8,7 +9,7 @@ from typing import Any, Final, cast
 from millrace.client.aio.resource import AsyncResource
 from millrace.client.aio.transfers import download
 from millrace.client.errors import UnexpectedAnswer
-from millrace.client.requests import json_body, path_of
+from millrace.client.requests import Moment, json_body, path_of
 from millrace.client.types import (
     ArchivedRun,
     ArchivePage,
@@ -17,6 +18,7 @@ from millrace.client.types import (
     EventPage,
     EventView,
     Health,
+    PublishedEvent,
     RetentionPreview,
     RetentionStarted,
     RetentionView,
@@ -33,7 +35,25 @@ DEEP_SECONDS: Final = 86_400.0
 
 
 class AsyncEvents(AsyncResource):
-    """`client.events`: what was published."""
+    """`client.events`: publish events, and read what was published."""
+
+    async def publish(
+        self,
+        type: str,
+        *,
+        data: Any = None,
+        source: str | None = None,
+        subject: str | None = None,
+        id: str | None = None,
+        time: Moment | None = None,
+    ) -> PublishedEvent:
+        """Publish an event, which starts a run of each trigger that waits for it.
+
+        With an `id` it is safe to repeat: the same source and id again is the same event. Without one the client gives
+        it one, so that a request which it sends again is no second event.
+        """
+        body = json_body(type=type, data=data, source=source, subject=subject, id=id or str(uuid.uuid4()), time=time)
+        return cast(PublishedEvent, await self._transport.send("POST", "/events", body, repeatable=True))
 
     async def list(
         self,

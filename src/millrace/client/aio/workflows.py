@@ -23,6 +23,7 @@ from millrace.client.types import (
     DeletedWorkflow,
     RecordView,
     StopAnswer,
+    TestModeView,
     ValidationAnswer,
     WorkflowDetail,
     WorkflowPage,
@@ -150,6 +151,23 @@ class AsyncWorkflows(AsyncResource):
         """Pause a workflow: its triggers are silent, explicit starts still work."""
         path = await self._workflow_path(workflow, "disable")
         return cast(WorkflowDetail, await self._transport.send("POST", path, headers=if_match_header(if_match)))
+
+    async def test_mode(self, workflow: str) -> TestModeView:
+        """Whether triggers of the workflow send an e-mail when they fire, to whom, and whether runs start."""
+        return cast(TestModeView, await self._transport.get(await self._workflow_path(workflow, "test-mode")))
+
+    async def set_test_mode(
+        self, workflow: str, on: bool, *, recipient: str | None = None, skip_execution: bool | None = None
+    ) -> TestModeView:
+        """Turn test mode on or off for a workflow; what is not given is as the settings of the server have it."""
+        path = await self._workflow_path(workflow, "test-mode")
+        body = json_body(on=on, recipient=recipient, skip_execution=skip_execution)
+        return cast(TestModeView, await self._transport.send("PUT", path, body, repeatable=True))
+
+    async def clear_test_mode(self, workflow: str) -> TestModeView:
+        """Let the workflow be as the settings of the server say again."""
+        path = await self._workflow_path(workflow, "test-mode")
+        return cast(TestModeView, await self._transport.send("DELETE", path, repeatable=True))
 
     async def stop(self, workflow: str, *, reason: str | None = None) -> StopAnswer:
         """Cancel every run of the workflow that has not finished."""

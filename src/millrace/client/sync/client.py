@@ -14,6 +14,7 @@ from millrace.client.location import locate
 from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
 from millrace.client.sync.artifacts import Artifacts
+from millrace.client.sync.backfills import Backfills
 from millrace.client.sync.runs import Runs
 from millrace.client.sync.system import Archive, Database, Events, Retention, System
 from millrace.client.sync.tasks import Tasks
@@ -21,6 +22,7 @@ from millrace.client.sync.transport import Transport
 from millrace.client.sync.triggers import Triggers
 from millrace.client.sync.vault import Connections, Secrets
 from millrace.client.sync.versions import Deployments, Versions
+from millrace.client.sync.webhooks import Webhooks
 from millrace.client.sync.workflows import Workflows
 
 
@@ -55,6 +57,8 @@ class Client:
         self.tasks = Tasks(self._transport)
         self.runs = Runs(self._transport)
         self.triggers = Triggers(self._transport)
+        self.backfills = Backfills(self._transport)
+        self.webhooks = Webhooks(self._transport)
         self.artifacts = Artifacts(self._transport)
         self.secrets = Secrets(self._transport)
         self.connections = Connections(self._transport)

@@ -2,12 +2,13 @@
 """The installation as a whole: what it can do, how it is, its events, its database, what it deletes and archives."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
 from millrace.client.errors import UnexpectedAnswer
-from millrace.client.requests import json_body, path_of
+from millrace.client.requests import Moment, json_body, path_of
 from millrace.client.sync.resource import Resource
 from millrace.client.sync.transfers import download
 from millrace.client.types import (
@@ -18,6 +19,7 @@ from millrace.client.types import (
     EventPage,
     EventView,
     Health,
+    PublishedEvent,
     RetentionPreview,
     RetentionStarted,
     RetentionView,
@@ -34,7 +36,25 @@ DEEP_SECONDS: Final = 86_400.0
 
 
 class Events(Resource):
-    """`client.events`: what was published."""
+    """`client.events`: publish events, and read what was published."""
+
+    def publish(
+        self,
+        type: str,
+        *,
+        data: Any = None,
+        source: str | None = None,
+        subject: str | None = None,
+        id: str | None = None,
+        time: Moment | None = None,
+    ) -> PublishedEvent:
+        """Publish an event, which starts a run of each trigger that waits for it.
+
+        With an `id` it is safe to repeat: the same source and id again is the same event. Without one the client gives
+        it one, so that a request which it sends again is no second event.
+        """
+        body = json_body(type=type, data=data, source=source, subject=subject, id=id or str(uuid.uuid4()), time=time)
+        return cast(PublishedEvent, self._transport.send("POST", "/events", body, repeatable=True))
 
     def list(
         self,

@@ -4,13 +4,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
 
-from millrace.client.requests import Body, Moment, given, path_of, word_query
+from millrace.client.requests import Body, Moment, given, json_body, path_of, word_query
 from millrace.client.sync.resource import Resource
 from millrace.client.types import (
     CronTriggerConfigDst,
     FiringPage,
     FiringView,
     Preview,
+    ScheduleSimulation,
+    SimulationPage,
     TriggerPage,
     TriggerTypePage,
     TriggerView,
@@ -89,6 +91,21 @@ class Triggers(Resource):
         query = {"decision": word_query(decision), "cursor": cursor, "limit": limit}
         return cast(FiringPage, self._transport.get(self._workflow_path(workflow, "firings"), query))
 
+    def simulate(
+        self,
+        event: Mapping[str, Any],
+        *,
+        workflow: str | None = None,
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> SimulationPage:
+        """Which triggers an event would make fire, and which filters of the others refuse it. Nothing is started.
+
+        `event` is one as it is published: `type` and whatever else it has. Triggers that wait for its type come first.
+        """
+        body = json_body(event=event, workflow=workflow, cursor=cursor, limit=limit)
+        return cast(SimulationPage, self._transport.send("POST", "/triggers/simulate", body, repeatable=True))
+
     def preview(self, workflow: str, trigger: str, *, count: int | None = None, start: Moment | None = None) -> Preview:
         """The next firings of a trigger, named by its id in the definition, after `start` or now."""
         path = self._workflow_path(workflow, "triggers", trigger, "preview")
@@ -115,6 +132,14 @@ class Triggers(Resource):
         bounds = {"start": not_before, "end": not_after}
         body = Body(given({"expression": expression, **config, **bounds, "from": start}))
         return cast(Preview, self._transport.send("POST", "/triggers/preview", body, repeatable=True))
+
+    def simulate_schedules(
+        self, *, start: Moment, until: Moment, workflow: str | None = None, limit: int | None = None
+    ) -> ScheduleSimulation:
+        """What active schedules would fire after `start` and up to `until`, the earliest first. Nothing is started."""
+        body = Body(given({"from": start, "until": until, "workflow": workflow, "limit": limit}))
+        answered = self._transport.send("POST", "/triggers/simulate", body, repeatable=True)
+        return cast(ScheduleSimulation, answered)
 
 
 def _filter(

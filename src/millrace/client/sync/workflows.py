@@ -24,6 +24,7 @@ from millrace.client.types import (
     DeletedWorkflow,
     RecordView,
     StopAnswer,
+    TestModeView,
     ValidationAnswer,
     WorkflowDetail,
     WorkflowPage,
@@ -147,6 +148,23 @@ class Workflows(Resource):
         """Pause a workflow: its triggers are silent, explicit starts still work."""
         path = self._workflow_path(workflow, "disable")
         return cast(WorkflowDetail, self._transport.send("POST", path, headers=if_match_header(if_match)))
+
+    def test_mode(self, workflow: str) -> TestModeView:
+        """Whether triggers of the workflow send an e-mail when they fire, to whom, and whether runs start."""
+        return cast(TestModeView, self._transport.get(self._workflow_path(workflow, "test-mode")))
+
+    def set_test_mode(
+        self, workflow: str, on: bool, *, recipient: str | None = None, skip_execution: bool | None = None
+    ) -> TestModeView:
+        """Turn test mode on or off for a workflow; what is not given is as the settings of the server have it."""
+        path = self._workflow_path(workflow, "test-mode")
+        body = json_body(on=on, recipient=recipient, skip_execution=skip_execution)
+        return cast(TestModeView, self._transport.send("PUT", path, body, repeatable=True))
+
+    def clear_test_mode(self, workflow: str) -> TestModeView:
+        """Let the workflow be as the settings of the server say again."""
+        path = self._workflow_path(workflow, "test-mode")
+        return cast(TestModeView, self._transport.send("DELETE", path, repeatable=True))
 
     def stop(self, workflow: str, *, reason: str | None = None) -> StopAnswer:
         """Cancel every run of the workflow that has not finished."""

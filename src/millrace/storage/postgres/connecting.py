@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 import asyncpg
+from sqlalchemy import exc
 from sqlalchemy.exc import DBAPIError
 
 from millrace.ports.store import StoreUnavailable
@@ -85,6 +86,8 @@ def is_unavailable(error: BaseException) -> bool:
         asyncpg.PostgresConnectionError,
         # Said of a connection that was cut before the driver had noticed.
         asyncpg.InternalClientError,
+        # All connections of the pool were busy all the while.
+        exc.TimeoutError,
     )
     state = state_of(error)
     known = state in TRANSIENT or state in UNAVAILABLE or state in CLOSED or state[:2] in UNAVAILABLE_CLASSES

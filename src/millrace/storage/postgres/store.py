@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 class PostgresStore:
     """Meets `ports.store.Store`."""
 
+    worth_another = 32
+
     def __init__(self, database: PostgresDatabase, payloads: Payloads | None = None) -> None:
         """`payloads`: where payloads lie that are too large for their rows."""
         self._database = database

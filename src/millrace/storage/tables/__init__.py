@@ -3,16 +3,18 @@
 access      the installation, users, API keys, secrets, connections
 workflows   workflows, versions, deployments
 runs        runs and all that the engine writes about them
-changes     the order of changes across all runs
-triggers    triggers, firings, events
+changes     the order of changes across all runs, and who follows it
+triggers    triggers, their routes, firings, events, backfills
 artifacts   files, and operations on many runs
+mails       mail that is to be sent
 retention   what is being deleted, when that was done, and where it is archived
 """
 
 from millrace.storage.tables.access import api_keys, connections, encryption_keys, installation, secrets, users
 from millrace.storage.tables.artifacts import artifacts, operations
 from millrace.storage.tables.base import metadata, one_of
-from millrace.storage.tables.changes import changes
+from millrace.storage.tables.changes import changes, followers
+from millrace.storage.tables.mails import mails
 from millrace.storage.tables.retention import archives, deletions, retention_rounds
 from millrace.storage.tables.runs import (
     attempts,
@@ -26,7 +28,7 @@ from millrace.storage.tables.runs import (
     task_runs,
     timers,
 )
-from millrace.storage.tables.triggers import events, firings, triggers
+from millrace.storage.tables.triggers import backfills, events, firings, trigger_routes, triggers
 from millrace.storage.tables.workflows import deployments, task_uids, workflow_sources, workflow_versions, workflows
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "archives",
     "artifacts",
     "attempts",
+    "backfills",
     "changes",
     "connections",
     "deletions",
@@ -41,11 +44,13 @@ __all__ = [
     "encryption_keys",
     "events",
     "firings",
+    "followers",
     "inbox",
     "incarnations",
     "installation",
     "limits",
     "logs",
+    "mails",
     "metadata",
     "one_of",
     "operations",
@@ -57,6 +62,7 @@ __all__ = [
     "task_runs",
     "task_uids",
     "timers",
+    "trigger_routes",
     "triggers",
     "users",
     "workflow_sources",

@@ -7,9 +7,9 @@ row is written by a trigger, in the transaction of the change: whatever advances
 statement can forget it. Old rows are deleted; the newest is always kept, since the next position follows from it.
 """
 
-from sqlalchemy import DDL, BigInteger, Column, Integer, Table, event
+from sqlalchemy import DDL, BigInteger, Column, Integer, Table, Text, event
 
-from millrace.storage.tables.base import metadata, short
+from millrace.storage.tables.base import instant, metadata, short
 
 changes = Table(
     "changes",
@@ -20,6 +20,16 @@ changes = Table(
     Column("first_seq", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
 )
+
+followers = Table(
+    "followers",
+    metadata,
+    Column("name", short(64), primary_key=True),
+    Column("position", Text, nullable=False),
+    instant("moved_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""How far along the line those have come who act on what they read there."""
 
 NOTE_NEW_RUN = """
 create trigger note_new_run after insert on runs when new.last_seq > 0 begin

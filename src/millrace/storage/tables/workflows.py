@@ -23,6 +23,7 @@ workflows = Table(
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
     instant("deleted_at"),
+    Column("test_mode", Text),
     CheckConstraint("status in ('draft', 'active', 'paused', 'inactive', 'archived')", name="status"),
     Index("uq_workflows_name_live", "name", unique=True, **where("deleted_at is null")),
     Index("uq_workflows_slug_live", "slug", unique=True, **where("deleted_at is null")),

@@ -1,0 +1,131 @@
+"""What the router reads and writes: events that wait for it, and triggers by the types they wait for. SQL only."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy.engine import RowMapping
+
+from millrace.app.triggers.repository import COLUMNS, TriggerRow
+from millrace.storage.tables import events, trigger_routes, triggers, workflows
+from millrace.triggers.event import Event
+
+KIND = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A trigger, and what its workflow is."""
+
+    row: TriggerRow
+    workflow_name: str
+    workflow_status: str
+    deployed_version: int | None
+
+
+_EVENT = [events.c[name] for name in (
+    "id", "type", "source", "subject", "data", "at", "occurred_at", "external_id", "attributes", "causation_depth"
+)]  # fmt: skip
+_WORKFLOW = (
+    workflows.c.name.label("workflow_name"),
+    workflows.c.status.label("workflow_status"),
+    workflows.c.deployed_version,
+)
+_KEY = trigger_routes.c.key.label("route")
+_FIELDS = frozenset(TriggerRow.__dataclass_fields__)
+
+_ACTIVE = (
+    select(_KEY, *COLUMNS)
+    .join(triggers, triggers.c.id == trigger_routes.c.trigger_id)
+    .where(trigger_routes.c.kind == KIND, triggers.c.active)
+    .limit(bindparam("limit"))
+)
+UNDER_ANY = _ACTIVE.where(trigger_routes.c.key.in_(bindparam("keys", expanding=True)))
+UNDER_ONE = _ACTIVE.where(
+    trigger_routes.c.key == bindparam("key"), trigger_routes.c.trigger_id > bindparam("after")
+).order_by(trigger_routes.c.trigger_id)
+"""Put together once: that takes longer than the answer."""
+
+
+def unrouted(connection: Connection, limit: int, *, without: Collection[str]) -> Sequence[Event]:
+    """Events that were not routed yet, the oldest first. `without` leaves some out, by their ids."""
+    query = select(*_EVENT).where(events.c.routed_at.is_(None)).order_by(events.c.id).limit(limit)
+    if without:
+        query = query.where(events.c.id.not_in(without))
+    return [_event(row) for row in connection.execute(query).mappings()]
+
+
+def mark_routed(connection: Connection, event_ids: Sequence[str]) -> None:
+    waiting = update(events).where(events.c.id.in_(event_ids), events.c.routed_at.is_(None))
+    connection.execute(waiting.values(routed_at=func.now_us()))
+
+
+def first_waiting(connection: Connection, keys: Sequence[str], limit: int) -> Sequence[tuple[str, TriggerRow]]:
+    """Active triggers under any of the keys, in no order; each with the key. At most `limit`."""
+    rows = connection.execute(UNDER_ANY, {"keys": keys, "limit": limit}).mappings()
+    return [(row["route"], _trigger(row)) for row in rows]
+
+
+def waiting_under(connection: Connection, key: str, after: str, limit: int) -> Sequence[tuple[str, TriggerRow]]:
+    """Active triggers under one key, in the order of their ids."""
+    rows = connection.execute(UNDER_ONE, {"key": key, "after": after, "limit": limit}).mappings()
+    return [(key, _trigger(row)) for row in rows]
+
+
+def active(connection: Connection, trigger_id: str) -> TriggerRow | None:
+    """The trigger as it is now, if it may fire."""
+    query = select(*COLUMNS).where(triggers.c.id == trigger_id, triggers.c.active)
+    row = connection.execute(query).mappings().first()
+    return None if row is None else _trigger(row)
+
+
+def known_under(connection: Connection, key: str, after: str, limit: int, workflow_id: str | None) -> Sequence[Known]:
+    """All triggers under one key, also silent ones, in the order of their ids."""
+    query = _known().join(trigger_routes, trigger_routes.c.trigger_id == triggers.c.id)
+    query = query.where(trigger_routes.c.kind == KIND, trigger_routes.c.key == key, trigger_routes.c.trigger_id > after)
+    if workflow_id is not None:
+        query = query.where(trigger_routes.c.workflow_id == workflow_id)
+    rows = connection.execute(query.order_by(trigger_routes.c.trigger_id).limit(limit)).mappings()
+    return [_with_workflow(row) for row in rows]
+
+
+def known_events(connection: Connection, after: str, limit: int, workflow_id: str | None) -> Sequence[Known]:
+    """All triggers of the type event, in the order of their ids."""
+    query = _known().where(triggers.c.type == KIND, triggers.c.id > after)
+    if workflow_id is not None:
+        query = query.where(triggers.c.workflow_id == workflow_id)
+    rows = connection.execute(query.order_by(triggers.c.id).limit(limit)).mappings()
+    return [_with_workflow(row) for row in rows]
+
+
+def _known() -> Select[Any]:
+    return (
+        select(*_WORKFLOW, *COLUMNS)
+        .join(workflows, workflows.c.id == triggers.c.workflow_id)
+        .where(workflows.c.deleted_at.is_(None))
+    )
+
+
+def _trigger(row: RowMapping) -> TriggerRow:
+    return TriggerRow(**{name: value for name, value in row.items() if name in _FIELDS})
+
+
+def _with_workflow(row: RowMapping) -> Known:
+    return Known(_trigger(row), row["workflow_name"], row["workflow_status"], row["deployed_version"])
+
+
+def _event(row: RowMapping) -> Event:
+    return Event(
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        subject=row["subject"],
+        data=None if row["data"] is None else orjson.loads(row["data"]),
+        at=row["at"],
+        occurred_at=row["occurred_at"],
+        external_id=row["external_id"],
+        extensions={} if row["attributes"] is None else orjson.loads(row["attributes"]),
+        causation_depth=row["causation_depth"],
+    )

@@ -1,0 +1,32 @@
+"""From the text in a trigger's row to what it means. The same text always means the same, so it is read once."""
+
+from functools import lru_cache
+
+import orjson
+from pydantic import ValidationError
+
+from millrace.triggers.webhook.config import WebhookConfig
+
+MAX_CACHED = 20_000
+
+
+class UnusableConfig(Exception):
+    """The config cannot be used; the message is for people."""
+
+
+def config_of(text: str) -> WebhookConfig:
+    """Raises `UnusableConfig`, though configs are checked when they are saved: an older release checked less."""
+    known = _read(text)
+    if isinstance(known, UnusableConfig):
+        raise UnusableConfig(*known.args)
+    return known
+
+
+@lru_cache(MAX_CACHED)
+def _read(text: str) -> WebhookConfig | UnusableConfig:
+    try:
+        return WebhookConfig.model_validate(orjson.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(("config", *(str(part) for part in first["loc"])))
+        return UnusableConfig(f"{place}: {first['msg']}")
