@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from millrace.storage.database import SqliteDatabase
-from millrace.storage.schema import HEAD, MIGRATIONS, UnknownSchema, current, known_revisions, migrate
+from millrace.storage.schema import COMPLETE, HEAD, MIGRATIONS, UnknownSchema, current, known_revisions, make, migrate, printed
 from millrace.storage.tables import metadata
 from millrace.system import SystemClock
 
@@ -46,6 +46,22 @@ def test_the_head_that_the_code_knows_is_the_head_of_the_migrations(migrated: sq
     assert ScriptDirectory(str(MIGRATIONS)).get_heads() == [HEAD]
     assert current(migrated) == HEAD
     assert HEAD in known_revisions()
+
+
+def test_a_new_file_is_given_what_the_migrations_make(migrated: sqlite3.Connection) -> None:
+    assert COMPLETE.read_text() == printed(), "type: .venv/bin/python scripts/print-schema"
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        make(raw)
+        assert statements(raw) == statements(migrated)
+        assert current(raw) == HEAD
+
+
+def test_a_file_that_could_not_be_given_all_of_it_is_as_empty_as_before() -> None:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        raw.execute("create table mails (of_somebody_else)")
+        with pytest.raises(sqlite3.OperationalError):
+            make(raw)
+        assert [name for (name,) in raw.execute("select name from sqlite_master")] == ["mails"]
 
 
 async def test_a_new_file_has_its_pragmas(tmp_path: Path) -> None:

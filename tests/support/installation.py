@@ -262,7 +262,7 @@ async def _at_work(engine: Engine, worker: Worker) -> AsyncIterator[None]:
 
 async def _opened(home: Path, url: str | None, clock: SystemClock) -> CountingDatabase | CountingPostgres:
     if url is None:
-        return await CountingDatabase.open(home / "millrace.db", clock=clock)
+        return await CountingDatabase.open(home / "millrace.db", clock=clock, synchronous="off")
     return await CountingPostgres.open(url)
 
 

@@ -104,7 +104,8 @@ class SqliteDatabase:
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._raw = self._connect(writing=True)
         bring_up_to_date(self._raw, self.path)
-        self._lay_out_log()
+        if self._synchronous == "full":
+            self._lay_out_log()
         self._writer: Engine = create_engine("sqlite://", creator=lambda: self._raw, poolclass=StaticPool)
         self._reader: Engine = create_engine(
             "sqlite://",
@@ -230,7 +231,7 @@ class SqliteDatabase:
         return connection
 
     def _lay_out_log(self) -> None:
-        """Write the log's file in full before it is used.
+        """Write the log's file in full before it is used: where each commit is synced, that is.
 
         A commit into a file that has its size syncs data alone; one that makes the file longer must sync the file
         system's own books too, and takes twice to three times as long. SQLite overwrites the log from its beginning

@@ -1,9 +1,10 @@
 """Which schema a database has, and what is done about it at start.
 
-The revision is read by plain SQL: Alembic is imported only when there is something to migrate, since loading it takes
-longer than all the rest of a later start.
+A new file is given all of it at once, as `scripts/print-schema` has printed it. The revision is read by plain SQL.
+Alembic is imported only when there is something to migrate, since loading it takes longer than all the rest of a start.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -17,6 +18,8 @@ HEAD = "0005"
 """The revision this release knows; a test compares it with the migration scripts."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+COMPLETE = MIGRATIONS / "complete.sql"
+"""What the migrations make of an empty file; a test compares the two."""
 
 
 class UnknownSchema(Exception):
@@ -37,12 +40,34 @@ def bring_up_to_date(raw: sqlite3.Connection, path: Path) -> None:
     revision = current(raw)
     if revision == HEAD:
         return
-    if revision is not None and revision not in known_revisions():
+    if revision is None:
+        make(raw)
+        return
+    if revision not in known_revisions():
         raise UnknownSchema(
             f"the database {path} has the schema {revision}, and this release knows only up to {HEAD}; "
             "start the release that wrote it, or restore a backup from before it"
         )
     migrate(raw)
+
+
+def make(raw: sqlite3.Connection) -> None:
+    """Give an empty database the whole schema, in one transaction."""
+    try:
+        raw.executescript(f"begin immediate;{COMPLETE.read_text()}commit;")
+    except BaseException:
+        if raw.in_transaction:
+            raw.rollback()
+        raise
+
+
+def printed() -> str:
+    """What `COMPLETE` has to say, for the migrations as they are."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as raw:
+        migrate(raw)
+        rows = raw.execute("select sql from sqlite_master where sql is not null order by rowid").fetchall()
+    made = "".join(f"{sql.strip()};\n" for (sql,) in rows) + f"insert into alembic_version values ('{HEAD}');\n"
+    return re.sub(r"[ \t]+\n", "\n", made.replace("\t", "    "))
 
 
 def known_revisions() -> frozenset[str]:
@@ -105,7 +130,7 @@ def differences(path: Path) -> Sequence[str]:
             return [f"the schema is {revision}, and this release needs {HEAD}"]
         present = _objects(raw)
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
-        migrate(fresh)
+        make(fresh)
         expected = _objects(fresh)
     told = [f"{name} is missing" for name in sorted(expected.keys() - present.keys())]
     told += [f"{name} is not of Millrace" for name in sorted(present.keys() - expected.keys())]

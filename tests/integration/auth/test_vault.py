@@ -34,7 +34,7 @@ def key_text() -> str:
 async def database(tmp_path: Path, database_url: str | None) -> AsyncIterator[Database]:
     opened: SqliteDatabase | PostgresDatabase
     if database_url is None:
-        opened = await SqliteDatabase.open(tmp_path / "millrace.db", clock=SystemClock())
+        opened = await SqliteDatabase.open(tmp_path / "millrace.db", clock=SystemClock(), synchronous="off")
     else:
         opened = await PostgresDatabase.open(database_url)
     yield opened

@@ -34,7 +34,7 @@ CONTENT = Content("a trigger fired", "Größe: <b>\n", "<p>Größe: &lt;b&gt;</p
 async def database(database_url: str | None, tmp_path: Path) -> AsyncIterator[SqliteDatabase | PostgresDatabase]:
     opened: SqliteDatabase | PostgresDatabase
     if database_url is None:
-        opened = await SqliteDatabase.open(tmp_path / "millrace.db", clock=SystemClock())
+        opened = await SqliteDatabase.open(tmp_path / "millrace.db", clock=SystemClock(), synchronous="off")
     else:
         opened = await PostgresDatabase.open(database_url)
     yield opened

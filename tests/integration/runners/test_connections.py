@@ -66,7 +66,7 @@ class Kit:
 @pytest.fixture
 async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     clock, masker = SystemClock(), SecretMasker()
-    database = await SqliteDatabase.open(tmp_path / "home" / "millrace.db", clock=clock)
+    database = await SqliteDatabase.open(tmp_path / "home" / "millrace.db", clock=clock, synchronous="off")
     vault = await open_vault(Settings(home=tmp_path / "home"), database)
     connections = StoredConnections(database, vault, masker)
     addresses = AddressPolicy(["127.0.0.1", "localhost"])
