@@ -12,7 +12,17 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from millrace.storage.database import SqliteDatabase
-from millrace.storage.schema import COMPLETE, HEAD, MIGRATIONS, UnknownSchema, current, known_revisions, make, migrate, printed
+from millrace.storage.schema import (
+    COMPLETE,
+    HEAD,
+    MIGRATIONS,
+    UnknownSchema,
+    current,
+    known_revisions,
+    make,
+    migrate,
+    printed,
+)
 from millrace.storage.tables import metadata
 from millrace.system import SystemClock
 

@@ -162,6 +162,33 @@ async def test_where_nobody_listens_the_position_moves_all_the_same(there: Insta
     assert deaf.ended == []
 
 
+class Busy:
+    """A database in which another run ends whenever something is written."""
+
+    def __init__(self, there: Installation) -> None:
+        self._there = there
+        self.writes = 0
+
+    async def read_for_engine(self, work: Any) -> Any:
+        return await self._there.database.read_for_engine(work)
+
+    async def write(self, work: Any) -> Any:
+        self.writes += 1
+        answer = await self._there.database.write(work)
+        async with self._there.client() as api:
+            await start(api, "w", wait=True)
+        return answer
+
+
+async def test_where_nobody_listens_a_busy_installation_is_not_written_to_all_the_time(there: Installation) -> None:
+    await follow(there, Heard(listens=False))
+    await ran(there, 1)
+    busy = Busy(there)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await Endings(busy, [Heard(listens=False)]).run_once()  # type: ignore[arg-type]
+    assert busy.writes == 1
+
+
 async def test_a_crash_before_the_position_moved_repeats_the_ends(there: Installation) -> None:
     class Crashing(Heard):
         async def runs_ended(self, ended: Sequence[EndedRun]) -> None:

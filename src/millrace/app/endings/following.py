@@ -74,6 +74,8 @@ class Endings(Service):
             if not await self._database.write(move):
                 # Another process has come as far, or farther.
                 return None
+            if not self._heard:
+                return None
             self._settling = SETTLING_SECONDS
             if stretch.ended and stretch.complete:
                 await asyncio.sleep(BREATH_SECONDS)

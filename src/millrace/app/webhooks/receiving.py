@@ -15,8 +15,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection
-
 from millrace.app.firing.occasions import Firer, Occasion
 from millrace.app.runs.making import check_values
 from millrace.app.runs.starting import Fired, FiringOutcome
@@ -24,6 +22,7 @@ from millrace.app.triggers.repository import TriggerRow
 from millrace.app.webhooks import repository
 from millrace.app.webhooks.configs import UnusableConfig, config_of
 from millrace.app.webhooks.files import WebhookFiles, references
+from millrace.app.webhooks.finding import WebhookFinder
 from millrace.core.errors import Fault, InvalidRequest, NotFound, TooLarge, Unauthenticated, Unavailable, Unreadable
 from millrace.core.values import JsonObject, JsonValue, to_iso
 from millrace.ports.clock import Clock
@@ -35,7 +34,6 @@ from millrace.triggers.webhook.authentication import HmacAuthentication
 from millrace.triggers.webhook.bodies import Body
 from millrace.triggers.webhook.config import KEY_LIFETIME, WebhookConfig
 from millrace.triggers.webhook.multipart import Malformed
-from millrace.triggers.webhook.paths import looks_like_id
 from millrace.triggers.webhook.tokens import UnusableKey
 from millrace.triggers.webhook.verification import NotVerified, Sent
 
@@ -112,6 +110,7 @@ class _Told:
 class WebhookReceiver:
     def __init__(self, database: Database, secrets: Secrets, firer: Firer, files: WebhookFiles, clock: Clock) -> None:
         self._database = database
+        self._finder = WebhookFinder(database)
         self._secrets = secrets
         self._firer = firer
         self._files = files
@@ -138,7 +137,7 @@ class WebhookReceiver:
     # --- find -----------------------------------------------------------------------------------------------------
 
     async def _trigger(self, incoming: Incoming) -> tuple[TriggerRow, WebhookConfig]:
-        row = await self._database.read(lambda connection: _find(connection, incoming.path))
+        row = await self._finder.find(incoming.path)
         if row is None or not row.active or row.type != repository.TYPE:
             raise unknown(incoming.path)
         try:
@@ -248,11 +247,6 @@ def unknown(path: str) -> NotFound:
 
 def too_large(limit: int) -> TooLarge:
     return TooLarge("too_large", f"the body is larger than the {limit} bytes that this webhook takes (`max_body`)")
-
-
-def _find(connection: Connection, path: str) -> TriggerRow | None:
-    row = repository.by_path(connection, path)
-    return repository.only_one_of(connection, path) if row is None and looks_like_id(path) else row
 
 
 def _challenge(config: WebhookConfig, body: Body) -> Challenge | None:

@@ -1,6 +1,6 @@
 """Finding the trigger that a request is for, by an index, and noting what keeps it from working. SQL only."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 
@@ -9,11 +9,11 @@ from millrace.storage.tables import trigger_routes, triggers
 
 TYPE = "webhook"
 
-_BY_PATH = (
-    select(*COLUMNS)
+_BY_PATHS = (
+    select(trigger_routes.c.key.label("path"), *COLUMNS)
     .select_from(trigger_routes)
     .join(triggers, triggers.c.id == trigger_routes.c.trigger_id)
-    .where(trigger_routes.c.kind == TYPE, trigger_routes.c.key == bindparam("path"))
+    .where(trigger_routes.c.kind == TYPE, trigger_routes.c.key.in_(bindparam("paths", expanding=True)))
 )
 _OF_WORKFLOW = (
     select(*COLUMNS)
@@ -23,9 +23,14 @@ _OF_WORKFLOW = (
 )
 
 
-def by_path(connection: Connection, path: str) -> TriggerRow | None:
-    row = connection.execute(_BY_PATH, {"path": path}).first()
-    return None if row is None else TriggerRow(**row._mapping)
+def by_paths(connection: Connection, paths: Collection[str]) -> dict[str, TriggerRow]:
+    """The triggers that have those paths for their own."""
+    found = {}
+    for row in connection.execute(_BY_PATHS, {"paths": list(paths)}).mappings():
+        columns = dict(row)
+        path = columns.pop("path")
+        found[path] = TriggerRow(**columns)
+    return found
 
 
 def only_one_of(connection: Connection, workflow_id: str) -> TriggerRow | None:
