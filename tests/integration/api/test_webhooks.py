@@ -52,6 +52,15 @@ async def test_a_webhook_is_made_and_takes_requests(millrace: Installation, api:
     assert (trigger["id"], trigger["webhook"]) == (webhook["id"], {"paths": ["/webhook/shop/orders"]})
 
 
+async def test_who_changes_its_secret_is_told_which_workflow_has_the_webhook(api: Any, shop: Any) -> None:
+    for _ in range(2):
+        await made(api, authentication={"type": "api_key", "value": "{{ secrets.hook }}"})
+    await made(api, headers={"X-Says": "hook"})
+    await set_secret(api)
+    shown = (await api.get("/api/v1/secrets/hook")).json()
+    assert shown["used_by"] == [{"id": shop["id"], "name": "shop", "version": 1}]
+
+
 async def test_paths_are_made_up_kept_and_changed(millrace: Installation, api: Any, shop: Any) -> None:
     first, second = await made(api), await made(api)
     assert (first["name"], second["name"]) == ("webhook", "webhook_2")

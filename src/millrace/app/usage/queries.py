@@ -11,21 +11,21 @@ from millrace.definition.compiling import secrets_in
 
 
 def users_of_secret(connection: Connection, name: str) -> list[JsonValue]:
-    """Deployed workflows whose definition reads the secret."""
-    return _users(connection, name, lambda definition: name in secrets_in(definition))
+    """Deployed workflows whose definition reads the secret, or a trigger that stands beside it."""
+    rows = [*repository.deployed_with(connection, name), *repository.triggers_with(connection, name)]
+    return _users(rows, lambda said: name in secrets_in(said))
 
 
 def users_of_connection(connection: Connection, name: str) -> list[JsonValue]:
     """Deployed workflows with a task whose config names the connection. One that is computed cannot be told."""
-    return _users(connection, name, lambda definition: name in _named_connections(definition))
+    return _users(repository.deployed_with(connection, name), lambda said: name in _named_connections(said))
 
 
-def _users(connection: Connection, name: str, uses: Callable[[JsonObject], bool]) -> list[JsonValue]:
-    rows: Sequence[repository.DeployedRow] = repository.deployed_with(connection, name)
+def _users(rows: Sequence[repository.DeployedRow], uses: Callable[[JsonObject], bool]) -> list[JsonValue]:
+    found = {row.workflow_id: row for row in rows if uses(orjson.loads(row.said))}
     return [
         {"id": row.workflow_id, "name": row.name, "version": row.version}
-        for row in rows
-        if uses(orjson.loads(row.definition))
+        for row in sorted(found.values(), key=lambda row: row.name)
     ]
 
 
