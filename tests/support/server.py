@@ -8,10 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
 import httpx2
+
+from tests.support.warm import Forked, nursery
 
 READY_WITHIN = 170.0
 PATIENCE = 60.0
@@ -42,7 +46,7 @@ class MillraceProcess:
             "MILLRACE_PORT": str(self.port),
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         self.log = home.parent / f"{name or home.name}.log"
         self._log_from = 0
 
@@ -63,10 +67,10 @@ class MillraceProcess:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> float:
+    def start(self, *, cold: bool = False) -> float:
         """Start and wait until it is ready; answers the seconds that took."""
         began = time.monotonic()
-        self.spawn()
+        self.spawn(cold=cold)
         self.wait_until_ready()
         return time.monotonic() - began
 
@@ -83,7 +87,7 @@ class MillraceProcess:
 
     def start_and_kill(self, *, after: float) -> None:
         """Start, and kill it after so many seconds, wherever it is by then."""
-        process = self.spawn()
+        process = self.spawn(cold=True)
         try:
             process.wait(timeout=after)
         except subprocess.TimeoutExpired:
@@ -91,10 +95,13 @@ class MillraceProcess:
         else:
             raise AssertionError(f"millrace ended with {process.returncode}:\n{self.log.read_text()}")
 
-    def spawn(self) -> "subprocess.Popen[bytes]":
-        """Start and do not wait."""
+    def spawn(self, *, cold: bool = False) -> "subprocess.Popen[bytes] | Forked":
+        """Start and do not wait; `cold` with an interpreter of its own, as people do."""
         with self.log.open("ab") as log:
             self._log_from = log.tell()
+            if not cold:
+                self._process = nursery().fork(self.command, self._environment, log.fileno())
+                return self._process
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "millrace.cli.main", *self.command],
                 env=self._environment,
@@ -153,8 +160,10 @@ class MillraceProcess:
         if self.command[0] not in ("up", "api"):
             return "Millrace is ready" in self.log.read_text()[self._log_from :]
         try:
-            return httpx2.get(f"{self.url}/health/ready", timeout=5, trust_env=False).status_code == 200
-        except httpx2.HTTPError:
+            with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
+                connection.request("GET", "/health/ready")
+                return connection.getresponse().status == 200
+        except (OSError, HTTPException):
             return False
 
 
