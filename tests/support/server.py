@@ -46,6 +46,8 @@ class MillraceProcess:
             "MILLRACE_PORT": str(self.port),
             **settings,
         }
+        # What the interpreter itself reads, and another release of Millrace, needs a new one.
+        self._cold = any(name.startswith("PYTHON") for name in settings)
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self.log = home.parent / f"{name or home.name}.log"
         self._log_from = 0
@@ -99,7 +101,7 @@ class MillraceProcess:
         """Start and do not wait; `cold` with an interpreter of its own, as people do."""
         with self.log.open("ab") as log:
             self._log_from = log.tell()
-            if not cold:
+            if not (cold or self._cold):
                 self._process = nursery().fork(self.command, self._environment, log.fileno())
                 return self._process
             self._process = subprocess.Popen(
