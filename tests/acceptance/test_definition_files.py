@@ -1,7 +1,6 @@
 """W3, W4, W6 on the command line: definitions as files, and the versions that come of them."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,7 +126,7 @@ def test_prune_deletes_what_an_earlier_apply_of_the_source_made_and_nothing_else
     assert (without.returncode, "--source" in without.stderr) == (2, True)
     assert outcomes(as_json(server, *prune, "--dry-run")) == {**kept, "p-goes": "deleted"}
     write(mine, "p-new")
-    refused = server.millrace(*prune, check=False, stdin=subprocess.DEVNULL)
+    refused = server.millrace(*prune, check=False)
     assert (refused.returncode, "p-goes" in refused.stderr, "--yes" in refused.stderr) == (2, True, True)
     assert existing(server, "--name", "p-") == everything, "nothing is done before there is consent"
 

@@ -18,7 +18,8 @@ from typing import Self
 import httpx2
 
 from tests.support.documents import Block, Command, blocks_of, commands_of, difference
-from tests.support.server import free_port
+from tests.support.server import free_port, ready_at
+from tests.support.warm import nursery
 
 READY_WITHIN = 60.0
 NEWEST = {"RUN": "runs", "TRIGGER": "triggers", "ARTIFACT": "artifacts", "EVENT": "events", "BACKFILL": "backfills"}
@@ -115,7 +116,7 @@ class Reader:
         self.stop_server()
         process, log = self._spawn(command)
         self._server = process
-        wait_until_ready(f"http://127.0.0.1:{self.port}/health/ready", process, log)
+        wait_until_ready(self.port, process, log)
         return self._documented(log.read_text())
 
     def stop_server(self) -> None:
@@ -140,7 +141,7 @@ class Reader:
     @property
     def _environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MILLRACE_", "DATABASE_URL"))}
-        path = f"{Path(sys.executable).parent}:{kept['PATH']}"
+        path = f"{nursery().bin}:{Path(sys.executable).parent}:{kept['PATH']}"
         return {
             **kept, "PATH": path, "HOME": str(self.home), "COLUMNS": "200", "MILLRACE_PORT": str(self.port),
             **self._settings,
@@ -170,14 +171,12 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     process.wait(timeout=30)
 
 
-def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     until = time.monotonic() + READY_WITHIN
     while True:
-        try:
-            if httpx2.get(url, timeout=5, trust_env=False).status_code == 200:
-                return
-        except httpx2.HTTPError:
-            assert process.poll() is None, log.read_text()
+        if ready_at(port):
+            return
+        assert process.poll() is None, log.read_text()
         assert time.monotonic() < until, log.read_text()
         time.sleep(0.02)
 

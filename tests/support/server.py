@@ -102,7 +102,9 @@ class MillraceProcess:
         with self.log.open("ab") as log:
             self._log_from = log.tell()
             if not (cold or self._cold):
-                self._process = nursery().fork(self.command, self._environment, log.fileno())
+                files = (os.open(os.devnull, os.O_RDONLY), log.fileno(), log.fileno())
+                self._process = nursery().fork(self.command, self._environment, files)
+                os.close(files[0])
                 return self._process
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "millrace.cli.main", *self.command],
@@ -145,15 +147,7 @@ class MillraceProcess:
 
     def millrace(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a command of the CLI against this server."""
-        result = subprocess.run(
-            [sys.executable, "-m", "millrace.cli.main", *arguments],
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=2 * PATIENCE,
-            check=False,
-            **options,
-        )
+        result = nursery().run(arguments, self._environment, timeout=2 * PATIENCE, **options)
         if check:
             assert result.returncode == 0, f"{arguments}: {result.returncode}\n{result.stdout}\n{result.stderr}"
         return result
@@ -161,12 +155,17 @@ class MillraceProcess:
     def _ready(self) -> bool:
         if self.command[0] not in ("up", "api"):
             return "Millrace is ready" in self.log.read_text()[self._log_from :]
-        try:
-            with closing(HTTPConnection("127.0.0.1", self.port, timeout=5)) as connection:
-                connection.request("GET", "/health/ready")
-                return connection.getresponse().status == 200
-        except (OSError, HTTPException):
-            return False
+        return ready_at(self.port)
+
+
+def ready_at(port: int) -> bool:
+    """Whether the server at the port says that it is ready. Asked often, so without more than it takes."""
+    try:
+        with closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+            connection.request("GET", "/health/ready")
+            return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
 
 
 def create_workflow(client: httpx2.Client, definition: dict[str, Any]) -> dict[str, Any]:

@@ -1,26 +1,28 @@
-"""Servers for tests, forked from a process that has imported all of Millrace and done nothing yet.
+"""Millrace for tests, forked from a process that has imported all of it and done nothing yet.
 
-To import it takes a server a second and a half of a processor, and the tests start hundreds. From its first line on a
-forked one is what `python -m millrace.cli.main` is: with its own environment, folder, output and end. What is tested of
-the start itself begins with a new interpreter; see `MillraceProcess.spawn`.
+To import it takes a server a second and a half of a processor and a command a third of one, and the tests start
+hundreds. From its first line on a forked one is what the command `millrace` is: with its own environment, folder,
+input, output and end. What is tested of the start itself begins with a new interpreter; see `MillraceProcess.spawn`.
 """
 
+import atexit
 import contextlib
 import gc
 import json
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Lock
 
 LOADED = (
     "millrace.bootstrap",
@@ -31,30 +33,49 @@ LOADED = (
     "sqlalchemy.dialects.postgresql.asyncpg",
     "uvloop",
 )
+SERVERS = {"up", "api", "scheduler", "worker"}
+EXIT_STATUSES = (None, 0, 1, 2, 3, 4)
 LARGEST = 1 << 20
 """Bytes of a message."""
 
+COMMAND = """#!{python} -IS
+import json, os, signal, socket, sys
+PASSED_ON = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as nursery:
+    nursery.connect({address!r})
+    asked = {{"command": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}}
+    socket.send_fds(nursery, [json.dumps(asked).encode()], [0, 1, 2])
+    pid = json.loads(nursery.recv(100))["pid"]
+    for number in PASSED_ON:
+        signal.signal(number, lambda number, _: os.kill(pid, number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
+    status = json.loads(nursery.recv(100))["status"]
+if status < 0:
+    signal.signal(-status, signal.SIG_DFL)
+    os.kill(os.getpid(), -status)
+sys.exit(status)
+"""
+"""What a shell finds as `millrace`."""
+
 
 class Forked:
-    """A forked server; the part of `subprocess.Popen` that the tests use."""
+    """A forked process; the part of `subprocess.Popen` that the tests use."""
 
-    def __init__(self, nursery: "Nursery", pid: int) -> None:
-        self._nursery = nursery
-        self.pid = pid
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.pid: int = json.loads(connection.recv(LARGEST))["pid"]
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """The exit status, negative for the signal that ended it; `None` while it is at work."""
-        if self.returncode is None:
-            self.returncode = self._nursery.ended(self.pid, within=0)
-        return self.returncode
+        return self._ended(0)
 
     def wait(self, timeout: float) -> int:
-        if self.returncode is None:
-            self.returncode = self._nursery.ended(self.pid, within=timeout)
-        if self.returncode is None:
-            raise subprocess.TimeoutExpired(f"the forked server {self.pid}", timeout)
-        return self.returncode
+        status = self._ended(timeout)
+        if status is None:
+            raise subprocess.TimeoutExpired(f"the forked process {self.pid}", timeout)
+        return status
 
     def send_signal(self, number: signal.Signals) -> None:
         if self.poll() is None:
@@ -63,52 +84,78 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
+    def _ended(self, within: float) -> int | None:
+        if self.returncode is None and select.select([self._connection], [], [], within)[0]:
+            self.returncode = int(json.loads(self._connection.recv(LARGEST))["status"])
+            self._connection.close()
+        return self.returncode
+
 
 class Nursery:
-    """The process that servers are forked from, as this process sees it."""
+    """The process that others are forked from. They end with whoever has asked for them."""
 
     def __init__(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            command = [sys.executable, "-m", "tests.support.warm", str(theirs.fileno())]
+        folder = Path(tempfile.mkdtemp(prefix="millrace-nursery-"))
+        self._address = str(folder / "socket")
+        self.bin = folder / "bin"
+        """A folder for the `PATH` of a shell: its `millrace` is forked, too."""
+        self.bin.mkdir()
+        command = self.bin / "millrace"
+        command.write_text(COMMAND.format(python=sys.executable, address=self._address))
+        command.chmod(0o700)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(self._address)
+            listener.listen(100)
+            program = [sys.executable, "-m", "tests.support.warm", str(listener.fileno())]
+            # It ends when its input does: with this process, however that ends.
             self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd=Path(__file__).parents[2]
+                program, pass_fds=[listener.fileno()], stdin=subprocess.PIPE, cwd=Path(__file__).parents[2]
             )
-        self._ended: dict[int, int] = {}
-        self._forked: list[int] = []
-        self._one_at_a_time = Lock()
+        atexit.register(self._end, folder)
 
-    def fork(self, command: Sequence[str], environment: Mapping[str, str], output: int) -> Forked:
-        """Start `millrace COMMAND`, whose output goes to that file descriptor."""
-        asked = json.dumps({"command": [*command], "environment": dict(environment), "folder": os.getcwd()})
-        with self._one_at_a_time:
-            socket.send_fds(self._control, [asked.encode()], [output])
-            while not self._forked:
-                self._listen(None)
-            return Forked(self, self._forked.pop())
+    def fork(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        files: tuple[int, int, int],
+        folder: Path | None = None,
+    ) -> Forked:
+        """Start `millrace COMMAND`; `files`: the descriptors of its input, output and errors."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        connection.connect(self._address)
+        asked = {"command": [*command], "environment": dict(environment), "folder": str(folder or Path.cwd())}
+        socket.send_fds(connection, [json.dumps(asked).encode()], files)
+        return Forked(connection)
 
-    def ended(self, pid: int, within: float) -> int | None:
-        until = time.monotonic() + within
-        while pid not in self._ended and self._listen(max(0.0, until - time.monotonic())):
-            pass
-        return self._ended.get(pid)
+    def run(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        timeout: float,
+        input: str = "",
+        cwd: Path | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run `millrace COMMAND` to its end."""
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            given.write(input.encode())
+            given.seek(0)
+            forked = self.fork(command, environment, (given.fileno(), output.fileno(), errors.fileno()), cwd)
+            try:
+                status = forked.wait(timeout)
+            finally:
+                forked.kill()
+            said = []
+            for file in (output, errors):
+                file.seek(0)
+                said.append(file.read().decode())
+        return subprocess.CompletedProcess([*command], status, *said)
 
-    def _listen(self, within: float | None) -> bool:
-        """Take one message, if one comes in time; `False` if none does."""
-        if not select.select([self._control], [], [], within)[0]:
-            return False
-        try:
-            message = self._control.recv(LARGEST, socket.MSG_DONTWAIT)
-        except BlockingIOError:  # another thread has taken it
-            return True
-        if not message:
-            raise RuntimeError("the process that servers are forked from has ended")
-        told = json.loads(message)
-        if "forked" in told:
-            self._forked.append(told["forked"])
-        else:
-            self._ended[told["pid"]] = told["status"]
-        return True
+    def _end(self, folder: Path) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache
@@ -120,48 +167,73 @@ def nursery() -> Nursery:
 # --- the other side ---------------------------------------------------------------------------------------------------
 
 
-def main(descriptor: int) -> None:
-    """Fork what is asked for, and tell what ended, until nobody asks any more."""
-    for module in LOADED:
-        import_module(module)
+class _Mother:
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self._children: dict[int, tuple[int, socket.socket | None]] = {}
+        """The pid of each, and who has asked for it and is still there, by a descriptor that tells of its end."""
 
-    gc.collect()
-    gc.freeze()
-    control = socket.socket(fileno=descriptor)
-    children: dict[int, int] = {}
-    while True:
-        for ready in select.select([control, *children], [], [])[0]:
-            if ready is not control:
-                _tell_end(control, children.pop(ready), ready)
-                continue
-            asked, outputs, _, _ = socket.recv_fds(control, LARGEST, 1)
-            if not asked:
+    def serve(self) -> None:
+        """Fork what is asked for, and tell of its end, until nobody is there to ask; a forked one returns, too."""
+        lifeline = sys.stdin.fileno()
+        while True:
+            asking = [connection for _, connection in self._children.values() if connection is not None]
+            for ready in select.select([self._listener, lifeline, *self._children, *asking], [], [])[0]:
+                if ready is self._listener:
+                    if self._fork():
+                        return
+                elif ready == lifeline:
+                    return
+                elif ready in self._children:
+                    self._tell_end(ready)
+                else:
+                    self._end_of(ready)
+
+    def _fork(self) -> bool:
+        """Whether this is the forked process, which has been and done all."""
+        connection, _ = self._listener.accept()
+        asked, files, _, _ = socket.recv_fds(connection, LARGEST, 3)
+        pid = os.fork()
+        if pid == 0:
+            for descriptor in (connection.detach(), self._listener.detach(), *self._children):
+                os.close(descriptor)
+            for _, other in self._children.values():
+                if other is not None:
+                    other.close()
+            _become(json.loads(asked), files)
+            return True
+        for file in files:
+            os.close(file)
+        self._children[os.pidfd_open(pid)] = pid, connection
+        connection.send(json.dumps({"pid": pid}).encode())
+        return False
+
+    def _tell_end(self, watch: int) -> None:
+        pid, connection = self._children.pop(watch)
+        os.close(watch)
+        _, status = os.waitpid(pid, 0)
+        if connection is None:
+            return
+        with contextlib.suppress(OSError), connection:
+            connection.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+
+    def _end_of(self, forsaken: socket.socket) -> None:
+        """Nobody waits for it any more."""
+        for watch, (pid, connection) in self._children.items():
+            if connection is forsaken:
+                os.kill(pid, signal.SIGKILL)
+                self._children[watch] = pid, None
+                forsaken.close()
                 return
-            pid = os.fork()
-            if pid == 0:
-                _become(json.loads(asked), outputs[0], [control.detach(), *children])
-                return
-            os.close(outputs[0])
-            children[os.pidfd_open(pid)] = pid
-            control.send(json.dumps({"forked": pid}).encode())
 
 
-def _tell_end(control: socket.socket, pid: int, watch: int) -> None:
-    os.close(watch)
-    _, status = os.waitpid(pid, 0)
-    with contextlib.suppress(BrokenPipeError):
-        control.send(json.dumps({"pid": pid, "status": os.waitstatus_to_exitcode(status)}).encode())
+def _become(asked: dict[str, object], files: Sequence[int]) -> None:
+    """In the forked process: be the command; what it raises ends the interpreter as it would any other."""
+    from millrace.cli.main import main as millrace
 
-
-def _become(asked: dict[str, object], output: int, not_its: Sequence[int]) -> None:
-    """In the forked process: be the server; what it raises ends the interpreter as it would any other."""
-    from millrace.cli import main as program
-
-    for descriptor in not_its:
-        os.close(descriptor)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    for place, file in enumerate(files):
+        os.dup2(file, place)
+        os.close(file)
     environment, command = asked["environment"], asked["command"]
     assert isinstance(environment, dict)
     assert isinstance(command, list)
@@ -170,8 +242,26 @@ def _become(asked: dict[str, object], output: int, not_its: Sequence[int]) -> No
     os.chdir(str(asked["folder"]))
     time.tzset()
     random.seed()
-    sys.argv = [str(program.__file__), *command]
-    program.main()
+    # So that it calls itself by its name where it says how it is used.
+    sys.modules["__main__"].__package__ = None
+    sys.argv = ["millrace", *command]
+    try:
+        millrace()
+    except SystemExit as ended:
+        if {*command} & SERVERS or ended.code not in EXIT_STATUSES:
+            raise
+        # To tidy up an interpreter with so much in it takes longer than a command.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(ended.code or 0))
+
+
+def main(listening: int) -> None:
+    for module in LOADED:
+        import_module(module)
+    gc.collect()
+    gc.freeze()
+    _Mother(socket.socket(fileno=listening)).serve()
 
 
 if __name__ == "__main__":
