@@ -1,11 +1,10 @@
 """`millrace secrets` and `millrace connections` as people use them, and what happens when the key is lost."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.support.server import MillraceProcess, create_workflow, wait_finished
+from tests.support.warm import nursery
 
 TASK = {
     "id": "look",
@@ -84,14 +83,7 @@ def test_a_server_whose_key_is_lost_does_not_start_and_says_which_it_wants(tmp_p
     kept = place.read_text()
     place.unlink()
     for settings in ({}, {"MILLRACE_ENCRYPTION_KEY": "A" * 43 + "="}):
-        done = subprocess.run(
-            [sys.executable, "-m", "millrace.cli.main", "up"],
-            env={**server.environment, **settings},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = nursery().run(["up"], {**server.environment, **settings}, timeout=60)
         assert done.returncode == 1
         assert rotated["key_id"] in done.stderr
         assert "MILLRACE_ENCRYPTION_KEY" in done.stderr

@@ -3,8 +3,6 @@
 import asyncio
 import base64
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from millrace.storage.schema import HEAD
 from tests.support.own_server import OwnServer, own_server
 from tests.support.postgres import bare_database
 from tests.support.server import MillraceProcess, free_port, until
+from tests.support.warm import nursery
 
 pytestmark = pytest.mark.service("postgres")
 
@@ -37,10 +36,7 @@ def postgres() -> Iterator[OwnServer]:
 def refused(home: Path, url: str) -> str:
     """The one line with which `millrace up` ends."""
     server = MillraceProcess(home, MILLRACE_DATABASE_URL=url)
-    done = subprocess.run(
-        [sys.executable, "-m", "millrace.cli.main", "up"],
-        env=server.environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = nursery().run(["up"], server.environment, timeout=60)
     assert done.returncode == 1, done.stderr
     (line,) = done.stderr.splitlines()
     assert "%20horse" not in line

@@ -216,7 +216,9 @@ def _offline() -> Any:
 
 
 def _stamp() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    """Names what is kept; to the millisecond, since two commands of a script may well run in one second."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}Z"
 
 
 @contextmanager
