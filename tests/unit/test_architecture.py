@@ -7,6 +7,7 @@ Who may import whom is not here but in the import-linter contracts of `pyproject
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -258,3 +259,11 @@ def test_the_detector_lets_the_good_pass(detector: Detector) -> None:
 def test_the_source_keeps_the_ban(detector: Detector, source: list[Module]) -> None:
     findings = [f"src/{module.path}:{line}: {text}" for module in source for line, text in detector(module)]
     assert not findings, "\n" + "\n".join(sorted(findings))
+
+
+def test_a_start_loads_nothing_that_it_may_not_need() -> None:
+    """Migrations and tokens come with libraries that take longer to load than much of the rest."""
+    code = "import sys, millrace.bootstrap, millrace.serve; print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert {"alembic", "joserfc"} & {*loaded} == set()
+    assert "fastapi" in loaded, "the names are those of packages"

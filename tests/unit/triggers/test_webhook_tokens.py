@@ -14,7 +14,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from millrace.core.values import SECOND
 from millrace.triggers.webhook import tokens
-from millrace.triggers.webhook.tokens import NotTrusted, UnusableKey
+from millrace.triggers.webhook.trust import NotTrusted, UnusableKey
 
 NOW = 1_800_000_000
 SECRET = "a secret that is long enough for all of the hash functions, sha512 with its 64 bytes included"

@@ -34,7 +34,7 @@ from millrace.triggers.webhook.authentication import HmacAuthentication
 from millrace.triggers.webhook.bodies import Body
 from millrace.triggers.webhook.config import KEY_LIFETIME, WebhookConfig
 from millrace.triggers.webhook.multipart import Malformed
-from millrace.triggers.webhook.tokens import UnusableKey
+from millrace.triggers.webhook.trust import UnusableKey
 from millrace.triggers.webhook.verification import NotVerified, Sent
 
 logger = logging.getLogger(__name__)

@@ -19,19 +19,12 @@ from joserfc.errors import (
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from millrace.core.values import SECOND, Instant
+from millrace.triggers.webhook.trust import NotTrusted, UnusableKey
 
 Key: TypeAlias = OctKey | RSAKey | ECKey
 
 LONGEST_TOKEN = 8_192
 _KINDS: dict[str, type[RSAKey] | type[ECKey]] = {"RS": RSAKey, "PS": RSAKey, "ES": ECKey}
-
-
-class NotTrusted(Exception):
-    """The token is not one that is taken; the message says why, and nothing of the key."""
-
-
-class UnusableKey(Exception):
-    """The key of the config cannot be used with its algorithms."""
 
 
 def verify(
