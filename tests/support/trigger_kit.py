@@ -97,7 +97,7 @@ class Process:
         drafts = Drafts(Work(), TRIGGER_TYPES, around)
         self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, drafts, writer)
         self.triggers = TriggerCommands(kit.database, kit.schedules)
-        test_mode = kit.test_mode()
+        test_mode = kit.test_mode(starter)
         self.scheduler = Scheduler(
             kit.database, plans, kit.schedules, evaluator, starter, kit.clock, kit.ids, test_mode
         )
@@ -169,8 +169,8 @@ class TriggerKit:
                 for process in kit.processes:
                     await process.crash()
 
-    def test_mode(self) -> TestMode:
-        return TestMode(self.database, self.instance, self.masker, self.ids)
+    def test_mode(self, starter: RunStarter) -> TestMode:
+        return TestMode(self.database, self.instance, self.masker, self.ids, starter.refusal)
 
     def store(self) -> Store:
         """The store of another process."""

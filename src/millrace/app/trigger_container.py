@@ -58,7 +58,7 @@ def build_trigger_use_cases(
 ) -> TriggerUseCases:
     settings, database, clock, ids = a.settings, a.database, a.clock, a.ids
     instance = instance_of(settings)
-    test_mode = TestMode(database, instance, a.masker, ids)
+    test_mode = TestMode(database, instance, a.masker, ids, run_starter.refusal)
     firer = Firer(database, a.plans, a.evaluator, run_starter, ids, test_mode)
     router = Router(database, a.plans, a.evaluator, clock)
     return TriggerUseCases(

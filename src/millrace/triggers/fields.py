@@ -126,7 +126,10 @@ def _shorthand(text: str) -> str:
     if name == "@reboot":
         raise _fault("@reboot is no time", "write when it shall run, or start the run from your start script")
     if name.startswith("@every"):
-        raise _fault("@every is not a schedule of wall-clock times", "use a step such as */5 * * * *")
+        raise _fault(
+            "@every is not a schedule of wall-clock times",
+            "use a step such as */5 * * * *, or a trigger of type interval with every: 5m",
+        )
     raise _fault(f"there is no shorthand {text[:40]!r}", f"the shorthands are {', '.join(SHORTHANDS)}")
 
 

@@ -78,6 +78,13 @@ async def test_bodies(
     assert (trigger["body"], trigger["raw"]) == (seen, content.decode())
 
 
+async def test_the_raw_text_of_what_is_no_text_is_null(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    path = await hooked(api, raw=True)
+    headers = {"Content-Type": "application/octet-stream"}
+    trigger = await told(millrace, api, path, content=b"\xff\xfe", headers=headers)
+    assert (trigger["body"], trigger["raw"], len(trigger["files"])) == (None, None, 1)
+
+
 @pytest.mark.parametrize(
     ("content", "media_type", "status", "code"),
     [
@@ -168,20 +175,22 @@ async def test_files_of_a_request_that_starts_nothing_are_taken_away(
     assert (firing["decision"], firing["reason"]) == ("skipped", "its `if` is false")
 
 
-async def test_a_request_that_the_workflow_does_not_take_is_told_why(
+async def test_why_a_workflow_does_not_take_a_request_is_told_to_its_owner_and_not_to_the_caller(
     millrace: Installation, api: httpx2.AsyncClient
 ) -> None:
-    body = with_hook(input={"day": "{{ trigger.body.day }}"})
-    schema = {"type": "object", "properties": {"day": {"type": "string"}}}
-    await create(api, {**body, "input": schema})
+    body = with_hook(input={"day": "{{ variables.week[trigger.body.day] }}"})
+    schema = {"type": "object", "properties": {"day": {"type": "integer"}}}
+    await create(api, {**body, "input": schema, "variables": {"week": {"a": "INTERNAL-42"}}})
     path = (await trigger_of(api))["webhook"]["paths"][0]
     async with stranger(millrace) as client:
-        refused = problem(await client.post(path, json={"day": 5}), 422, "not_started")
-        assert "input.day" in refused["detail"]
-        failed = problem(await client.post(path, json={}), 422, "not_started")
-        assert "day" in failed["detail"]
+        refused = problem(await client.post(path, json={"day": "a"}), 422, "not_started")
+        failed = problem(await client.post(path, json={"day": "b"}), 422, "not_started")
+    assert refused["detail"] == failed["detail"], "nothing of variables and expressions"
     firings = (await api.get("/api/v1/workflows/hooked/firings")).json()["items"]
     assert [firing["decision"] for firing in firings] == ["failed", "refused"]
+    assert "variables.week" in firings[0]["reason"]
+    assert 'input.day: "INTERNAL-42" is not of type "integer"' in firings[1]["reason"]
+    assert (await trigger_of(api))["last_error"] == firings[0]["reason"]
 
 
 async def test_methods_are_those_of_the_config(millrace: Installation, api: httpx2.AsyncClient) -> None:

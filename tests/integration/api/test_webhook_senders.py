@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from millrace.core.values import SECOND
 from tests.support.api import create, problem
 from tests.support.installation import Installation
 from tests.support.webhooks import (
@@ -121,6 +122,18 @@ async def test_fifty_replays_at_once_start_one_run(millrace: Installation, api: 
         responses = await asyncio.gather(*sent)
     assert sorted(response.status_code for response in responses) == [200] * 49 + [202]
     assert len(await runs_of(api)) == 1
+
+
+async def test_what_dedupe_names_is_known_as_long_as_an_undated_signature_would_be(
+    millrace: Installation, api: Any
+) -> None:
+    await set_secret(api)
+    path = await hooked(api, authentication=hmac_by("github"), dedupe={"body": "id"})
+    async with stranger(millrace) as client:
+        await finished(millrace, api, await client.post(path, content=BODY, headers=github(BODY)))
+    query = "select expires_at - now_us() from start_keys"
+    left = await millrace.database.read(lambda connection: connection.exec_driver_sql(query).scalar_one())
+    assert left > 29 * 86_400 * SECOND
 
 
 async def test_what_dedupe_names_goes_before_the_signature(millrace: Installation, api: Any) -> None:

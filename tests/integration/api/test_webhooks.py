@@ -79,6 +79,15 @@ async def test_paths_are_made_up_kept_and_changed(millrace: Installation, api: A
     await made(api, url_path="orders")
 
 
+async def test_a_path_that_was_given_is_never_taken_for_one_that_nobody_can_guess(api: Any, shop: Any) -> None:
+    for given in ("order-notifications-from-shop-01", "o" * 40):
+        webhook = await made(api, url_path=given)
+        changed = (await api.patch(f"{URL}/{webhook['id']}", json={"url_path": None})).json()["url_path"]
+        assert given not in changed
+        assert len(changed.removeprefix("/webhook/")) >= 32
+        await made(api, url_path=given)
+
+
 async def test_put_takes_out_what_it_does_not_give(api: Any, shop: Any) -> None:
     webhook = await made(api, name="hook", url_path="orders", methods=["GET", "POST"], raw=True, input={"a": 1})
     at = f"{URL}/{webhook['id']}"
@@ -92,6 +101,7 @@ async def test_a_taken_path_names_its_owner(millrace: Installation, api: Any, sh
     await create(api, with_hook(path="orders"))
     taken = problem(await api.post(URL, json={"workflow_id": "shop", "url_path": "orders"}), 409, "path_taken")
     assert "'hook' of the workflow 'hooked'" in taken["detail"]
+    assert [fault["path"] for fault in taken["faults"]] == ["url_path"]
     other = await made(api, url_path="other")
     problem(await api.patch(f"{URL}/{other['id']}", json={"url_path": "/webhook/orders/"}), 409, "path_taken")
     assert (await api.get(f"{URL}/{other['id']}")).json()["url_path"] == "/webhook/other", "nothing is changed by it"

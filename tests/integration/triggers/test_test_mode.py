@@ -205,15 +205,17 @@ async def test_what_does_not_fire_is_not_told(kit: TriggerKit) -> None:
     assert await mails(kit) == []
 
 
-async def test_what_no_run_could_be_started_with_is_refused_as_ever(kit: TriggerKit) -> None:
+@pytest.mark.parametrize("given", [{"nul": "{{ '\\u0000' }}"}, {"n": "{{ 'no number' }}"}])
+async def test_what_no_run_could_be_started_with_is_refused_as_ever(kit: TriggerKit, given: dict[str, str]) -> None:
     on(kit)
     process = await kit.process()
-    await process.deploy(definition(cron("0 * * * *") | {"input": {"nul": "{{ '\\u0000' }}"}}))
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    await process.deploy(definition(cron("0 * * * *") | {"input": given}, input=schema))
     await kit.sleep_until("2026-03-01T13:00:00Z")
     await process.fire()
     (firing,) = await kit.firings()
     assert firing["decision"] == "refused"
-    assert "input.nul" in firing["reason"]
+    assert f"input.{next(iter(given))}" in firing["reason"]
     assert await mails(kit) == []
 
 

@@ -103,11 +103,6 @@ class Firer:
             return Fired(FiringOutcome.FAILED, reason=str(error))
         if not filled.wanted:
             return Fired(FiringOutcome.UNWANTED, reason="its `if` is false")
-        # The key, where there is one, is what a repeated delivery has in common with the first.
-        name = occasion.start_key if occasion.key is None else occasion.key.key
-        instead = await self._test_mode.instead(row, occasion.trigger, filled.input, name)
-        if instead is not None:
-            return Fired(instead.outcome, reason=instead.reason, mail=instead.mail)
         firing = NewFiring(
             id=self._ids.new(),
             trigger_id=row.id,
@@ -129,6 +124,11 @@ class Firer:
             firing=firing,
             causation_depth=occasion.causation_depth,
         )
+        # The key, where there is one, is what a repeated delivery has in common with the first.
+        name = occasion.start_key if occasion.key is None else occasion.key.key
+        instead = await self._test_mode.instead(row, start, name)
+        if instead is not None:
+            return Fired(instead.outcome, reason=instead.reason, mail=instead.mail)
         try:
             return await self._starter.fire(start)
         except Unavailable:

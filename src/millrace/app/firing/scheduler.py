@@ -176,9 +176,6 @@ class Scheduler(Service):
         if not filled.wanted:
             return self._decided(row, step, "skipped", "its `if` is false")
         key = start_key(row, step.due.at)
-        instead = await self._test_mode.instead(row, trigger, filled.input, key)
-        if instead is not None:
-            return replace(self._decided(row, step, WITHOUT_RUN[instead.outcome], instead.reason), mail=instead.mail)
         firing = NewFiring(
             id=self._ids.new(),
             trigger_id=row.id,
@@ -198,6 +195,9 @@ class Scheduler(Service):
             start_key=StartKey(KEYS, row.id, key, key, now + KEY_LIFETIME),
             firing=firing,
         )
+        instead = await self._test_mode.instead(row, start, key)
+        if instead is not None:
+            return replace(self._decided(row, step, WITHOUT_RUN[instead.outcome], instead.reason), mail=instead.mail)
         return await self._started(row, step, start)
 
     async def _started(self, row: TriggerRow, step: Fire, start: TriggeredStart) -> Decision | None:

@@ -152,6 +152,15 @@ class RunStarter:
 
         Never raises for what the workflow or the trigger says; raises `Unavailable` when it is not known what happened.
         """
+        prepared = await self._prepared(start)
+        return prepared if isinstance(prepared, Fired) else _fired(await self._submitted(*prepared))
+
+    async def refusal(self, start: TriggeredStart) -> Fired | None:
+        """Why the run would be refused; `None` if it would be started, as far as can be told without doing so."""
+        prepared = await self._prepared(start)
+        return prepared if isinstance(prepared, Fired) else None
+
+    async def _prepared(self, start: TriggeredStart) -> tuple[WorkflowRow, CompiledVersion, NewRun] | Fired:
         try:
             check_values(input=start.input, trigger=start.trigger)
             workflow = (await self._catalog.resolve(start.workflow_id)).workflow
@@ -169,7 +178,7 @@ class RunStarter:
         except (InvalidRequest, Conflict, NotFound) as error:
             faults = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
             return Fired(FiringOutcome.REFUSED, reason=f"{error.message}: {faults}" if faults else error.message)
-        return _fired(await self._submitted(workflow, version, new))
+        return workflow, version, new
 
     async def wait(self, run_id: str, seconds: float) -> bool:
         """Wait until the run has finished, `seconds` at most; whether it has."""

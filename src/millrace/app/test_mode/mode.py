@@ -5,7 +5,7 @@ of it makes the revisions of the workflow's triggers grow: a start, or a decisio
 held before is refused when it is to be written, and is made anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,14 +14,12 @@ from sqlalchemy import Connection
 
 from millrace.app.mails import repository as mails
 from millrace.app.mails.repository import Mail
-from millrace.app.runs.making import check_values
-from millrace.app.runs.starting import FiringOutcome
+from millrace.app.runs.starting import Fired as Refused
+from millrace.app.runs.starting import FiringOutcome, TriggeredStart
 from millrace.app.test_mode import repository
 from millrace.app.test_mode.instructions import Instance, Instructions, OwnMode
 from millrace.app.test_mode.letters import Fired, letter
 from millrace.app.triggers.repository import TriggerRow
-from millrace.core.errors import InvalidRequest
-from millrace.core.values import JsonObject
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
 from millrace.ports.secrets import Masker
@@ -42,11 +40,20 @@ class Instead:
 
 
 class TestMode:
-    def __init__(self, database: Database, instance: Instance, masker: Masker, ids: Ids) -> None:
+    def __init__(
+        self,
+        database: Database,
+        instance: Instance,
+        masker: Masker,
+        ids: Ids,
+        refusal: Callable[[TriggeredStart], Awaitable[Refused | None]],
+    ) -> None:
+        """`refusal`: why the run of a trigger would not be started, if it would not."""
         self._database = database
         self._instance = instance
         self._masker = masker
         self._ids = ids
+        self._refusal = refusal
         self.after_mail: Callable[[], None] = _nobody
         """Told when a mail is about to wait; the composition root lets it wake whoever sends mails."""
 
@@ -54,23 +61,20 @@ class TestMode:
         """What test mode says about a trigger; `None` while it is off."""
         return self._instance.instructions(None if row.test_mode is None else OwnMode.read(row.test_mode))
 
-    async def instead(self, row: TriggerRow, trigger: JsonObject, given: JsonObject, start_key: str) -> Instead | None:
+    async def instead(self, row: TriggerRow, start: TriggeredStart, start_key: str) -> Instead | None:
         """What to do instead of starting the run; `None` to start it. The mail that goes with a start is written then.
 
-        `trigger` is the name `trigger` of this firing, `given` the input of its run. What has the `start_key` of an
-        earlier firing of the trigger is not told again. Raises `StoreUnavailable`.
+        A start that would be refused is refused here, too: whoever tries a trigger is to find that out. What has the
+        `start_key` of an earlier firing of the trigger is not told again. Raises `StoreUnavailable`.
         """
         instructions = self.of(row)
         if instructions is None:
             return None
         if instructions.recipient is None:
             return Instead(FiringOutcome.FAILED, NOBODY)
-        try:
-            check_values(input=given, trigger=trigger)
-        except InvalidRequest as error:
-            faults = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
-            return Instead(FiringOutcome.REFUSED, f"{error.message}: {faults}")
-        mail = await self._mail(row, trigger, given, start_key, instructions, instructions.recipient)
+        if (refused := await self._refusal(start)) is not None:
+            return Instead(refused.outcome, refused.reason or "")
+        mail = await self._mail(row, start, start_key, instructions, instructions.recipient)
         if instructions.skip_execution:
             return Instead(FiringOutcome.SKIPPED, f"test mode: {instructions.recipient} is told instead", mail)
         await self._database.write(partial(_add_if_it_holds, row=row, mail=mail))
@@ -80,8 +84,7 @@ class TestMode:
     async def _mail(
         self,
         row: TriggerRow,
-        trigger: JsonObject,
-        given: JsonObject,
+        start: TriggeredStart,
         start_key: str,
         instructions: Instructions,
         recipient: str,
@@ -93,10 +96,10 @@ class TestMode:
                 type=row.type,
                 workflow=self._masker.text(workflow or row.workflow_id),
                 workflow_id=row.workflow_id,
-                time=str(trigger.get("time")),
-                data=self._masker.shown(trigger),
+                time=str(start.trigger.get("time")),
+                data=self._masker.shown(start.trigger),
                 config=self._masker.shown(orjson.loads(row.config)),
-                input=self._masker.shown(given),
+                input=self._masker.shown(start.input),
                 starts=not instructions.skip_execution,
             )
         )

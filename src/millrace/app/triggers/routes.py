@@ -1,5 +1,6 @@
 """The routes of triggers: kept in the transaction that writes the trigger, so that what comes in finds what holds."""
 
+import hashlib
 import secrets
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from millrace.triggers.registry import ROUTED
 
 RANDOM_BYTES = 24
 """Of a path that nobody can guess."""
+MARK = 8
+"""Characters at its end, by which it is known."""
 
 
 def keep(connection: Connection, row: TriggerRow) -> None:
@@ -29,7 +32,7 @@ def keep(connection: Connection, row: TriggerRow) -> None:
     if Route("webhook", None) in wanted:
         wanted.discard(Route("webhook", None))
         made_up = [route for route in held if _is_made_up(route)]
-        wanted.add(made_up[0] if made_up else Route("webhook", secrets.token_urlsafe(RANDOM_BYTES)))
+        wanted.add(made_up[0] if made_up else Route("webhook", _make_up()))
     repository.remove_routes(connection, row.id, held - wanted)
     for route in sorted(wanted - held, key=lambda route: (route.kind, str(route.key))):
         if not repository.add_route(connection, row, route):
@@ -51,7 +54,16 @@ def path_taken(connection: Connection, path: str) -> Conflict:
     return Conflict("path_taken", f"the path /webhook/{path} is taken by {named}", faults=[fault])
 
 
+def _make_up() -> str:
+    random = secrets.token_urlsafe(RANDOM_BYTES)
+    return random + _mark(random)
+
+
 def _is_made_up(route: Route) -> bool:
-    """A path that a user writes is taken for one only if it has the length and the letters of one."""
-    key = route.key or ""
-    return route.kind == "webhook" and len(key) == len(secrets.token_urlsafe(RANDOM_BYTES)) and "/" not in key
+    """What a user writes is never taken for a path that nobody can guess: that bears a mark, which follows from it."""
+    random, mark = (route.key or "")[:-MARK], (route.key or "")[-MARK:]
+    return route.kind == "webhook" and mark == _mark(random)
+
+
+def _mark(random: str) -> str:
+    return hashlib.sha256(random.encode()).hexdigest()[:MARK]

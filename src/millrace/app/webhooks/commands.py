@@ -49,7 +49,7 @@ class WebhookCommands:
             _refuse_taken(wanted, taken)
             row = self._new(connection, workflow, wanted)
             rows.add(connection, row)
-            keep(connection, row)
+            _keep_routes(connection, row)
             return row.id
 
         return await self._database.write(write)
@@ -70,7 +70,7 @@ class WebhookCommands:
             after = changed(row, after, self._schedules, rows.now(connection))
             if after != row:
                 rows.save(connection, after)
-                keep(connection, after)
+                _keep_routes(connection, after)
 
         await self._database.write(write)
 
@@ -132,6 +132,14 @@ class WebhookCommands:
         )
         row = _with(row, wanted, live=workflow.status == "active" and deployed is not None)
         return begun(row, self._schedules, now)
+
+
+def _keep_routes(connection: Connection, row: TriggerRow) -> None:
+    try:
+        keep(connection, row)
+    except Conflict as error:
+        faults = [replace(fault, path="url_path") for fault in error.faults]
+        raise Conflict(error.code, error.message, faults=faults) from None
 
 
 def _with(row: TriggerRow, wanted: Settings, *, live: bool) -> TriggerRow:

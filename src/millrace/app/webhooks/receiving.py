@@ -32,7 +32,7 @@ from millrace.ports.store import StartKey
 from millrace.triggers.webhook import bodies, verification
 from millrace.triggers.webhook.authentication import HmacAuthentication
 from millrace.triggers.webhook.bodies import Body
-from millrace.triggers.webhook.config import KEY_LIFETIME, WebhookConfig
+from millrace.triggers.webhook.config import KEY_LIFETIME, Dedupe, WebhookConfig
 from millrace.triggers.webhook.multipart import Malformed
 from millrace.triggers.webhook.trust import UnusableKey
 from millrace.triggers.webhook.verification import NotVerified, Sent
@@ -182,11 +182,9 @@ class WebhookReceiver:
         try:
             body = bodies.read_body(content, incoming.headers.get("content-type"))
             query = bodies.read_pairs(incoming.query)
-            raw = content.decode() if config.raw else None
         except Malformed as error:
             raise Unreadable("unreadable", str(error)) from None
-        except UnicodeDecodeError:
-            raise Unreadable("unreadable", "the body is not UTF-8 text") from None
+        raw = _text(content) if config.raw else None
         check_values(request={"body": body.value, "query": query, "raw": raw})
         digest = hashlib.sha256(content).hexdigest()
         return _Told(body, query, raw, digest, self._key(row, config, incoming, body, replay))
@@ -194,20 +192,15 @@ class WebhookReceiver:
     def _key(
         self, row: TriggerRow, config: WebhookConfig, incoming: Incoming, body: Body, replay: str | None
     ) -> StartKey | None:
-        dedupe, lifetime = config.dedupe, KEY_LIFETIME
-        if dedupe is not None:
-            told = incoming.headers.get(dedupe.header.lower()) if dedupe.header else None
-            told = bodies.found_at(body.value, dedupe.body) if dedupe.body else told
-            if not told:
-                place = f"header.{dedupe.header}" if dedupe.header else f"body.{dedupe.body}"
-                fault = Fault(place, "missing", "deliveries are told apart by this, and it is missing", "send it")
-                raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
-            digest = hashlib.sha256(told.encode()).hexdigest()
+        lifetimes = [] if replay is None else [config.replay_lifetime]
+        if (dedupe := config.dedupe) is not None:
+            digest = hashlib.sha256(_told_apart_by(dedupe, incoming, body).encode()).hexdigest()
+            lifetimes.append(KEY_LIFETIME)
         elif replay is not None:
-            digest, lifetime = replay, config.replay_lifetime
+            digest = replay
         else:
             return None
-        return StartKey(KEYS, row.id, f"webhook:{digest}", digest, self._clock.now() + lifetime)
+        return StartKey(KEYS, row.id, f"webhook:{digest}", digest, self._clock.now() + max(lifetimes))
 
     def _data(
         self, row: TriggerRow, config: WebhookConfig, incoming: Incoming, told: _Told, files: list[JsonValue]
@@ -224,7 +217,7 @@ class WebhookReceiver:
             "event_type": config.event_type,
             "files": files,
         }
-        return data if told.raw is None else {**data, "raw": told.raw}
+        return {**data, "raw": told.raw} if config.raw else data
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -247,6 +240,24 @@ def unknown(path: str) -> NotFound:
 
 def too_large(limit: int) -> TooLarge:
     return TooLarge("too_large", f"the body is larger than the {limit} bytes that this webhook takes (`max_body`)")
+
+
+def _told_apart_by(dedupe: Dedupe, incoming: Incoming, body: Body) -> str:
+    told = incoming.headers.get(dedupe.header.lower()) if dedupe.header else None
+    told = bodies.found_at(body.value, dedupe.body) if dedupe.body else told
+    if not told:
+        place = f"header.{dedupe.header}" if dedupe.header else f"body.{dedupe.body}"
+        fault = Fault(place, "missing", "deliveries are told apart by this, and it is missing", "send it")
+        raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+    return told
+
+
+def _text(content: bytes) -> str | None:
+    """`None` for what is no text, which is a file."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _challenge(config: WebhookConfig, body: Body) -> Challenge | None:
@@ -272,6 +283,7 @@ def _answer(fired: Fired, config: WebhookConfig) -> Answer | None:
         case FiringOutcome.UNWANTED | FiringOutcome.SKIPPED:
             return Skipped()
         case FiringOutcome.REFUSED | FiringOutcome.FAILED:
-            raise InvalidRequest("not_started", f"the workflow does not take this request: {fired.reason}")
+            # Why may tell of variables and expressions, which are not the caller's; it stands with the firing.
+            raise InvalidRequest("not_started", "the workflow does not take this request; its firings say why")
         case FiringOutcome.CHANGED:
             return None
