@@ -183,6 +183,8 @@ class _Mother:
                     if self._fork():
                         return
                 elif ready == lifeline:
+                    for pid, _ in self._children.values():
+                        os.kill(pid, signal.SIGKILL)
                     return
                 elif ready in self._children:
                     self._tell_end(ready)
