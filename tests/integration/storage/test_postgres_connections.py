@@ -1,5 +1,6 @@
 """Connections to PostgreSQL: what a URL may say of them, and what happens when they are cut."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 import asyncpg
@@ -7,7 +8,8 @@ import pytest
 from sqlalchemy import make_url, text
 
 from millrace.ports.store import ClaimRequest, StoreUnavailable
-from millrace.storage.postgres.database import ENGINE_READERS, PostgresDatabase
+from millrace.storage.postgres.database import ENGINE_CONNECTIONS, ENGINE_READERS, PostgresDatabase
+from millrace.storage.postgres.kept import KEPT
 from millrace.storage.postgres.store import PostgresStore
 from tests.conformance.builders import Owner
 from tests.conftest import service_url
@@ -18,6 +20,8 @@ pytestmark = pytest.mark.service("postgres")
 
 ONE = text("select 1")
 OTHERS = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+SLEEPING = """
+select exists (select from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep')"""
 
 
 @pytest.mark.parametrize("words", ["?sslmode=disable", "?sslmode=prefer&application_name=ours"])
@@ -35,6 +39,7 @@ async def test_nobody_notices_that_idle_connections_were_cut() -> None:
         asked = (database.read, database.read_for_engine, database.write)
         for ask in asked:
             await ask(lambda connection: connection.execute(ONE).scalar())
+        assert await database.engine_pool.fetchval("select 1") == 1
         server = await asyncpg.connect(url)
         await server.fetch(f"select pg_terminate_backend(pid, 10000) from ({OTHERS}) others")  # noqa: S608
 
@@ -57,6 +62,44 @@ async def test_who_gets_no_connection_in_time_may_ask_again_later(monkeypatch: p
                 await database.read_for_engine(lambda connection: connection.execute(ONE).scalar())
         assert await database.read_for_engine(lambda connection: connection.execute(ONE).scalar()) == 1
         await database.close()
+
+
+async def test_statements_leave_connections_to_those_who_need_one_for_several() -> None:
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        pool = database.engine_pool
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                assert await asyncio.gather(*(pool.fetchval("select 1") for _ in range(20))) == [1] * 20
+                async with AsyncExitStack() as held:
+                    for _ in range(ENGINE_CONNECTIONS - KEPT):
+                        await held.enter_async_context(pool.acquire())
+                    assert await pool.fetchval("select 2") == 2
+        await database.close()
+
+
+async def test_a_connection_serves_again_after_a_statement_that_failed_or_was_given_up() -> None:
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        pool = database.engine_pool
+        async with asyncio.timeout(20):
+            for _ in range(ENGINE_CONNECTIONS + 1):
+                with pytest.raises(asyncpg.DivisionByZeroError):
+                    await pool.fetchval("select 1 / 0")
+                given_up = asyncio.ensure_future(pool.fetchval("select pg_sleep(60)"))
+                await until_sleeping(url)
+                given_up.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await given_up
+            assert await pool.fetchval("select 3") == 3
+        await database.close()
+
+
+async def until_sleeping(url: str) -> None:
+    server = await asyncpg.connect(url)
+    while not await server.fetchval(SLEEPING):  # noqa: ASYNC110 - the server tells nobody
+        await asyncio.sleep(0.01)
+    await server.close()
 
 
 async def test_what_is_said_of_a_failure_holds_no_values() -> None:

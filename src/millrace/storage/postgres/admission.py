@@ -18,6 +18,7 @@ from millrace.core.values import Duration, Instant, JsonObject
 from millrace.ports.store import WhenFull
 from millrace.storage import mapping
 from millrace.storage.postgres import queries
+from millrace.storage.postgres.kept import KeptConnections
 
 Connection: TypeAlias = "asyncpg.Connection | asyncpg.pool.PoolConnectionProxy"
 
@@ -35,7 +36,7 @@ class Waiting:
     period: Duration = field(compare=False)
 
 
-async def admit_waiting(pool: asyncpg.Pool, limit: int) -> list[str]:
+async def admit_waiting(pool: KeptConnections, limit: int) -> list[str]:
     """Each run admitted gets a fact that takes the run's id as its own: it happens once."""
     admitted: list[str] = []
     for (key,) in await pool.fetch(queries.WAITING_KEYS):

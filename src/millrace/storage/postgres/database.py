@@ -24,6 +24,7 @@ from millrace.storage.postgres.connecting import (
     patiently,
     persistently,
 )
+from millrace.storage.postgres.kept import KeptConnections
 from millrace.storage.postgres.schema import bring_up_to_date
 from millrace.storage.postgres.writable import Writability, try_to_write
 
@@ -46,7 +47,7 @@ class PostgresDatabase:
     """Meets `ports.database.Database`."""
 
     def __init__(self, engine_pool: asyncpg.Pool, dsn: str) -> None:
-        self.engine_pool = engine_pool
+        self.engine_pool = KeptConnections(engine_pool)
         self._readers = _engine(dsn, READERS, read_only=True)
         self._engine_readers = _engine(dsn, ENGINE_READERS, read_only=True)
         self._writers = _engine(dsn, WRITERS, read_only=False)

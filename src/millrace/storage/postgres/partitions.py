@@ -10,6 +10,7 @@ import orjson
 
 from millrace.ports.store import StoreUnavailable
 from millrace.storage.postgres.connecting import persistently
+from millrace.storage.postgres.kept import KeptConnections
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ MONTHS_AHEAD = 2
 KEEP = f"select keep_partitions({MONTHS_AHEAD})"
 
 
-async def keep_partitions(pool: asyncpg.Pool) -> bool:
+async def keep_partitions(pool: KeptConnections) -> bool:
     """See to the partitions; `False` if that has to be tried again, since others were reading for long."""
     try:
         told = await persistently(lambda: pool.fetchval(KEEP))
