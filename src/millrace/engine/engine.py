@@ -261,7 +261,8 @@ class Engine:
         self._committer.request(cell)
 
     def broken(self, cell: Cell, error: Exception) -> None:
-        logger.error("run %s cannot go on here", cell.run_id, exc_info=error)
+        if not isinstance(error, Unavailable):  # that this process is being stopped is no defect
+            logger.error("run %s cannot go on here", cell.run_id, exc_info=error)
         cell.tell_starter(error)
         self._forget(cell, error)
 
@@ -475,9 +476,9 @@ class Engine:
         assert self._tasks is not None, "the engine is running"  # noqa: S101
         try:
             self._tasks.create_task(work)
-        except RuntimeError:  # it is just being ended, and nothing begins any more
+        except RuntimeError as error:  # it is just being ended, and nothing begins any more
             work.close()
-            raise
+            raise Unavailable("stopping", "this process is being stopped; ask another, or again") from error
 
 
 def _as_refused(mail: Mail, reason: str) -> Mail:

@@ -180,3 +180,35 @@ async def test_beyond_the_longest_backlog_starts_are_unavailable(kit: Kit) -> No
 
 async def _all_finished(kit: Kit, count: int) -> bool:
     return bool(await kit.value("select count(*) from runs where finished_at is not null") == count)
+
+
+@pytest.mark.parametrize("turns", range(3))
+@pytest.mark.parametrize("start_first", [True, False])
+async def test_a_process_that_is_stopped_while_it_folds_takes_that_for_no_defect(
+    kit: Kit, caplog: pytest.LogCaptureFixture, start_first: bool, turns: int
+) -> None:
+    """What needs an expression begins a task of its own, and none begins any more once the loops are being ended.
+
+    So many `turns` of the loop lie between the two.
+    """
+    asks = plan(task("a", condition="input.go"))
+    machine = await kit.machine()
+    await machine.run(chain(1))
+    await asyncio.sleep(1)  # of virtual time: nothing is under way any more
+    new = await kit.new_run(asks, input={"go": True})
+
+    async def begin() -> object:
+        return await machine.engine.start(new, asks, workflow_name="tested", version_number=1)
+
+    works = [begin, machine.crash] if start_first else [machine.crash, begin]
+    first = asyncio.ensure_future(works[0]())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    second = asyncio.ensure_future(works[1]())
+    starting, ending = (first, second) if start_first else (second, first)
+    await ending
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    if starting.done():
+        assert isinstance(starting.exception(), Unavailable)
+    starting.cancel()
