@@ -20,9 +20,10 @@ from tests.conformance.builders import (
     claim,
     plan_of,
     registered,
+    start_key,
     task,
 )
-from tests.conformance.kits import Kit
+from tests.conformance.kits import WORKFLOW, Kit
 
 
 async def finished(kit: Kit, **outputs: object) -> Owner:
@@ -244,3 +245,37 @@ async def test_a_run_keeps_the_limits_it_was_made_with(kit: Kit) -> None:
     assert loaded is not None
     assert (loaded.new.admission_key, loaded.new.admission_limit) == ("k", 7)
     assert loaded.new.when_full is WhenFull.CANCEL_NEWEST
+
+
+# --- the workflow as it was when the start was decided ----------------------------------------------------------------
+
+
+async def test_a_start_that_knows_the_workflow_as_it_was_is_refused(kit: Kit) -> None:
+    known = (await kit.row(tables.workflows, id=WORKFLOW))["updated_at"]
+    assert await refused(kit, Owner(kit.store, kit.clock, workflow_updated_at=known)) is None
+
+    await kit.write(update(tables.workflows).values(updated_at=known + 1))
+    late = Owner(kit.store, kit.clock, workflow_updated_at=known)
+    assert await refused(kit, late) == (Refusal.WORKFLOW_CHANGED, None)
+    assert await refused(kit, Owner(kit.store, kit.clock, workflow_updated_at=known + 1)) is None
+
+    await kit.write(update(tables.workflows).values(deleted_at=1))
+    late = Owner(kit.store, kit.clock, workflow_updated_at=known + 1)
+    assert await refused(kit, late) == (Refusal.WORKFLOW_CHANGED, None)
+    assert await refused(kit, Owner(kit.store, kit.clock)) is None
+
+
+async def test_what_was_started_before_stays_so_though_the_workflow_changed(kit: Kit) -> None:
+    known = (await kit.row(tables.workflows, id=WORKFLOW))["updated_at"]
+    key = start_key(expires_at=kit.clock.now() + 3600 * SECOND)
+    plain = Owner(kit.store, kit.clock, workflow_updated_at=known)
+    keyed = Owner(kit.store, kit.clock, workflow_updated_at=known, start_key=key)
+    changes = [plain.starts(), keyed.starts()]
+    await kit.store.commit(changes)
+    await kit.write(update(tables.workflows).values(updated_at=known + 1))
+
+    replies = (await kit.store.commit(changes)).changes
+    assert replies == tuple(AlreadyStarted(one.run_id, one.run_id, same_request=True) for one in (plain, keyed))
+    another = Owner(kit.store, kit.clock, workflow_updated_at=known, start_key=key)
+    (reply,) = (await kit.store.commit([another.starts()])).changes
+    assert reply == AlreadyStarted(another.run_id, keyed.run_id, same_request=True)

@@ -1,6 +1,9 @@
 """The schema on PostgreSQL: what the migrations make is what the tables say. The server itself spells out both."""
 
+from typing import Any
+
 import pytest
+from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
@@ -9,9 +12,16 @@ from millrace.storage.postgres.catalog import tables_spelled_out
 from millrace.storage.postgres.schema import REVISIONS, connected, current, differences, known_revisions
 from millrace.storage.schema import HEAD, MIGRATIONS
 from millrace.storage.tables import metadata
+from tests.migration.test_archives import alembic
 from tests.support.postgres import fresh_database
 
 pytestmark = pytest.mark.service("postgres")
+
+START = """
+select commit_runs('{}', null, null, '[{"run": {"id": "%s", "workflow_id": "w", "version_id": "v", "status": "running",
+  "phase": "main", "cancels": 0, "revision": 1, "last_seq": 0, "last_log": 0, "trigger_type": "manual",
+  "trigger_data": "{}", "input": "{}", "variables": "{}", "priority": 0, "root_run_id": "r", "causation_depth": 0,
+  "created_at": 1} %s}]', null, null, null, null, null, null, null, null, null, null, null)"""
 
 
 async def test_the_migrations_make_what_the_tables_say() -> None:
@@ -60,4 +70,20 @@ async def test_what_was_changed_by_hand_is_told(statement: str, told: list[str])
         assert len(found) == len(told), found
         assert all(line.startswith(expected) for line, expected in zip(found, told, strict=True))
         assert not (await connection.execute(text("select 1 from pg_namespace where nspname ~ 'trial'"))).all()
+        await connection.rollback()
+
+
+async def test_a_release_that_knows_nothing_of_changed_workflows_starts_runs_as_before() -> None:
+    """0006: both releases run side by side for a while, on the functions of the newer one; and there is a way back."""
+    async with fresh_database(clock=False) as url, connected(make_url(url)) as connection:
+
+        async def answer(run_id: str, more: str = "") -> Any:
+            return (await connection.exec_driver_sql(START % (run_id, more))).scalar()
+
+        assert (await answer("a"))["passed"] == ["a"]
+        assert (await answer("b", ', "workflow_updated_at": 7'))["refused"] == [["b", "workflow_changed"]]
+        await connection.run_sync(lambda raw: command.downgrade(alembic(raw), "0005"))
+        assert (await answer("b", ', "workflow_updated_at": 7'))["passed"] == ["b"]
+        await connection.run_sync(lambda raw: command.upgrade(alembic(raw), "head"))
+        assert await connection.run_sync(differences) == []
         await connection.rollback()

@@ -13,7 +13,10 @@ from millrace.core.plan import Plan
 from millrace.definition import Definition, compile_plan, stored_definition
 from millrace.ports.database import Database
 
-MAX_CACHED = 512
+MAX_TASKS = 30_000
+"""Of all versions that are remembered; each takes up to 2 KB."""
+OF_A_VERSION = 10
+"""What a version takes beside its tasks, in tasks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +32,7 @@ class StoredPlans:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._cache: OrderedDict[str, CompiledVersion] = OrderedDict()
+        self._size = 0
 
     async def plan(self, version_id: str) -> Plan:
         return (await self.version(version_id)).plan
@@ -44,7 +48,18 @@ class StoredPlans:
             raise LookupError(f"there is no version {version_id}")
         definition = stored_definition(orjson.loads(row.definition))
         compiled = CompiledVersion(row.id, row.workflow_id, row.number, definition, compile_plan(definition))
-        self._cache[version_id] = compiled
-        if len(self._cache) > MAX_CACHED:
-            self._cache.popitem(last=False)
+        self._remember(compiled)
         return compiled
+
+    def _remember(self, compiled: CompiledVersion) -> None:
+        if compiled.id in self._cache:
+            return  # read by another at the same time
+        self._cache[compiled.id] = compiled
+        self._size += _size(compiled)
+        while self._size > MAX_TASKS:
+            _, oldest = self._cache.popitem(last=False)
+            self._size -= _size(oldest)
+
+
+def _size(compiled: CompiledVersion) -> int:
+    return OF_A_VERSION + len(compiled.plan.tasks)

@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 
 class Database(Protocol):
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may write, too: what is remembered of it here may be out of date."""
+        ...
+
     async def read(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` on a read-only connection, off the event loop, in one snapshot.
 

@@ -128,6 +128,8 @@ class NewRun:
     """Tasks that were done in the run that this one repeats and are done again all the same, each with why."""
     start_key: StartKey | None = None
     firing: NewFiring | None = None
+    workflow_updated_at: Instant | None = None
+    """When the workflow was last changed, as far as whoever makes the start knows; `None` if that does not matter."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """What stands in the row for an `input`, `variables` or `trigger` that is too large for it (`ports.payloads`)."""
 
@@ -281,6 +283,8 @@ class AlreadyStarted:
 class Refusal(StrEnum):
     """Why a new run was not started, decided in its commit."""
 
+    WORKFLOW_CHANGED = "workflow_changed"
+    """The workflow was changed or deleted after its `workflow_updated_at`: decide anew."""
     TRIGGER_CHANGED = "trigger_changed"
     """The trigger was changed, disabled or removed since the firing was decided."""
     ORIGIN_DELETED = "origin_deleted"

@@ -129,9 +129,10 @@ def _gate_new(raw: sqlite3.Connection, change: RunChange, new: NewRun) -> Accept
     key = new.start_key
     # Asked first: the run's own key may be another's by now, and the room it lacks may be what it takes itself.
     may_be_refused = key is not None or new.when_full is WhenFull.SKIP or new.retry_of is not None
-    if may_be_refused and raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
+    changed = _workflow_changed(raw, new)
+    if (may_be_refused or changed) and raw.execute(statements.RUN_EXISTS, (new.id,)).fetchone() is not None:
         return itself
-    refusal = _refusal(raw, new)
+    refusal = _refusal(raw, new, changed=changed)
     if refusal is not None:
         return refusal
     if key is not None:
@@ -146,18 +147,27 @@ def _gate_new(raw: sqlite3.Connection, change: RunChange, new: NewRun) -> Accept
     return Accepted(change, len(change.records), len(change.logs))
 
 
-def _refusal(raw: sqlite3.Connection, new: NewRun) -> ChangeReply | None:
+def _workflow_changed(raw: sqlite3.Connection, new: NewRun) -> bool:
+    if new.workflow_updated_at is None:
+        return False
+    as_known = (new.workflow_id, new.workflow_updated_at)
+    return raw.execute(statements.WORKFLOW_AS_KNOWN, as_known).fetchone() is None
+
+
+def _refusal(raw: sqlite3.Connection, new: NewRun, *, changed: bool) -> ChangeReply | None:
     """What the rules of the moment say against the start. Only reads: one writer, so what it sees holds to the commit.
 
     A taken start key goes first: the run it names was started, whatever has changed since.
     """
     key, firing = new.start_key, new.firing
-    if firing is None and new.retry_of is None and new.when_full is not WhenFull.SKIP:
+    if not changed and firing is None and new.retry_of is None and new.when_full is not WhenFull.SKIP:
         return None
     if key is not None:
         taken = raw.execute(statements.TAKEN_KEY, (key.namespace, key.scope, key.key)).fetchone()
         if taken is not None:
             return AlreadyStarted(new.id, taken[0], taken[1] == key.request_hash)
+    if changed:
+        return NotStarted(new.id, Refusal.WORKFLOW_CHANGED)
     if firing is not None:
         holds = raw.execute(statements.TRIGGER_HOLDS, (firing.trigger_id, firing.trigger_revision)).fetchone()
         if holds is None:

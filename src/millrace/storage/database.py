@@ -59,6 +59,8 @@ class DatabaseUnusable(Exception):
 class SqliteDatabase:
     """Meets the ports `Database` and `DatabaseFile`, and gives the store the raw writing connection by `submit`."""
 
+    is_shared = False
+
     def __init__(self, path: Path, clock: Clock, synchronous: Synchronous) -> None:
         self.path = path
         self._clock = clock

@@ -75,6 +75,8 @@ TAKEN_KEY = START_KEY + " and expires_at > now_us()"
 
 # --- triggers ---------------------------------------------------------------------------------------------------------
 
+WORKFLOW_AS_KNOWN = "select 1 from workflows where id = ? and updated_at = ? and deleted_at is null"
+
 TRIGGER_HOLDS = "select 1 from triggers where id = ? and revision = ? and enabled"
 
 FIRED = """

@@ -62,8 +62,12 @@ class RunMaker:
         origin: Origin,
         *,
         start_key: StartKey | None = None,
+        may_be_old: bool = False,
     ) -> NewRun:
-        """Raises `InvalidRequest` for input that the schema refuses and for limits whose key has no value."""
+        """`may_be_old`: the workflow is as it is remembered; the commit is to see whether it still is.
+
+        Raises `InvalidRequest` for input that the schema refuses and for limits whose key has no value.
+        """
         definition = version.definition
         given = validate_input(definition, wanted.input)
         variables = {**definition.variables, **wanted.variables}
@@ -93,6 +97,7 @@ class RunMaker:
             causation_depth=origin.causation_depth,
             start_key=start_key,
             firing=origin.firing,
+            workflow_updated_at=workflow.updated_at if may_be_old else None,
         )
 
     async def _admission(

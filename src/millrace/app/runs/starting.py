@@ -1,8 +1,10 @@
 """Starting runs: one use case for the API, the command line and triggers. The same key gives the same run."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from millrace.app.mails.repository import Mail
 from millrace.app.plans import CompiledVersion, StoredPlans
@@ -10,9 +12,9 @@ from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, same_reque
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
 from millrace.app.runs.payloads import put_away
 from millrace.app.triggers.manual import ManualTriggers
-from millrace.app.workflows.catalog import Catalog
+from millrace.app.workflows.catalog import Catalog, CatalogEntry
 from millrace.app.workflows.repository import WorkflowRow
-from millrace.core.errors import Conflict, InvalidRequest, MillraceError, NotFound
+from millrace.core.errors import Conflict, Forbidden, InvalidRequest, MillraceError, NotFound, Unavailable
 from millrace.core.values import Instant, JsonObject, to_iso
 from millrace.definition import check_overrides
 from millrace.engine.cell import Started
@@ -20,6 +22,14 @@ from millrace.engine.engine import Engine
 from millrace.ports.clock import Clock
 from millrace.ports.payloads import Payloads
 from millrace.ports.store import NewFiring, NewRun, Refusal, StartKey
+
+T = TypeVar("T")
+
+REFUSED = (InvalidRequest, Conflict, Forbidden, NotFound)
+"""What a workflow has against a start. No run was started then."""
+
+MAX_TRIES = 8
+"""Starts anew when others change the same workflow at the same time."""
 
 __all__ = ["Fired", "FiringOutcome", "RunStarter", "StartRequest", "Started", "TriggeredStart"]
 
@@ -111,10 +121,13 @@ class RunStarter:
         manual trigger takes no starts, its limit is full, or the key was used for another request.
         """
         check_values(input=request.input, variables=request.variables)
-        workflow = (await self._catalog.resolve(reference)).workflow
+        return await self._as_it_is(reference, lambda entry: self._start(entry, request, by, key))
+
+    async def _start(self, entry: CatalogEntry, request: StartRequest, by: str, key: str | None) -> Started:
+        workflow = entry.workflow
         start_key = self._keys.key(KeySpace.START, workflow.id, key, request.fingerprint)
         try:
-            version = await self._version(reference, request.version)
+            version = await self._version(entry, request.version)
             refuse_inactive(workflow)
             require_confirmation(version, request.confirmation)
             check_overrides(version.definition, request.variables)
@@ -123,7 +136,7 @@ class RunStarter:
             given = {**manual.input, **request.input}
             wanted = Wanted(given, request.variables, request.correlation_id, request.priority, request.run_at)
             origin = Origin("manual", manual.trigger, trigger_id=manual.trigger_id, triggered_by=by)
-            new = await self._maker.make(workflow, version, wanted, origin, start_key=start_key)
+            new = await self._maker.make(workflow, version, wanted, origin, start_key=start_key, may_be_old=True)
         except MillraceError:
             # What a key has started stays started, also when the workflow would not take the request any more.
             started = await self._keys.holder(start_key)
@@ -135,6 +148,8 @@ class RunStarter:
     async def submit(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
         """Hand a run to the engine. Raises `Conflict` when its limit is full or its key means another request."""
         started = await self._submitted(workflow, version, new)
+        if started.refused is Refusal.WORKFLOW_CHANGED:
+            raise _OutOfDate
         if started.refused is Refusal.LIMIT_FULL:
             raise Conflict(
                 "limit_full",
@@ -152,33 +167,56 @@ class RunStarter:
 
         Never raises for what the workflow or the trigger says; raises `Unavailable` when it is not known what happened.
         """
-        prepared = await self._prepared(start)
-        return prepared if isinstance(prepared, Fired) else _fired(await self._submitted(*prepared))
+        try:
+            return await self._as_it_is(start.workflow_id, lambda entry: self._fire(entry.workflow, start))
+        except REFUSED as error:
+            return _refused(error)
 
     async def refusal(self, start: TriggeredStart) -> Fired | None:
         """Why the run would be refused; `None` if it would be started, as far as can be told without doing so."""
-        prepared = await self._prepared(start)
-        return prepared if isinstance(prepared, Fired) else None
-
-    async def _prepared(self, start: TriggeredStart) -> tuple[WorkflowRow, CompiledVersion, NewRun] | Fired:
         try:
-            check_values(input=start.input, trigger=start.trigger)
-            workflow = (await self._catalog.resolve(start.workflow_id)).workflow
-            refuse_inactive(workflow)
-            version = await self._plans.version(start.version_id)
-            origin = Origin(
-                start.trigger_type,
-                start.trigger,
-                trigger_id=start.trigger_id,
-                causation_depth=start.causation_depth,
-                firing=start.firing,
-            )
-            wanted = Wanted(start.input, {})
-            new = await self._maker.make(workflow, version, wanted, origin, start_key=start.start_key)
-        except (InvalidRequest, Conflict, NotFound) as error:
-            faults = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
-            return Fired(FiringOutcome.REFUSED, reason=f"{error.message}: {faults}" if faults else error.message)
-        return workflow, version, new
+            entry = await self._catalog.resolve(start.workflow_id)
+            await self._of_trigger(entry.workflow, start)
+        except REFUSED as error:
+            return _refused(error)
+        return None
+
+    async def _fire(self, workflow: WorkflowRow, start: TriggeredStart) -> Fired:
+        version, new = await self._of_trigger(workflow, start)
+        return _fired(await self._submitted(workflow, version, new))
+
+    async def _of_trigger(self, workflow: WorkflowRow, start: TriggeredStart) -> tuple[CompiledVersion, NewRun]:
+        check_values(input=start.input, trigger=start.trigger)
+        refuse_inactive(workflow)
+        version = await self._plans.version(start.version_id)
+        origin = Origin(
+            start.trigger_type,
+            start.trigger,
+            trigger_id=start.trigger_id,
+            causation_depth=start.causation_depth,
+            firing=start.firing,
+        )
+        wanted = Wanted(start.input, {})
+        key = start.start_key
+        return version, await self._maker.make(workflow, version, wanted, origin, start_key=key, may_be_old=True)
+
+    async def _as_it_is(self, reference: str, start: Callable[[CatalogEntry], Awaitable[T]]) -> T:
+        """Start a run of the workflow as it is remembered; once more if that proves to be out of date.
+
+        Raises `NotFound`, what `start` raises for the workflow as it is, and `Unavailable` if it never stands still.
+        """
+        entry = await self._catalog.expected(reference)
+        for _ in range(MAX_TRIES):
+            try:
+                return await start(entry)
+            except _OutOfDate:
+                entry = await self._catalog.read(reference)
+            except REFUSED:
+                current = await self._catalog.resolve(reference)
+                if current == entry:
+                    raise
+                entry = current
+        raise Unavailable("busy", f"the workflow {reference!r} is being changed by many at once; try again")
 
     async def wait(self, run_id: str, seconds: float) -> bool:
         """Wait until the run has finished, `seconds` at most; whether it has."""
@@ -193,8 +231,7 @@ class RunStarter:
         new = await put_away(new, self._payloads)
         return await self._engine.start(new, version.plan, workflow_name=workflow.name, version_number=version.number)
 
-    async def _version(self, reference: str, wanted: str | None) -> CompiledVersion:
-        entry = await self._catalog.resolve(reference)
+    async def _version(self, entry: CatalogEntry, wanted: str | None) -> CompiledVersion:
         version_id = entry.version_id
         if wanted is not None:
             version_id = (await self._catalog.version(entry.workflow, wanted)).id
@@ -209,8 +246,19 @@ def payloads_deleted(run_id: str) -> Conflict:
     )
 
 
+class _OutOfDate(Exception):
+    """The workflow was changed since it was read."""
+
+
+def _refused(error: MillraceError) -> Fired:
+    faults = "; ".join(f"{fault.path}: {fault.message}" for fault in error.faults)
+    return Fired(FiringOutcome.REFUSED, reason=f"{error.message}: {faults}" if faults else error.message)
+
+
 def _fired(started: Started) -> Fired:
     match started.refused:
+        case Refusal.WORKFLOW_CHANGED:
+            raise _OutOfDate
         case Refusal.TRIGGER_CHANGED:
             return Fired(FiringOutcome.CHANGED, reason="the trigger was changed or disabled meanwhile")
         case Refusal.LIMIT_FULL:

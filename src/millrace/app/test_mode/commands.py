@@ -66,7 +66,7 @@ class TestModeCommands:
         try:
             found = await self._database.write(partial(self._write, reference=reference, mode=mode, by=by))
         finally:
-            self._catalog.forget()
+            self._catalog.forget_all()
             self.after_change()
         if found is None:
             raise unknown_workflow(reference)

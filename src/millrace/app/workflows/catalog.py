@@ -1,9 +1,12 @@
-"""Which workflow a path means, and which version a start of it takes: from memory, and never stale after a commit.
+"""Which workflow a path means, and which version a start of it takes.
 
-Every change of a workflow goes through `commands`, which calls `forget` after its commit and before it answers. A read
-that was under way meanwhile is told apart by the generation and not remembered.
+What was read is remembered. Every change of a workflow goes through `writing`, which has it forgotten after its commit
+and before it answers; a read that was under way meanwhile is told apart by the generation and not remembered. So in a
+process that is alone on its database memory is never out of date. Where others write, too, it may be, and is good only
+for a start: the commit of that says whether it is (`NewRun.workflow_updated_at`).
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -27,22 +30,38 @@ class Catalog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._entries: dict[str, CatalogEntry] = {}
+        self._references: defaultdict[str, set[str]] = defaultdict(set)
+        """Under which words a workflow is remembered, by its id."""
         self._generation = 0
 
     async def resolve(self, reference: str) -> CatalogEntry:
-        """The workflow with this id, else this exact name, else this slug. Raises `NotFound`."""
-        entry = self._entries.get(reference)
-        if entry is not None:
-            return entry
+        """The workflow with this id, else this exact name, else this slug, as it is now. Raises `NotFound`."""
+        if self._database.is_shared:
+            return await self.read(reference)
+        return await self.expected(reference)
+
+    async def expected(self, reference: str) -> CatalogEntry:
+        """As `resolve`, but it may be out of date where the database is shared. Raises `NotFound`."""
+        return self._entries.get(reference) or await self.read(reference)
+
+    async def read(self, reference: str) -> CatalogEntry:
+        """As `resolve`, whatever is remembered. Raises `NotFound`."""
         generation = self._generation
         entry = await self._database.read(lambda connection: _find(connection, reference))
         if entry is None:
             raise unknown_workflow(reference)
         if generation == self._generation:
-            if len(self._entries) >= MAX_CACHED:
-                self._entries.clear()
-            self._entries[reference] = entry
+            self._remember(reference, entry)
         return entry
+
+    def _remember(self, reference: str, entry: CatalogEntry) -> None:
+        # Another process may give the slug of one workflow to a new one as its name, which goes first.
+        if self._database.is_shared and reference not in (entry.workflow.id, entry.workflow.name):
+            return
+        if len(self._entries) >= MAX_CACHED:
+            self.forget_all()
+        self._entries[reference] = entry
+        self._references[entry.workflow.id].add(reference)
 
     async def id_of_runs(self, reference: str) -> str:
         """The id under which the runs of a workflow are found: a deleted one is known by its id still, since its runs
@@ -61,10 +80,17 @@ class Catalog:
             raise unknown_version(workflow, wanted)
         return row
 
-    def forget(self) -> None:
+    def forget(self, workflow_id: str, name: str) -> None:
+        """A change was committed of the workflow with this id, which has this name now."""
+        self._generation += 1
+        for reference in (*self._references.pop(workflow_id, ()), name):
+            self._entries.pop(reference, None)
+
+    def forget_all(self) -> None:
         """A change of some workflow was committed."""
         self._generation += 1
         self._entries.clear()
+        self._references.clear()
 
 
 def unknown_workflow(reference: str) -> NotFound:

@@ -111,7 +111,7 @@ class WorkflowWriter:
 
     async def add(self, new: Current, *, by: str, message: str | None = None) -> Current:
         """Write a new workflow; it gets its slug here, and its tasks their uids. Raises `Conflict` `name_taken`."""
-        return await self._write(partial(self._insert, new=new, by=by, message=message))
+        return await self._write(partial(self._insert, new=new, by=by, message=message), new.workflow)
 
     async def change(self, reference: str, decide: Decide, *, by: str, if_match: IfMatch | None = None) -> Saved:
         """Write what `decide` makes of the workflow. It is asked again if others were faster.
@@ -125,7 +125,7 @@ class WorkflowWriter:
             change = await decide(current)
             if not change.of(current):
                 return Saved(current, change.warnings, changed=False)
-            saved = await self._write(partial(self._save, before=current, change=change, by=by))
+            saved = await self._write(partial(self._save, before=current, change=change, by=by), change.workflow)
             if saved is not None:
                 after, cancelled = saved
                 self.hand_over(cancelled)
@@ -150,11 +150,15 @@ class WorkflowWriter:
         row = self._deployment(version.workflow_id, version.number, action, reason, by, now, outcome="failed")
         await self._database.write(lambda connection: deployments.add(connection, row))
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
+    async def _write(self, work: Callable[[Connection], T], changed: WorkflowRow | None = None) -> T:
+        """`changed`: the workflow as it is to be, where that is known beforehand."""
         try:
             return await self._database.write(work)
         finally:
-            self._catalog.forget()
+            if changed is None:
+                self._catalog.forget_all()
+            else:
+                self._catalog.forget(changed.id, changed.name)
             self.after_change()
 
     def _insert(self, connection: Connection, new: Current, by: str, message: str | None) -> Current:

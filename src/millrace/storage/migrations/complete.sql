@@ -534,4 +534,4 @@ CREATE INDEX ix_mails_due_at ON mails (due_at) WHERE due_at is not null;
 CREATE INDEX ix_triggers_awaiting ON triggers (id) WHERE next_due_at is null and active and type || '' = 'interval';
 CREATE INDEX ix_events_unrouted ON events (id) WHERE routed_at is null;
 CREATE UNIQUE INDEX uq_events_source_external_id ON events (source, external_id) WHERE external_id is not null;
-insert into alembic_version values ('0005');
+insert into alembic_version values ('0006');

@@ -46,6 +46,8 @@ CLOSE_WITHIN = 5.0
 class PostgresDatabase:
     """Meets `ports.database.Database`."""
 
+    is_shared = True
+
     def __init__(self, engine_pool: asyncpg.Pool, dsn: str) -> None:
         self.engine_pool = KeptConnections(engine_pool)
         self._readers = _engine(dsn, READERS, read_only=True)

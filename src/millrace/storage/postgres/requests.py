@@ -90,7 +90,7 @@ class CommitRequest:
 
 
 def _start(change: RunChange, new: NewRun) -> JsonObject:
-    """A new run with what guards it; see `start_runs` in `migrations/postgres/commit.sql`."""
+    """A new run with what guards it; see `refusal_of` in `migrations/postgres/0006_starts.py`."""
     start: JsonObject = {"run": _row(statements.NEW_RUN, mapping.new_run_row(change, new))}
     if (key := new.start_key) is not None:
         start["key"] = {
@@ -103,6 +103,8 @@ def _start(change: RunChange, new: NewRun) -> JsonObject:
             "start_key": firing.start_key, "due_at": firing.due_at, "next_due_at": firing.next_due_at,
             "decided_until": firing.decided_until,
         }  # fmt: skip
+    if new.workflow_updated_at is not None:
+        start["workflow_updated_at"] = new.workflow_updated_at
     adopted = set(new.adopted.values())
     origins = adopted if new.retry_of is None else adopted | {new.retry_of}
     if origins:
