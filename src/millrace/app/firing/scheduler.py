@@ -91,16 +91,15 @@ class Scheduler(Service):
                 task.cancel()
 
     async def run_once(self) -> float | None:
-        while True:
+        # What is done is taken up before each look, which leaves out what is at work: else its next time was not seen.
+        while not await self._store_is_away():
             look = await self._look()
-            if look.due:
-                _, late = await asyncio.wait([self._begin(row, look.now) for row in look.due], timeout=PATIENCE)
-                for task in late:
-                    task.add_done_callback(lambda _: self.wake())
-            if await self._store_is_away():
-                return None
             if not look.due:
                 return None if look.wake_at is None else max(0.0, (look.wake_at - look.now) / SECOND)
+            _, late = await asyncio.wait([self._begin(row, look.now) for row in look.due], timeout=PATIENCE)
+            for task in late:
+                task.add_done_callback(lambda _: self.wake())
+        return None
 
     async def _look(self) -> Look:
         steady = self._clock.monotonic()

@@ -137,8 +137,9 @@ class WorkflowWriter:
 
         Answers how many of its runs were to start later, and are cancelled.
         """
-        work = partial(self._delete, reference=reference, by=by, if_match=if_match, source=source)
-        cancelled = await self._write(work)
+        workflow = (await self._catalog.resolve(reference)).workflow
+        work = partial(self._delete, reference=workflow.id, by=by, if_match=if_match, source=source)
+        cancelled = await self._write(work, workflow)
         if cancelled is None:
             raise unknown_workflow(reference)
         self.hand_over(cancelled)
@@ -150,15 +151,12 @@ class WorkflowWriter:
         row = self._deployment(version.workflow_id, version.number, action, reason, by, now, outcome="failed")
         await self._database.write(lambda connection: deployments.add(connection, row))
 
-    async def _write(self, work: Callable[[Connection], T], changed: WorkflowRow | None = None) -> T:
-        """`changed`: the workflow as it is to be, where that is known beforehand."""
+    async def _write(self, work: Callable[[Connection], T], changed: WorkflowRow) -> T:
+        """`changed`: the workflow as it is to be."""
         try:
             return await self._database.write(work)
         finally:
-            if changed is None:
-                self._catalog.forget_all()
-            else:
-                self._catalog.forget(changed.id, changed.name)
+            self._catalog.forget(changed.id, changed.name)
             self.after_change()
 
     def _insert(self, connection: Connection, new: Current, by: str, message: str | None) -> Current:
