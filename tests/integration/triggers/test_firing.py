@@ -1,12 +1,16 @@
 """S1: each due time starts exactly one run, at its time, with what the trigger says."""
 
 import asyncio
+from collections.abc import Sequence
 
 import orjson
 
+from millrace.app.firing.scheduler import PATIENCE
 from millrace.core.values import JsonValue
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.ports.evaluator import Scope
+from millrace.ports.store import ClaimRequest, CommitReply, RunChange
+from tests.support.stores import OverStore
 from tests.support.trigger_kit import Process, TriggerKit, cron, definition
 
 
@@ -157,6 +161,25 @@ async def test_a_trigger_that_is_slow_to_decide_does_not_hold_up_the_others(kit:
     await kit.sleep_until("2026-03-01T12:01:20.5Z")
     slow = await kit.firings((await kit.trigger("slow"))["id"])
     assert (slow[0]["decision"], slow[0]["due_at"][:19]) == ("started", "2026-03-01T12:00:20")
+
+
+class SlowStore(OverStore):
+    """The real store; it takes longer for a commit than the scheduler waits for the starts of a round."""
+
+    async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
+        await asyncio.sleep(3 * PATIENCE)
+        return await self.real.commit(changes, claim)
+
+
+async def test_starts_that_take_a_while_do_not_make_the_next_ones_late(kit: TriggerKit) -> None:
+    process = await kit.process(store=SlowStore(kit.store()))
+    for number in range(20):
+        await process.deploy(definition(cron("* * * * * *"), name=f"w{number}"))
+    process.schedule()
+    await kit.sleep_until("2026-03-01T12:00:10.9Z")
+    firings = [firing for firing in await kit.firings() if firing["due_at"][:19] >= "2026-03-01T12:00:03"]
+    assert len(firings) == 8 * 20
+    assert all(firing["at"][:19] == firing["due_at"][:19] for firing in firings), "within their second"
 
 
 async def test_a_start_that_the_workflow_refuses_is_a_firing_with_the_reason(kit: TriggerKit, process: Process) -> None:
