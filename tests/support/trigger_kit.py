@@ -93,7 +93,7 @@ class Process:
         )
         writer = WorkflowWriter(kit.database, kit.clock, kit.ids, catalog, Registrar(kit.schedules, kit.ids))
         masker = SecretMasker()
-        around = Surroundings(kit.database, SecretChain([], masker), masker)
+        around = Surroundings(kit.database, SecretChain([], masker), masker, kit.schedules, kit.clock)
         drafts = Drafts(Work(), TRIGGER_TYPES, around)
         self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, drafts, writer)
         self.triggers = TriggerCommands(kit.database, kit.schedules)

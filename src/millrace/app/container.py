@@ -101,7 +101,7 @@ def build_container(a: Adapters) -> Container:
     run_queries = RunQueries(database, a.plans, clock, settings.task_limits, a.payloads)
     run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads, keys)
     run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries, keys, clock)
-    drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker))
+    drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker, schedules, clock))
     writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
     writer.hand_over = a.engine.receive
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)

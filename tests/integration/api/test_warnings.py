@@ -52,6 +52,22 @@ async def test_what_is_not_there_is_told_wherever_a_definition_is_judged(api: ht
     assert_told(changed["warnings"])
 
 
+async def test_schedules_whose_time_is_over_are_told(api: httpx2.AsyncClient) -> None:
+    over, to_come = "2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z"
+    schedules = [
+        ("once", {"at": over}),
+        ("interval", {"every": "1h", "end": over}),
+        ("interval", {"every": "1h", "counted_from": "last_end", "end": over}),
+        ("cron", {"expression": "0 2 * * *", "end": over}),
+        ("once", {"at": to_come}),
+        ("interval", {"every": "1h", "start": to_come}),
+        ("cron", {"expression": "0 2 * * *", "start": over, "end": to_come}),
+    ]
+    triggers = [{"id": f"t{n}", "type": kind, "config": config} for n, (kind, config) in enumerate(schedules)]
+    made = await create(api, {**definition("late"), "triggers": triggers})
+    assert_told(made["warnings"], {f"triggers[{n}] never fires: ": "still to come" for n in range(4)})
+
+
 async def test_a_secret_of_a_webhook_is_told_too(api: httpx2.AsyncClient) -> None:
     wanted = {"type": "api_key", "value": "{{ secrets.door }}"}
     hook = {"id": "hook", "type": "webhook", "config": {"authentication": wanted}}

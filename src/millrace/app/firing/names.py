@@ -55,7 +55,9 @@ async def fill(row: Fillable, trigger: JsonObject, variables: JsonObject, evalua
     if row.condition is not None:
         condition = await evaluator.render(condition, scope, place=f"{place}.if")
     if not isinstance(condition, bool):
-        raise ExpressionError(f"{place}.if: the condition is {_kind(condition)}; it must be true or false")
+        raise ExpressionError(
+            f"{place}.if: the condition is {_kind(condition)}; it must be true or false, as a comparison is"
+        )
     if not condition:
         return Filled(wanted=False, input={})
     given = await evaluator.render(orjson.loads(row.input), scope, place=f"{place}.input")

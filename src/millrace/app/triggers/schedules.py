@@ -9,7 +9,8 @@ from functools import lru_cache
 import orjson
 from pydantic import ValidationError
 
-from millrace.core.values import Duration
+from millrace.core.values import Duration, Instant
+from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.configs import SCHEDULES, CatchUpPolicy
 from millrace.triggers.due import Times
 from millrace.triggers.faults import InvalidSchedule
@@ -32,6 +33,12 @@ class Schedule:
     """With the policy `all`: at most so many of them."""
     jitter: Duration
     """Starts are spread over so long a time."""
+
+    def first_after(self, after: Instant) -> Instant | None:
+        """When it fires first if it is new at `after`; `None` for one whose time is over."""
+        times = self.times
+        due = times.first(after) if isinstance(times, AfterEnd) else times.next_after(after)
+        return None if due is None else due.at
 
     def jitter_of(self, trigger_id: str) -> Duration:
         return jitter_for(trigger_id, self.jitter)

@@ -1,4 +1,5 @@
-"""What a definition needs and this installation has not got (yet): secrets, connections, workers for its queues.
+"""What a definition needs and this installation has not got (yet): secrets, connections, workers for its queues; and
+schedules whose time is over.
 
 Such a definition is saved all the same, since these things may come after it; whoever saves it is told.
 """
@@ -15,12 +16,14 @@ from sqlalchemy import Connection
 from millrace.app.connections import repository as connections
 from millrace.app.runs.waiting.reasons import EVERY_QUEUE
 from millrace.app.runs.waiting.repository import served_queues
+from millrace.app.triggers.schedules import Schedules
 from millrace.auth.secrets import SecretChain
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import DEFAULT_QUEUE, secrets_in, templates_of
 from millrace.definition.expressions.templates import has_expressions
 from millrace.definition.faults import at
 from millrace.definition.rough import items, lists_of, mapping
+from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.secrets import Masker
 
@@ -38,7 +41,11 @@ class Needs:
 
 
 class Surroundings:
-    def __init__(self, database: Database, secrets: SecretChain, masker: Masker) -> None:
+    def __init__(
+        self, database: Database, secrets: SecretChain, masker: Masker, schedules: Schedules, clock: Clock
+    ) -> None:
+        self._schedules = schedules
+        self._clock = clock
         self._database = database
         self._secrets = secrets
         self._masker = masker
@@ -60,7 +67,14 @@ class Surroundings:
         return told
 
     def _read_through(self, canonical: JsonObject) -> tuple[Needs, list[str]]:
-        return needs_of(canonical), list(self._known_values(canonical))
+        return needs_of(canonical), [*self._known_values(canonical), *self._silent_schedules(canonical)]
+
+    def _silent_schedules(self, canonical: JsonObject) -> Iterator[str]:
+        for position, trigger in enumerate(map(mapping, items(canonical.get("triggers")))):
+            config = orjson.dumps(mapping(trigger.get("config"))).decode()
+            schedule = self._schedules.of(str(trigger.get("type")), config)
+            if schedule is not None and schedule.first_after(self._clock.now()) is None:
+                yield f"{at('triggers', position)} never fires: no time that its schedule names is still to come"
 
     def _known_values(self, canonical: JsonObject) -> Iterator[str]:
         """Definitions are shown as they were saved, so the value of a secret in one is seen by every reader."""
