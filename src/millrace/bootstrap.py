@@ -27,7 +27,7 @@ from millrace.app.endings.telling import RunEvents
 from millrace.app.events.publishing import EventPublisher
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.histories.queries import has_ended
-from millrace.app.housekeeping import ClockKeeper, ExpiredKeys, KeyUseWriter, OldChanges, Partitions
+from millrace.app.housekeeping import ClockKeeper, ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, Partitions
 from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.plans import StoredPlans
 from millrace.app.routing.routing import EventRouting
@@ -343,8 +343,7 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
         wakeups.admission, wakeups.inbox = AdmissionElsewhere(hints), lambda: hints.tell(Hint.INBOX)
         return [lookout] if role.works else []
     inbox = InboxReader(made.store, made.engine)
-    if not processes.several:
-        inbox.interval = ALONE_INTERVAL
+    inbox.interval = inbox.interval if processes.several else ALONE_INTERVAL
     timers, admission = Timers(made.store, made.engine, made.clock), Admission(made.store, inbox, made.clock)
     wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
     hints.on(Hint.INBOX, lambda _: inbox.wake())
@@ -420,6 +419,7 @@ def _scheduling(made: Adapters, container: Container, processes: Processes) -> l
             ExpiredKeys(database, clock),
             OldChanges(database),
             OldMails(database),
+            OldBackfills(database),
             *(() if made.keep_partitions is None else (Partitions(made.keep_partitions),)),
             ExpiredArtifacts(database, made.objects, clock),
             OrphanedObjects(database, made.objects, clock),
@@ -432,8 +432,7 @@ def _event_services(
 ) -> tuple[Service, ...]:
     database, clock, hints = made.database, made.clock, processes.hints
     routing = EventRouting(database, container.triggers.router, container.triggers.firer, clock, made.ids)
-    if not processes.several:
-        routing.interval = ALONE_INTERVAL
+    routing.interval = routing.interval if processes.several else ALONE_INTERVAL
     run_events = RunEvents(database, clock, made.ids)
     endings = Endings(database, [run_events, container.triggers.awaited_runs, container.triggers.backfill_filler])
     wakeups.run_ended = endings.run_ended

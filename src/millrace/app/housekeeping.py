@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from millrace.app.backfills import repository as backfills
 from millrace.app.endings.repository import slowest
 from millrace.app.histories.repository import delete_old_changes, last_old_change
 from millrace.app.runs.repository import delete_expired_keys
@@ -89,6 +90,20 @@ def _deletable(connection: "Connection") -> int | None:
     """The newest change that nobody needs any more, if there is one."""
     until, read = last_old_change(connection, CHANGES_KEPT), slowest(connection, PATIENCE_WITH_FOLLOWERS)
     return until if until is None or read is None else min(until, read)
+
+
+class OldBackfills(Service):
+    """Deletes backfills that ended, three months after they were begun."""
+
+    interval = 3_600.0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    async def run_once(self) -> float | None:
+        deleted = await self._database.write(backfills.delete_old)
+        return 0.1 if deleted == backfills.DELETED_AT_ONCE else None
 
 
 class Partitions(Service):

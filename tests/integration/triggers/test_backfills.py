@@ -8,6 +8,8 @@ import orjson
 import pytest
 
 from millrace.app.backfills.commands import BackfillRequest
+from millrace.app.backfills.repository import KEPT
+from millrace.app.housekeeping import OldBackfills
 from millrace.app.retention.repository import first_id_at
 from millrace.core.errors import Conflict, InvalidRequest, NotFound
 from tests.integration.triggers.test_many_schedulers import FailingStore
@@ -276,3 +278,22 @@ async def test_of_a_trigger_one_backfill_is_open_at_a_time(kit: TriggerKit, proc
         await begun(kit, process)
     await process.backfills.cancel(backfill_id)
     assert await begun(kit, process) != backfill_id
+
+
+async def test_one_that_ended_long_ago_is_forgotten(kit: TriggerKit, process: Process) -> None:
+    await process.deploy(definition(cron("0 * * * *")))
+    backfill = await begun(kit, process)
+    old = OldBackfills(kit.database)
+    await kit.execute("update backfills set id = :id", id=first_id_at(kit.clock.now() - KEPT - 1))
+    await old.run_once()
+    ((open_,),) = await kit.rows("select id from backfills")
+
+    await process.backfills.cancel(open_)
+    await kit.execute("update backfills set id = :id", id=first_id_at(kit.clock.now() - KEPT + 1_000_000))
+    await old.run_once()
+    assert len(await kit.rows("select id from backfills")) == 1
+
+    await asyncio.sleep(2)
+    await old.run_once()
+    assert await kit.rows("select id from backfills") == []
+    assert backfill != open_

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, func, insert, literal, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, literal, select, update
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.retention.repository import first_id_at
@@ -15,6 +15,9 @@ from millrace.storage.tables import backfills, firings, runs, start_keys, trigge
 DECIDED_WITHIN: Duration = 2 * 86_400 * SECOND
 """Of a due time: so long after it schedulers have decided about it, also after a downtime. Start keys know more of the
 last 30 days; this is for what came before."""
+KEPT: Duration = 90 * 86_400 * SECOND
+"""Of a backfill that has ended, since it was begun."""
+DELETED_AT_ONCE = 500
 EARLIER: Duration = 3_600 * SECOND
 """Ids are made by clocks that may be behind."""
 
@@ -175,3 +178,11 @@ def _shown() -> Select[Any]:
         .outerjoin(triggers, triggers.c.id == backfills.c.trigger_id)
         .outerjoin(workflows, workflows.c.id == backfills.c.workflow_id)
     )
+
+
+def delete_old(connection: Connection) -> int:
+    """Delete backfills that were begun long ago and have ended; at most so many at once, and answer how many."""
+    now: Instant = connection.execute(select(func.now_us())).scalar_one()
+    old = select(backfills.c.id).where(backfills.c.id < first_id_at(now - KEPT), backfills.c.finished_at.is_not(None))
+    ids = old.order_by(backfills.c.id).limit(DELETED_AT_ONCE)
+    return connection.execute(delete(backfills).where(backfills.c.id.in_(ids.scalar_subquery()))).rowcount

@@ -55,9 +55,8 @@ async def fill(row: Fillable, trigger: JsonObject, variables: JsonObject, evalua
     if row.condition is not None:
         condition = await evaluator.render(condition, scope, place=f"{place}.if")
     if not isinstance(condition, bool):
-        raise ExpressionError(
-            f"{place}.if: the condition is {_kind(condition)}; it must be true or false, as a comparison is"
-        )
+        remedy = "it must be true or false, as a comparison is"
+        raise ExpressionError(f"{place}.if: the condition is {_kind(condition)}; {remedy}")
     if not condition:
         return Filled(wanted=False, input={})
     given = await evaluator.render(orjson.loads(row.input), scope, place=f"{place}.input")
