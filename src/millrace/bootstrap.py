@@ -26,7 +26,7 @@ from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
 from millrace.app.events.publishing import EventPublisher
 from millrace.app.firing.scheduler import Scheduler
-from millrace.app.histories.queries import has_ended
+from millrace.app.histories.queries import unfinished
 from millrace.app.housekeeping import ClockKeeper, ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, Partitions
 from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.plans import StoredPlans
@@ -231,7 +231,7 @@ async def _adapters(
             wakeups,
             type_limits=settings.task_limits,
             payloads=payloads,
-            has_ended=has_ended(database) if storage.shared else None,
+            unfinished=unfinished(database) if storage.shared else None,
         ),
         runners=runners,
         vault=vault,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millrace.app.histories.queries import has_ended
+from millrace.app.histories.queries import unfinished
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
 from millrace.bootstrap import Role
@@ -126,7 +126,7 @@ class Process:
             wakeups,
             type_limits=TYPE_LIMITS if kind.type_limits else None,
             payloads=world.shelf,
-            has_ended=None if embedded else has_ended(Line(world, self)),  # type: ignore[arg-type]
+            unfinished=None if embedded else unfinished(Line(world, self)),  # type: ignore[arg-type]
         )
         self.worker: Worker | None = None
         self.services = self._engine_services(wakeups)

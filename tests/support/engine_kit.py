@@ -28,7 +28,7 @@ from millrace.engine.inbox import InboxReader
 from millrace.engine.reaper import Reaper
 from millrace.engine.service import Service
 from millrace.engine.timers import Timers
-from millrace.engine.waiting import HasEnded
+from millrace.engine.waiting import Unfinished
 from millrace.engine.wakeups import Wakeups
 from millrace.ports.evaluator import Evaluator
 from millrace.ports.store import InboxItem, NewRun, Store
@@ -128,10 +128,10 @@ class Kit:
         store: Store | None = None,
         sole: bool = True,
         without: Collection[type[Service]] = (),
-        has_ended: HasEnded | None = None,
+        unfinished: Unfinished | None = None,
     ) -> "Machine":
         """Start a process: everything runs when this returns. `without` leaves services out, to see what they do."""
-        machine = Machine(self, store or self.store, slots=slots, has_ended=has_ended)
+        machine = Machine(self, store or self.store, slots=slots, unfinished=unfinished)
         self.machines.append(machine)
         await machine.start(sole=sole, without=without)
         return machine
@@ -187,12 +187,12 @@ class Kit:
 class Machine:
     """One process, as `bootstrap` puts it together."""
 
-    def __init__(self, kit: Kit, store: Store, *, slots: int, has_ended: HasEnded | None = None) -> None:
+    def __init__(self, kit: Kit, store: Store, *, slots: int, unfinished: Unfinished | None = None) -> None:
         bus, wakeups = LocalBus(), Wakeups()
         self.kit = kit
         self.store = store
         self.bus = bus
-        self.engine = Engine(store, kit.plans, kit.evaluator, kit.clock, kit.ids, bus, wakeups, has_ended=has_ended)
+        self.engine = Engine(store, kit.plans, kit.evaluator, kit.clock, kit.ids, bus, wakeups, unfinished=unfinished)
         self.shipper = LogShipper(store, bus)
         secrets = SecretChain([EnvironmentSecrets(kit.environment)], kit.masker)
         self.worker = Worker(

@@ -37,7 +37,7 @@ from millrace.engine.deciding import Decider, changes_anything, fresh_outputs, o
 from millrace.engine.inbox import Folded, event_of
 from millrace.engine.loading import load_with_reports, patiently
 from millrace.engine.views import scope_of
-from millrace.engine.waiting import Elsewhere, HasEnded
+from millrace.engine.waiting import Elsewhere, Unfinished
 from millrace.engine.wakeups import Wakeups
 from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
@@ -81,10 +81,10 @@ class Engine:
         *,
         type_limits: Mapping[str, int] | None = None,
         payloads: Payloads | None = None,
-        has_ended: HasEnded | None = None,
+        unfinished: Unfinished | None = None,
     ) -> None:
         """`type_limits`: attempts of a task type that may run at the same time in this installation. `payloads`: where
-        outputs of runs go that are too large for their rows. `has_ended`: asked where other processes may end runs."""
+        outputs of runs go that are too large for their rows. `unfinished`: asked where other processes may end runs."""
         self._store = store
         self._plans = plans
         self._clock = clock
@@ -92,7 +92,7 @@ class Engine:
         self._wakeups = wakeups
         self._cells: dict[str, Cell] = {}
         self._idle: dict[str, Cell] = {}
-        self._elsewhere = None if has_ended is None else Elsewhere(bus, has_ended)
+        self._elsewhere = None if unfinished is None else Elsewhere(bus, unfinished)
         self._folded = Folded()
         self._decider = Decider(store, evaluator, payloads)
         self._committer = Committer(store, ids, self, type_limits or {})

@@ -1,7 +1,7 @@
 """Reading a run's records and log lines page by page, in both directions, and waiting for the next."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -114,12 +114,11 @@ def is_finished(progress: Progress) -> bool:
     return RunStatus(progress.status) in FINISHED_RUN
 
 
-def has_ended(database: Database) -> Callable[[str], Awaitable[bool]]:
-    """To ask whether a run has finished, or is not there: a look at one row."""
+def unfinished(database: Database) -> Callable[[Set[str]], Awaitable[Set[str]]]:
+    """To ask which of some runs are there and have not finished: a look at one row of each."""
 
-    async def ask(run_id: str) -> bool:
-        found = await database.read_for_engine(lambda connection: repository.progress(connection, run_id))
-        return found is None or is_finished(found)
+    async def ask(run_ids: Set[str]) -> Set[str]:
+        return await database.read_for_engine(lambda connection: repository.unfinished(connection, run_ids))
 
     return ask
 

@@ -4,11 +4,11 @@ Everything comes in the order of its numbers and is found by the primary key; on
 over others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, func, or_, select
+from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.dialects import Unsettled
@@ -74,9 +74,24 @@ _PROGRESS = (
 )  # fmt: skip
 
 
+ASKED_AT_ONCE = (1, 10, 100, 1_000)
+"""Ids in a statement, filled up with the last one: a text for each number would be as many for the server to plan."""
+UNFINISHED = select(runs.c.id).where(runs.c.id.in_(bindparam("ids", expanding=True)), runs.c.finished_at.is_(None))
+
+
 def progress(connection: Connection, run_id: str) -> Progress | None:
     row = connection.execute(select(*_PROGRESS).where(runs.c.id == run_id)).first()
     return None if row is None else Progress(*row)
+
+
+def unfinished(connection: Connection, run_ids: Set[str]) -> Set[str]:
+    """Those of the runs that are there and have not finished."""
+    ids, found = sorted(run_ids), set[str]()
+    for first in range(0, len(ids), ASKED_AT_ONCE[-1]):
+        some = ids[first : first + ASKED_AT_ONCE[-1]]
+        size = next(size for size in ASKED_AT_ONCE if size >= len(some))
+        found.update(connection.execute(UNFINISHED, {"ids": some + some[-1:] * (size - len(some))}).scalars())
+    return found
 
 
 def read_records(connection: Connection, run_id: str, window: Window) -> Sequence[RowMapping]:
