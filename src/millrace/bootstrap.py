@@ -71,7 +71,7 @@ from millrace.worker.worker import Worker
 logger = logging.getLogger(__name__)
 
 ALONE_INTERVAL = 5.0
-"""Seconds between two looks for what only other processes leave without a word; looks are all that an idle one does."""
+"""Seconds between two looks for what only other processes leave, or leave undone; an idle one does nothing but look."""
 SETTLE_SECONDS = 5.0
 """How long a stop waits for the last reports to be committed. Beyond that the next start finds those attempts lost."""
 
@@ -356,6 +356,7 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
         beside_others=processes.several,
         after_loss=wakeups.worker_lost,
     )
+    reaper.interval = reaper.interval if processes.several else ALONE_INTERVAL
     return [inbox, timers, admission, reaper]
 
 
