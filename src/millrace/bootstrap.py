@@ -71,7 +71,7 @@ from millrace.worker.worker import Worker
 logger = logging.getLogger(__name__)
 
 ALONE_INTERVAL = 5.0
-"""Seconds between two looks for what only other processes leave, or leave undone; an idle one does nothing but look."""
+"""Seconds between two looks for what only other processes leave undone; an idle one does nothing but look."""
 SETTLE_SECONDS = 5.0
 """How long a stop waits for the last reports to be committed. Beyond that the next start finds those attempts lost."""
 
@@ -343,7 +343,6 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
         wakeups.admission, wakeups.inbox = AdmissionElsewhere(hints), lambda: hints.tell(Hint.INBOX)
         return [lookout] if role.works else []
     inbox = InboxReader(made.store, made.engine)
-    inbox.interval = inbox.interval if processes.several else ALONE_INTERVAL
     timers, admission = Timers(made.store, made.engine, made.clock), Admission(made.store, inbox, made.clock)
     wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
     hints.on(Hint.INBOX, lambda _: inbox.wake())
@@ -433,7 +432,6 @@ def _event_services(
 ) -> tuple[Service, ...]:
     database, clock, hints = made.database, made.clock, processes.hints
     routing = EventRouting(database, container.triggers.router, container.triggers.firer, clock, made.ids)
-    routing.interval = routing.interval if processes.several else ALONE_INTERVAL
     run_events = RunEvents(database, clock, made.ids)
     endings = Endings(database, [run_events, container.triggers.awaited_runs, container.triggers.backfill_filler])
     wakeups.run_ended = endings.run_ended

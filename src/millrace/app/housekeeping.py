@@ -93,7 +93,7 @@ def _deletable(connection: "Connection") -> int | None:
 
 
 class OldBackfills(Service):
-    """Deletes backfills that ended, three months after they were begun."""
+    """Deletes backfills that ended three months ago."""
 
     interval = 3_600.0
 

@@ -13,10 +13,10 @@ from millrace.core.plan import Plan
 from millrace.definition import Definition, compile_plan, stored_definition
 from millrace.ports.database import Database
 
-MAX_TASKS = 30_000
-"""Of all versions that are remembered; each takes up to 2 KB."""
-OF_A_VERSION = 10
-"""What a version takes beside its tasks, in tasks."""
+MAX_REMEMBERED = 50_000_000
+"""Bytes that all versions take that are remembered, roughly."""
+OF_A_VERSION, OF_A_TASK, OF_A_BYTE = 2_000, 1_500, 1
+"""What of a version takes how many: itself, each task, each byte of its text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +32,7 @@ class StoredPlans:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._cache: OrderedDict[str, CompiledVersion] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._size = 0
 
     async def plan(self, version_id: str) -> Plan:
@@ -48,18 +49,15 @@ class StoredPlans:
             raise LookupError(f"there is no version {version_id}")
         definition = stored_definition(orjson.loads(row.definition))
         compiled = CompiledVersion(row.id, row.workflow_id, row.number, definition, compile_plan(definition))
-        self._remember(compiled)
+        self._remember(compiled, len(row.definition))
         return compiled
 
-    def _remember(self, compiled: CompiledVersion) -> None:
+    def _remember(self, compiled: CompiledVersion, length: int) -> None:
         if compiled.id in self._cache:
             return  # read by another at the same time
         self._cache[compiled.id] = compiled
-        self._size += _size(compiled)
-        while self._size > MAX_TASKS:
-            _, oldest = self._cache.popitem(last=False)
-            self._size -= _size(oldest)
-
-
-def _size(compiled: CompiledVersion) -> int:
-    return OF_A_VERSION + len(compiled.plan.tasks)
+        self._sizes[compiled.id] = OF_A_VERSION + OF_A_TASK * len(compiled.plan.tasks) + OF_A_BYTE * length
+        self._size += self._sizes[compiled.id]
+        while self._size > MAX_REMEMBERED:
+            oldest, _ = self._cache.popitem(last=False)
+            self._size -= self._sizes.pop(oldest)

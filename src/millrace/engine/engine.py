@@ -136,8 +136,8 @@ class Engine:
     async def start(self, new: NewRun, plan: Plan, *, workflow_name: str, version_number: int) -> Started:
         """Start a run; durable when this returns. The same start key gives the same run.
 
-        Raises `Unavailable` when the engine cannot keep up or the store is away: then the run may or may not have
-        been started, and a start key tells on the next try.
+        Raises `Unavailable` when the engine cannot keep up, is being stopped, or the store is away: then the run may or
+        may not have been started, and a start key tells on the next try.
         """
         if self._committer.backlog >= MAX_BACKLOG:
             raise Unavailable("overloaded", "too many runs wait to be written; try again later")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 BATCH = 500
+BETWEEN_BATCHES = 0.05
+"""Seconds."""
 
 REMEMBERED = 10_000
 
@@ -83,4 +85,5 @@ class InboxReader(Service):
     async def run_once(self) -> float | None:
         items = await self._store.read_inbox(BATCH)
         self._engine.receive(items)
-        return None
+        # What has been read is read again until it is committed, which takes a moment.
+        return BETWEEN_BATCHES if len(items) == BATCH else None

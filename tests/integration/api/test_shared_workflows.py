@@ -101,6 +101,41 @@ async def test_a_repeated_request_finds_its_run_whatever_has_changed(
     assert again.json()["id"] == first.json()["id"]
 
 
+async def test_a_key_finds_no_run_of_a_workflow_that_was_deleted(
+    both: tuple[httpx2.AsyncClient, httpx2.AsyncClient],
+) -> None:
+    here, there = both
+    key = {"Idempotency-Key": "once"}
+    first = await create(here, definition("w"))
+    assert await started(there, "w", **key) == (first["id"], 1)
+    await here.delete(f"{URL}/w")
+    problem(await there.post(f"{URL}/w/execute", json={}, headers=key), 404, "workflow_not_found")
+    second = await create(here, definition("w"))
+    assert await started(there, "w", **key) == (second["id"], 1)
+
+
+async def test_a_start_for_later_and_the_end_of_all_starts_see_each_other(
+    both: tuple[httpx2.AsyncClient, httpx2.AsyncClient],
+) -> None:
+    """Either the start is refused, or its run is there when the workflow ends its delayed ones; whoever is first."""
+    here, there = both
+    later = {"run_at": "2090-01-01T00:00:00Z"}
+    for number in range(12):
+        await create(here, definition(f"w{number}"))
+        await started(there, f"w{number}")
+        starting = asyncio.ensure_future(there.post(f"{URL}/w{number}/execute", json=later))
+        await asyncio.sleep(0.001 * number)
+        assert (await here.patch(f"{URL}/w{number}", json={"status": "inactive"})).status_code == 200
+        answer = await starting
+        if answer.status_code == 409:
+            assert answer.json()["code"] == "workflow_inactive"
+            continue
+        run = answer.json()["id"]
+        async with asyncio.timeout(20):
+            while (await there.get(f"/api/v1/runs/{run}")).json()["status"] != "cancelled":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
 async def test_no_start_takes_a_version_older_than_the_one_deployed_when_it_was_asked_for(
     both: tuple[httpx2.AsyncClient, httpx2.AsyncClient],
 ) -> None:

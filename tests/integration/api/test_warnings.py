@@ -65,7 +65,7 @@ async def test_schedules_whose_time_is_over_are_told(api: httpx2.AsyncClient) ->
     ]
     triggers = [{"id": f"t{n}", "type": kind, "config": config} for n, (kind, config) in enumerate(schedules)]
     made = await create(api, {**definition("late"), "triggers": triggers})
-    assert_told(made["warnings"], {f"triggers[{n}] never fires: ": "still to come" for n in range(4)})
+    assert_told(made["warnings"], {f"triggers[{n}] has no firing to come: ": "lies ahead" for n in range(4)})
 
 
 async def test_a_secret_of_a_webhook_is_told_too(api: httpx2.AsyncClient) -> None:

@@ -5,7 +5,7 @@ import asyncio
 from millrace.core.plan import Plan
 from millrace.core.states import RunStatus
 from millrace.engine.admission import Admission
-from millrace.engine.inbox import InboxReader
+from millrace.engine.inbox import BATCH, InboxReader
 from tests.support.engine_kit import Kit, chain, plan, task
 from tests.support.scripted_work import fails, hangs, takes
 
@@ -161,3 +161,15 @@ async def test_a_delayed_run_under_a_limit_starts_at_its_time_and_not_at_the_nex
         run = await machine.end(run_id)
         assert run.started_at is not None
         assert 0 <= run.started_at - run_at < 100_000, "microseconds; polling alone would take up to a second"
+
+
+async def test_very_many_that_are_admitted_at_once_are_taken_up_without_a_rest_for_each_batch(kit: Kit) -> None:
+    before = await kit.machine(without=(Admission,))
+    many = 3 * BATCH + 1
+    limit = {"admission_key": "k", "admission_limit": 2 * many}
+    await asyncio.gather(*(before.begin(chain(1), **limit) for _ in range(many)))
+    await before.crash()
+    machine = await kit.machine(slots=50)
+    machine.inbox.interval = 60.0
+    none_left = "select count(*) = 0 from runs where finished_at is null"
+    await kit.until(lambda: kit.value(none_left), limit=20.0)

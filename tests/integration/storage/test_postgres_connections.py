@@ -78,6 +78,28 @@ async def test_statements_leave_connections_to_those_who_need_one_for_several() 
         await database.close()
 
 
+async def test_none_is_kept_while_a_statement_waits_for_one() -> None:
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        pool = database.engine_pool
+        async with AsyncExitStack() as held, asyncio.timeout(20):
+            for _ in range(ENGINE_CONNECTIONS - KEPT):
+                await held.enter_async_context(pool.acquire())
+            for _ in range(2):
+                assert await asyncio.gather(*(pool.fetchval("select 1") for _ in range(9))) == [1] * 9
+        await database.close()
+
+
+async def test_connections_that_the_driver_gave_up_leave_their_places_to_others() -> None:
+    async with fresh_database() as url:
+        database = await PostgresDatabase.open(url)
+        async with asyncio.timeout(20):
+            for _ in range(2 * ENGINE_CONNECTIONS):
+                assert await database.engine_pool.fetchval("select 1") == 1
+                database.engine_pool._idle[-1]._con._protocol.abort()
+        await database.close()
+
+
 async def test_a_connection_serves_again_after_a_statement_that_failed_or_was_given_up() -> None:
     async with fresh_database() as url:
         database = await PostgresDatabase.open(url)

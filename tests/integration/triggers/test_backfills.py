@@ -12,6 +12,7 @@ from millrace.app.backfills.repository import KEPT
 from millrace.app.housekeeping import OldBackfills
 from millrace.app.retention.repository import first_id_at
 from millrace.core.errors import Conflict, InvalidRequest, NotFound
+from millrace.core.values import SECOND
 from tests.integration.triggers.test_many_schedulers import FailingStore
 from tests.support.trigger_kit import USER, Process, TriggerKit, at, cron, definition
 
@@ -282,18 +283,17 @@ async def test_of_a_trigger_one_backfill_is_open_at_a_time(kit: TriggerKit, proc
 
 async def test_one_that_ended_long_ago_is_forgotten(kit: TriggerKit, process: Process) -> None:
     await process.deploy(definition(cron("0 * * * *")))
-    backfill = await begun(kit, process)
-    old = OldBackfills(kit.database)
-    await kit.execute("update backfills set id = :id", id=first_id_at(kit.clock.now() - KEPT - 1))
+    await begun(kit, process)
+    old, left, now = OldBackfills(kit.database), "select id from backfills", kit.clock.now()
+    await kit.execute("update backfills set id = :id", id=first_id_at(now - 2 * KEPT))
     await old.run_once()
-    ((open_,),) = await kit.rows("select id from backfills")
+    ((backfill,),) = await kit.rows(left)
 
-    await process.backfills.cancel(open_)
-    await kit.execute("update backfills set id = :id", id=first_id_at(kit.clock.now() - KEPT + 1_000_000))
+    await process.backfills.cancel(backfill)
+    await kit.execute("update backfills set finished_at = :at", at=now - KEPT + 60 * SECOND)
     await old.run_once()
-    assert len(await kit.rows("select id from backfills")) == 1
+    assert len(await kit.rows(left)) == 1
 
-    await asyncio.sleep(2)
+    await kit.execute("update backfills set finished_at = :at", at=now - KEPT - 1)
     await old.run_once()
-    assert await kit.rows("select id from backfills") == []
-    assert backfill != open_
+    assert await kit.rows(left) == []

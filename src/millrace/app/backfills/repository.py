@@ -16,7 +16,7 @@ DECIDED_WITHIN: Duration = 2 * 86_400 * SECOND
 """Of a due time: so long after it schedulers have decided about it, also after a downtime. Start keys know more of the
 last 30 days; this is for what came before."""
 KEPT: Duration = 90 * 86_400 * SECOND
-"""Of a backfill that has ended, since it was begun."""
+"""Of a backfill, since it ended."""
 DELETED_AT_ONCE = 500
 EARLIER: Duration = 3_600 * SECOND
 """Ids are made by clocks that may be behind."""
@@ -181,8 +181,9 @@ def _shown() -> Select[Any]:
 
 
 def delete_old(connection: Connection) -> int:
-    """Delete backfills that were begun long ago and have ended; at most so many at once, and answer how many."""
+    """Delete backfills that ended long ago; at most so many at once, and answer how many."""
     now: Instant = connection.execute(select(func.now_us())).scalar_one()
-    old = select(backfills.c.id).where(backfills.c.id < first_id_at(now - KEPT), backfills.c.finished_at.is_not(None))
+    # None ends before it begins: so those that are younger need no look.
+    old = select(backfills.c.id).where(backfills.c.id < first_id_at(now - KEPT), backfills.c.finished_at < now - KEPT)
     ids = old.order_by(backfills.c.id).limit(DELETED_AT_ONCE)
     return connection.execute(delete(backfills).where(backfills.c.id.in_(ids.scalar_subquery()))).rowcount

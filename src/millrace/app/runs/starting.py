@@ -121,9 +121,21 @@ class RunStarter:
         manual trigger takes no starts, its limit is full, or the key was used for another request.
         """
         check_values(input=request.input, variables=request.variables)
-        return await self._as_it_is(reference, lambda entry: self._start(entry, request, by, key))
+        try:
+            return await self._as_it_is(reference, lambda entry: self._start(reference, entry, request, by, key))
+        except _OutOfDate:
+            raise Unavailable("busy", f"{reference!r} is being changed by many at once; try again") from None
 
-    async def _start(self, entry: CatalogEntry, request: StartRequest, by: str, key: str | None) -> Started:
+    async def _start(
+        self, reference: str, entry: CatalogEntry, request: StartRequest, by: str, key: str | None
+    ) -> Started:
+        started = await self._start_or_find(entry, request, by, key)
+        # A key belongs to a workflow, and the one that was meant may be another by now.
+        if started.existed and (await self._catalog.resolve(reference)).workflow.id != entry.workflow.id:
+            raise _OutOfDate
+        return started
+
+    async def _start_or_find(self, entry: CatalogEntry, request: StartRequest, by: str, key: str | None) -> Started:
         workflow = entry.workflow
         start_key = self._keys.key(KeySpace.START, workflow.id, key, request.fingerprint)
         try:
@@ -143,10 +155,16 @@ class RunStarter:
             if started is None:
                 raise
             return started
-        return await self.submit(workflow, version, new)
+        return await self._submit(workflow, version, new)
 
     async def submit(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
-        """Hand a run to the engine. Raises `Conflict` when its limit is full or its key means another request."""
+        """Hand a run to the engine that was made of what its workflow is.
+
+        Raises `Conflict` when its limit is full or its key means another request.
+        """
+        return await self._submit(workflow, version, new)
+
+    async def _submit(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
         started = await self._submitted(workflow, version, new)
         if started.refused is Refusal.WORKFLOW_CHANGED:
             raise _OutOfDate
@@ -171,6 +189,8 @@ class RunStarter:
             return await self._as_it_is(start.workflow_id, lambda entry: self._fire(entry.workflow, start))
         except REFUSED as error:
             return _refused(error)
+        except _OutOfDate:
+            return Fired(FiringOutcome.CHANGED, reason="the workflow is being changed by many at once")
 
     async def refusal(self, start: TriggeredStart) -> Fired | None:
         """Why the run would be refused; `None` if it would be started, as far as can be told without doing so."""
@@ -203,7 +223,7 @@ class RunStarter:
     async def _as_it_is(self, reference: str, start: Callable[[CatalogEntry], Awaitable[T]]) -> T:
         """Start a run of the workflow as it is remembered; once more if that proves to be out of date.
 
-        Raises `NotFound`, what `start` raises for the workflow as it is, and `Unavailable` if it never stands still.
+        Raises `NotFound`, what `start` raises for the workflow as it is, and `_OutOfDate` if it never stands still.
         """
         entry = await self._catalog.expected(reference)
         for _ in range(MAX_TRIES):
@@ -216,7 +236,7 @@ class RunStarter:
                 if current == entry:
                     raise
                 entry = current
-        raise Unavailable("busy", f"the workflow {reference!r} is being changed by many at once; try again")
+        raise _OutOfDate
 
     async def wait(self, run_id: str, seconds: float) -> bool:
         """Wait until the run has finished, `seconds` at most; whether it has."""

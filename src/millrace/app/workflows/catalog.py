@@ -1,6 +1,6 @@
 """Which workflow a path means, and which version a start of it takes.
 
-What was read is remembered. Every change of a workflow goes through `writing`, which has it forgotten after its commit
+What was read is remembered. Whoever changes a workflow (`writing`, and test mode) has it forgotten after the commit
 and before it answers; a read that was under way meanwhile is told apart by the generation and not remembered. So in a
 process that is alone on its database memory is never out of date. Where others write, too, it may be, and is good only
 for a start: the commit of that says whether it is (`NewRun.workflow_updated_at`).
@@ -60,6 +60,9 @@ class Catalog:
             return
         if len(self._entries) >= MAX_CACHED:
             self.forget_all()
+        before = self._entries.get(reference)
+        if before is not None and before != entry:
+            self.forget(before.workflow.id, reference)
         self._entries[reference] = entry
         self._references[entry.workflow.id].add(reference)
 

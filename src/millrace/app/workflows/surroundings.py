@@ -74,7 +74,7 @@ class Surroundings:
             config = orjson.dumps(mapping(trigger.get("config"))).decode()
             schedule = self._schedules.of(str(trigger.get("type")), config)
             if schedule is not None and schedule.first_after(self._clock.now()) is None:
-                yield f"{at('triggers', position)} never fires: no time that its schedule names is still to come"
+                yield f"{at('triggers', position)} has no firing to come: no time that its schedule names lies ahead"
 
     def _known_values(self, canonical: JsonObject) -> Iterator[str]:
         """Definitions are shown as they were saved, so the value of a secret in one is seen by every reader."""

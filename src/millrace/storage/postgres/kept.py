@@ -1,5 +1,7 @@
 """Connections of a pool that stay taken between statements: to take one each time costs a tenth of a small commit."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -8,20 +10,26 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 KEPT = 2
-"""As many as commits may be under way at once; all others are left to those who need one for several statements."""
+"""As many as commits may be under way at once."""
 
 
 class KeptConnections:
-    """The part of `asyncpg.Pool` that the engine uses."""
+    """The part of `asyncpg.Pool` that the engine uses. None is kept while anybody waits for one."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
         self._idle: list[PoolConnectionProxy] = []
         self._most_idle = KEPT
+        self._waiting = 0
 
-    def acquire(self) -> Any:
-        """A connection of one's own, to be given back; as that of the pool."""
-        return self._pool.acquire()
+    @asynccontextmanager
+    async def acquire(self) -> "AsyncIterator[PoolConnectionProxy]":
+        """A connection of one's own, for several statements."""
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
 
     async def fetch(self, query: str, *arguments: Any) -> Any:
         return await self._say("fetch", query, arguments)
@@ -38,25 +46,31 @@ class KeptConnections:
         await self._pool.close()
 
     async def _say(self, method: str, query: str, arguments: tuple[Any, ...]) -> Any:
-        connection = self._take_idle() or await self._pool.acquire()
+        connection = await self._take()
         try:
             found = await getattr(connection, method)(query, *arguments)
         except BaseException:
             # The pool knows what a statement that failed, or was given up, needs before the next.
             await self._pool.release(connection)
             raise
-        if len(self._idle) < self._most_idle:
+        if len(self._idle) < self._most_idle and not self._waiting:
             self._idle.append(connection)
         else:
             await self._pool.release(connection)
         return found
 
-    def _take_idle(self) -> "PoolConnectionProxy | None":
+    async def _take(self) -> "PoolConnectionProxy":
         while self._idle:
             connection = self._idle.pop()
             if _is_open(connection):
                 return connection
-        return None
+            # One that the driver has given up has not left its place in the pool yet.
+            await self._pool.release(connection)
+        self._waiting += 1
+        try:
+            return await self._pool.acquire()
+        finally:
+            self._waiting -= 1
 
 
 def _is_open(connection: "PoolConnectionProxy") -> bool:

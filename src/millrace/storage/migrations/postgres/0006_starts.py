@@ -21,11 +21,19 @@ declare
   origin json;
   kept boolean;
   changed boolean := false;
+  known bigint;
 begin
   if start -> 'workflow_updated_at' is not null then
-    changed := not exists (
-      select from workflows w where w.id = run.workflow_id and w.deleted_at is null
-        and w.updated_at = (start ->> 'workflow_updated_at')::bigint);
+    known := (start ->> 'workflow_updated_at')::bigint;
+    if run.run_at is null then
+      changed := not exists (
+        select from workflows w where w.id = run.workflow_id and w.deleted_at is null and w.updated_at = known);
+    else
+      -- Whoever ends the starts of a workflow also ends its delayed runs, all that there are: this one must be there
+      -- before, or not be started.
+      perform from workflows w where w.id = run.workflow_id and w.deleted_at is null and w.updated_at = known for share;
+      changed := not found;
+    end if;
   end if;
   if not changed and start -> 'key' is null and start -> 'firing' is null and start -> 'origins' is null
     and start -> 'skip' is null
