@@ -125,8 +125,8 @@ ROWS = (
        select id, trigger, workflow, id, at, case when n % 20 = 0 then 'skipped' else 'started' end,
               case when n % 20 = 0 then 'it was paused' end, case when n % 20 <> 0 then id end, at
        from planted where trigger_type = 'cron' order by n""",
-    """insert into events (id, type, source, subject, data, at)
-       select id, 'order.' || (n / 4 % 30), 'shop-' || (n % 12), 'order/' || n, '{"total":12}', at
+    """insert into events (id, type, source, subject, data, at, routed_at)
+       select id, 'order.' || (n / 4 % 30), 'shop-' || (n % 12), 'order/' || n, '{"total":12}', at, at
        from planted where n % 4 = 0 order by n""",
     """insert into artifacts (id, name, media_type, size, sha256, object_key, run_id, path, attempt, created_at)
        select id, 'report-' || n || '.csv', 'text/csv', 1000, id, 'none/' || id, case when n % 50 <> 0 then id end,

@@ -97,12 +97,16 @@ class Line:
         self._world = world
         self._process = process
 
+    written = None
+
     async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._asked(job, job.__qualname__.split(".")[1], writes=True)
 
     async def read_for_engine(self, work: Callable[[Connection], T]) -> T:
         connection = self._world.database.connection
         return await self._asked(lambda _: work(connection), work.__qualname__.split(".")[1], writes=False)
+
+    ask = read_for_engine
 
     async def _asked(self, job: Callable[[sqlite3.Connection], T], question: str, *, writes: bool) -> T:
         world = self._world

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, select, union_all
 
 TOGETHER = 20_000
 """Rows looked at for a page where they lie one behind the other, in the order of the walk."""
@@ -42,16 +42,12 @@ def newest(connection: Connection, id_: ColumnElement[str], walks: Sequence[Walk
     for part in (GLANCE, 1):
         floor = _floor(connection, id_, walks, part * max(len(walks), 1))
         within = () if floor is None else (id_ >= floor,)
-        ids: list[str] = []
-        for walk in walks:
-            query = select(id_).where(*walk.along, *walk.fits, *within).order_by(id_.desc()).limit(limit + 1)
-            ids += connection.execute(query).scalars()
+        ids = _first(connection, id_, [(*walk.along, *walk.fits, *within) for walk in walks], limit + 1)
         if len(ids) > limit:
-            ids = sorted(ids, reverse=True)[:limit]
-            return Found(ids, ids[-1])
+            return Found(ids[:limit], ids[limit - 1])
         if floor is None:
             break
-    return Found(sorted(ids, reverse=True), floor)
+    return Found(ids, floor)
 
 
 def hidden(column: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -61,9 +57,19 @@ def hidden(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 def _floor(connection: Connection, id_: ColumnElement[str], walks: Sequence[Walk], part: int) -> str | None:
     """Where the first walk ends that has looked at this part of its rows; `None` when none has so many."""
-    ends: list[str] = []
-    for walk in walks:
-        if walk.fits:
-            query = select(id_).where(*walk.along).order_by(id_.desc()).limit(1).offset(walk.at_most // part)
-            ends += connection.execute(query).scalars()
-    return max(ends, default=None)
+    last = select(id_).order_by(id_.desc()).limit(1)
+    ends = [last.where(*walk.along).offset(walk.at_most // part) for walk in walks if walk.fits]
+    if not ends:
+        return None
+    whole = ends[0] if len(ends) == 1 else union_all(*(select(*end.subquery().c) for end in ends))
+    return max(connection.execute(whole).scalars(), default=None)
+
+
+def _first(
+    connection: Connection, id_: ColumnElement[str], rows: Sequence[Sequence[ColumnElement[bool]]], limit: int
+) -> Sequence[str]:
+    """The greatest ids of all these rows. The database merges the walks, and goes no farther on any than it must."""
+    if not rows:
+        return []
+    whole = union_all(*(select(id_).where(*of_walk) for of_walk in rows)).order_by(id_.desc()).limit(limit)
+    return connection.execute(whole).scalars().all()

@@ -81,9 +81,15 @@ class InboxReader(Service):
         super().__init__()
         self._store = store
         self._engine = engine
+        self._empty_at: int | None = None
+        """How much had been written when nothing was found."""
 
     async def run_once(self) -> float | None:
+        written = self._store.written
+        if written is not None and written == self._empty_at:
+            return None
         items = await self._store.read_inbox(BATCH)
+        self._empty_at = None if items else written
         self._engine.receive(items)
         # What has been read is read again until it is committed, which takes a moment.
         return BETWEEN_BATCHES if len(items) == BATCH else None

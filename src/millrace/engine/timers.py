@@ -46,8 +46,20 @@ class Timers(Lookout):
     A timer that was fired and not yet committed is fired again by the next round; the core calls that stale.
     """
 
+    def __init__(self, store: Store, engine: "Engine", clock: Clock) -> None:
+        super().__init__(store, engine, clock)
+        self._none_at: int | None = None
+        """How much had been written when nothing was due."""
+
     async def run_once(self) -> float | None:
-        for run_id, kind in await self._store.due_timers(BATCH):
+        written, now = self._store.written, self._clock.now()
+        if written is not None and written == self._none_at and (self._next is None or self._next > now):
+            return None if self._next is None else (self._next - now) / SECOND
+        due = await self._store.due_timers(BATCH)
+        for run_id, kind in due:
             self._engine.fire(run_id, kind)
-        self._engine.receive(await self._store.expire_attempts(BATCH))
-        return await super().run_once()
+        expired = await self._store.expire_attempts(BATCH)
+        self._engine.receive(expired)
+        left = await super().run_once()
+        self._none_at = None if due or expired else written
+        return left

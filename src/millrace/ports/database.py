@@ -21,6 +21,11 @@ class Database(Protocol):
         """Whether other processes may write, too: what is remembered of it here may be out of date."""
         ...
 
+    @property
+    def written(self) -> int | None:
+        """Grows with whatever is written: as long as it stays, what was read holds. `None` where others may write."""
+        ...
+
     async def read(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` on a read-only connection, off the event loop, in one snapshot.
 
@@ -30,6 +35,10 @@ class Database(Protocol):
 
     async def read_for_engine(self, work: "Callable[[Connection], T]") -> T:
         """As `read`, for what must not stand behind the long lists that people ask for."""
+        ...
+
+    async def ask(self, work: "Callable[[Connection], T]") -> T:
+        """As `read_for_engine`, for `work` that is one statement: to begin and end a transaction takes longer."""
         ...
 
     async def write(self, work: "Callable[[Connection], T]") -> T:

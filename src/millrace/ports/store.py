@@ -383,6 +383,11 @@ class Store(Protocol):
         wait for that one. Fewer changes cost the store more by a commit of their own than the wait costs them."""
         ...
 
+    @property
+    def written(self) -> int | None:
+        """Grows with whatever is written: as long as it stays, what was read holds. `None` where others may write."""
+        ...
+
     async def commit(self, changes: Sequence[RunChange], claim: ClaimRequest | None = None) -> CommitReply:
         """Write `changes` in one transaction, and claim in the same one or right after it.
 

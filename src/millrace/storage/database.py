@@ -71,6 +71,7 @@ class SqliteDatabase:
         self._engine_readers = ThreadPoolExecutor(ENGINE_READERS, thread_name_prefix="millrace-engine-reader")
         self._closed = False
         self._trouble: Trouble | None = None
+        self._written = 0
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, synchronous: Synchronous = "full") -> "SqliteDatabase":
@@ -143,13 +144,17 @@ class SqliteDatabase:
                 result = job(self._raw)
             except Exception as error:
                 self._recover()
+                # It may have committed something before.
+                self._written += 1
                 translated = _translated(error)
                 if isinstance(translated, StoreUnavailable):
                     self._trouble = _trouble_of(self.path, str(translated))
                 loop.call_soon_threadsafe(_fail, done, translated)
             else:
-                if self._raw.total_changes > changes and not self._is_full_still():
-                    self._trouble = None
+                if self._raw.total_changes > changes:
+                    self._written += 1
+                    if not self._is_full_still():
+                        self._trouble = None
                 loop.call_soon_threadsafe(_resolve, done, result)
 
         self._jobs.put(run)
@@ -171,6 +176,12 @@ class SqliteDatabase:
     async def read_for_engine(self, work: Callable[[Connection], T]) -> T:
         """As `read`, on connections of the engine's own: no list of a million runs stands in its way."""
         return await self._read(self._engine_readers, work)
+
+    ask = read_for_engine
+
+    @property
+    def written(self) -> int | None:
+        return self._written
 
     async def free_pages(self) -> int:
         return await self.read(lambda connection: int(connection.exec_driver_sql("pragma freelist_count").scalar_one()))

@@ -20,6 +20,9 @@ from millrace.storage.trigger_checks import ROWS_DIFFER, TRIGGER_CHECKS, differi
 MOST_SHOWN = 50
 """Problems of one kind that are told one by one; the rest are counted."""
 
+MEMORY = "32MB"
+"""For each step of a query there, so that the tables of a million runs are joined without files."""
+
 DAMAGED, NOT_CHECKED = "database_damaged", "files_not_checked"
 RESTORE = "Stop Millrace and restore the database from a backup."
 AMCHECK = "`create extension amcheck`, as a superuser in this database, lets the doctor look at its files."
@@ -51,6 +54,8 @@ def examine(connection: Connection, *, at_rest: bool = False, tell: Tell = unhea
     `at_rest`: no server runs. So nothing is asked that one would clear up by itself, and PostgreSQL compares all
     indexes with their tables.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"set local work_mem = '{MEMORY}'"))
     checks = [check for check in CHECKS if not (at_rest and ":patience" in check.query)]
     count = len(checks) + 2
     tell(Step(DAMAGED, 1, count))

@@ -1,10 +1,9 @@
 """Between the core's values and rows. Everything that is JSON in the database is written and read here alone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import orjson
-from sqlalchemy.engine import RowMapping
 
 from millrace.core.effects import Record
 from millrace.core.failures import Failure
@@ -30,6 +29,13 @@ from millrace.ports.store import (
 Row: TypeAlias = tuple[Any, ...]
 
 NO_PAYLOAD = TaskPayload()
+
+
+class Columns(Protocol):
+    """A row as a driver gives it, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
 
 STARTED = "task.started"
 """The type of the record of a claim: written by the store, which alone knows who was first."""
@@ -193,7 +199,7 @@ def _name(value: RunStatus | WindUp | SkipReason | None) -> str | None:
 # --- and back ---------------------------------------------------------------------------------------------------------
 
 
-def new_run(row: RowMapping) -> NewRun:
+def new_run(row: Columns) -> NewRun:
     return NewRun(
         id=row["id"],
         workflow_id=row["workflow_id"],
@@ -221,7 +227,7 @@ def new_run(row: RowMapping) -> NewRun:
     )
 
 
-def run_header(row: RowMapping) -> RunState:
+def run_header(row: Columns) -> RunState:
     return RunState(
         id=row["id"],
         status=RunStatus(row["status"]),
@@ -236,11 +242,11 @@ def run_header(row: RowMapping) -> RunState:
     )
 
 
-def task_runs(rows: Sequence[RowMapping]) -> tuple[TaskRun, ...]:
+def task_runs(rows: Sequence[Columns]) -> tuple[TaskRun, ...]:
     return tuple(_task_run(row) for row in rows)
 
 
-def _task_run(row: RowMapping) -> TaskRun:
+def _task_run(row: Columns) -> TaskRun:
     status = TaskStatus(row["status"])
     return TaskRun(
         path=row["path"],

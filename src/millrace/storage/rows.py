@@ -1,4 +1,4 @@
-"""Runs as they are read back, the same on every database."""
+"""Runs as SQLite's store reads them back, in one snapshot."""
 
 from collections.abc import Mapping
 from typing import Any

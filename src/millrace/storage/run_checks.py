@@ -20,6 +20,8 @@ LIVE_IN_TABLE = one_of("r.status", set(RunStatus) - FINISHED_RUN)
 """Without the condition of `ix_runs_status_id`, so that the table is read."""
 LIVE_RUN = f"r.status <> 'completed' and {LIVE_IN_TABLE}"
 """With it."""
+ENDS = one_of("e.type", {f"run.{status}" for status in FINISHED_RUN})
+"""Of all records those that may say how a run ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class Check:
     """With `{detail}` for what the query found."""
     remedy: str
     postgres: str | None = None
-    """The query there, where both databases do not understand the same."""
+    """The query there, where both databases do not understand the same, or look for it in ways of their own.
+
+    PostgreSQL is quickest when it reads whole tables and joins them, in several processes at once."""
 
     def query_on(self, dialect: str) -> str:
         return self.postgres if self.postgres is not None and dialect == "postgresql" else self.query
@@ -137,6 +141,17 @@ RUN_CHECKS = (
         where a.finished_at is null and not t.live""",
         "there is an attempt that its task {detail} does not know",
         REPORT_IT,
+        """select a.run_id, a.path as detail from attempts a
+        where a.number <= 1 and not exists (
+          select 1 from task_runs t where t.run_id = a.run_id and t.path = a.path and t.attempt >= 1)
+        union all
+        select a.run_id, a.path from attempts a
+        left join task_runs t on t.run_id = a.run_id and t.path = a.path
+        where a.number > 1 and (t.run_id is null or a.number > t.attempt)
+        union all
+        select a.run_id, a.path from attempts a
+        join task_runs t on t.run_id = a.run_id and t.path = a.path
+        where a.finished_at is null and not t.live""",
     ),
     Check(
         "history_gap",
@@ -147,6 +162,11 @@ RUN_CHECKS = (
           from records e where e.run_id = r.id), 0)""",
         "the history should have the records 1 to {detail}, without gaps, and has not",
         "Restore the database from a backup if records were deleted by hand; otherwise report it.",
+        """select r.id as run_id, r.last_seq as detail from runs r
+        left join (
+          select run_id, count(*) as number, min(seq) as first, max(seq) as last from records group by run_id) e
+          on e.run_id = r.id
+        where r.last_seq <> coalesce(e.number, 0) or e.first <> 1 or e.last <> r.last_seq""",
     ),
     Check(
         "end_not_recorded",
@@ -157,6 +177,11 @@ RUN_CHECKS = (
           and not exists (select 1 from records e where e.run_id = r.id and e.type = 'run.' || r.status)""",
         "the run is {detail}, but its history does not say so",
         REPORT_IT,
+        f"""select r.id as run_id, r.status as detail from runs r
+        where r.finished_at is not null
+          and not exists (
+            select 1 from records e
+            where e.run_id = r.id and e.type = 'run.' || r.status and {ENDS})""",
     ),
     Check(
         "limit_exceeded",

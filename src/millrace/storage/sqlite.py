@@ -44,6 +44,10 @@ class SqliteStore:
         self._database = database
         self._payloads = PayloadReader(payloads)
 
+    @property
+    def written(self) -> int | None:
+        return self._database.written
+
     async def close(self) -> None:
         """Nothing of its own to close: the database belongs to whoever opened it."""
 

@@ -169,6 +169,10 @@ class Busy:
         self._there = there
         self.writes = 0
 
+    @property
+    def written(self) -> int | None:
+        return self._there.database.written
+
     async def read_for_engine(self, work: Any) -> Any:
         return await self._there.database.read_for_engine(work)
 

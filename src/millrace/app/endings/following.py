@@ -55,6 +55,8 @@ class Endings(Service):
         self._heard = False
         """Whether anybody listened in the last round."""
         self._settling = SETTLING_SECONDS
+        self._done_at: int | None = None
+        """How much had been written when there was nothing more to tell."""
 
     def run_ended(self) -> None:
         """A run of this process ended. Costs nothing where nobody listens; who begins to is found by the next round."""
@@ -63,9 +65,13 @@ class Endings(Service):
 
     async def run_once(self) -> float | None:
         while True:
+            written = self._database.written
+            if written is not None and written == self._done_at:
+                return None
             look = await self._database.read_for_engine(self._look)
             stretch = look.stretch
             if stretch is None:
+                self._done_at = written
                 return self._pause(unsettled=look.unsettled)
             if stretch.ended:
                 for listener in self._listeners:

@@ -77,6 +77,10 @@ class Scheduler(Service):
         self._held: dict[str, float] = {}
         """Triggers that are left alone, and until when by the steady clock."""
         self._at_work: dict[str, asyncio.Task[Decision | Unavailable | None]] = {}
+        self._looked_at: int | None = None
+        """How much had been written at the last look."""
+        self._wake_at: Instant | None = None
+        """What it found: the first time at which there is something to do."""
 
     @property
     def busy(self) -> bool:
@@ -104,8 +108,14 @@ class Scheduler(Service):
     async def _look(self) -> Look:
         steady = self._clock.monotonic()
         self._held = {trigger_id: until for trigger_id, until in self._held.items() if until > steady}
-        read = partial(repository.look, limit=BATCH, without=(*self._held, *self._at_work))
-        return await self._database.read_for_engine(read)
+        without, written = (*self._held, *self._at_work), self._database.written
+        if not without and written is not None and written == self._looked_at:
+            now, wake_at = self._clock.now(), self._wake_at
+            if wake_at is None or wake_at > now:
+                return Look(now, (), wake_at)
+        look = await self._database.read_for_engine(partial(repository.look, limit=BATCH, without=without))
+        self._looked_at, self._wake_at = None if without else written, look.wake_at
+        return look
 
     def _begin(self, row: TriggerRow, now: Instant) -> "asyncio.Task[Decision | Unavailable | None]":
         task = self._at_work[row.id] = asyncio.create_task(self._deal_with(row, now))

@@ -77,7 +77,7 @@ class Router:
 
     async def again(self, match: Match, event: Event) -> Match | None:
         """The trigger as it is by now; `None` if the event is not for it any more."""
-        row = await self._database.read_for_engine(partial(repository.active, trigger_id=match.row.id))
+        row = await self._database.ask(partial(repository.active, trigger_id=match.row.id))
         config = None if row is None else usable_config(row)
         if row is None or config is None or refusals(config, event):
             return None
@@ -95,7 +95,7 @@ class Router:
         return Judged(input=filled.input)
 
     async def _read(self, read: "partial[Sequence[tuple[str, TriggerRow]]]") -> Sequence[tuple[str, TriggerRow]]:
-        return await self._database.read_for_engine(read)
+        return await self._database.ask(read)
 
 
 def _wanting(found: Sequence[tuple[str, TriggerRow]], event: Event, now: Instant) -> Sequence[Match]:

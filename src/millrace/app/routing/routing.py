@@ -58,6 +58,8 @@ class EventRouting(Service):
         self._at_work: dict[str, asyncio.Task[bool]] = {}
         self._held: dict[str, float] = {}
         """Events that are left alone, and until when by the steady clock."""
+        self._none_at: int | None = None
+        """How much had been written when no event waited."""
 
     async def run(self) -> None:
         try:
@@ -82,8 +84,12 @@ class EventRouting(Service):
         free = MOST_AT_WORK - len(self._at_work)
         if free <= 0:
             return []
-        read = partial(repository.unrouted, limit=free, without=(*self._held, *self._at_work))
-        return list(await self._database.read_for_engine(read))
+        without, written = (*self._held, *self._at_work), self._database.written
+        if not without and written is not None and written == self._none_at:
+            return []
+        found = list(await self._database.ask(partial(repository.unrouted, limit=free, without=without)))
+        self._none_at = None if found or without else written
+        return found
 
     async def _mark(self) -> None:
         """Take up what is done. What is not marked, because the store is away, is routed once more."""

@@ -449,7 +449,6 @@ CREATE TRIGGER note_changed_run after update of last_seq on runs when new.last_s
   insert into changes (run_id, first_seq, last_seq) values (new.id, old.last_seq + 1, new.last_seq);
 end;
 CREATE INDEX ix_runs_status_id ON runs (status, id) WHERE status <> 'completed';
-CREATE INDEX ix_runs_ended_badly ON runs (workflow_id, id) WHERE status in ('failed', 'cancelled');
 CREATE INDEX ix_runs_unadmitted ON runs (admission_key, rate_key, priority desc, id) WHERE admission_key is not null and admitted_at is null and finished_at is null;
 CREATE TABLE archives (
     id VARCHAR(36) NOT NULL,
@@ -534,4 +533,5 @@ CREATE INDEX ix_mails_due_at ON mails (due_at) WHERE due_at is not null;
 CREATE INDEX ix_triggers_awaiting ON triggers (id) WHERE next_due_at is null and active and type || '' = 'interval';
 CREATE INDEX ix_events_unrouted ON events (id) WHERE routed_at is null;
 CREATE UNIQUE INDEX uq_events_source_external_id ON events (source, external_id) WHERE external_id is not null;
-insert into alembic_version values ('0006');
+CREATE INDEX ix_runs_ended_badly ON runs (workflow_id, id, status) WHERE status in ('failed', 'cancelled');
+insert into alembic_version values ('0007');

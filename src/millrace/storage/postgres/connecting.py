@@ -36,6 +36,7 @@ CRUD_SETTINGS = SETTINGS | {
     # What is asked for lies together, and on no disk that turns: walking along an index is better than reading all.
     "random_page_cost": "1.1",
 }
+READ_ONLY = {"default_transaction_read_only": "on"}
 TRANSIENT = {"40001": 25, "40P01": 25}
 """Serialization failure, deadlock: the database rolled one of two transactions back, which may come again; and how
 often in all."""

@@ -18,6 +18,7 @@ from millrace.ports.database import Trouble
 from millrace.storage.postgres.connecting import (
     CRUD_SETTINGS,
     LOST,
+    READ_ONLY,
     TAKEN,
     TRANSIENT,
     WRITER_SETTINGS,
@@ -31,6 +32,7 @@ from millrace.storage.postgres.writable import Writability, try_to_write
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
     from sqlalchemy import Connection
+    from sqlalchemy.engine.interfaces import IsolationLevel
 
 T = TypeVar("T")
 
@@ -47,12 +49,15 @@ class PostgresDatabase:
     """Meets `ports.database.Database`."""
 
     is_shared = True
+    written = None
 
     def __init__(self, engine_pool: asyncpg.Pool, dsn: str) -> None:
         self.engine_pool = KeptConnections(engine_pool)
-        self._readers = _engine(dsn, READERS, read_only=True)
-        self._engine_readers = _engine(dsn, ENGINE_READERS, read_only=True)
-        self._writers = _engine(dsn, WRITERS, read_only=False)
+        self._readers = _engine(dsn, READERS, CRUD_SETTINGS | READ_ONLY, "REPEATABLE READ")
+        self._engine_readers = _engine(dsn, ENGINE_READERS, WRITER_SETTINGS | READ_ONLY, "REPEATABLE READ")
+        # On the same connections.
+        self._askers = self._engine_readers.execution_options(isolation_level="AUTOCOMMIT")
+        self._writers = _engine(dsn, WRITERS, CRUD_SETTINGS, "SERIALIZABLE")
         self._writability = Writability(lambda: self._run(self._writers, try_to_write, TRANSIENT))
 
     @classmethod
@@ -86,6 +91,9 @@ class PostgresDatabase:
     async def read_for_engine(self, work: "Callable[[Connection], T]") -> T:
         return await patiently(lambda: self.once(self._engine_readers, work), TRANSIENT | LOST)
 
+    async def ask(self, work: "Callable[[Connection], T]") -> T:
+        return await patiently(lambda: self.once(self._askers, work), TRANSIENT | LOST)
+
     async def write(self, work: "Callable[[Connection], T]") -> T:
         with self._writability.noted():
             return await self._run(self._writers, work, TRANSIENT | TAKEN)
@@ -117,17 +125,14 @@ async def _leave_as_it_is(connection: "PoolConnectionProxy | asyncpg.Connection"
         await connection.reset()
 
 
-def _engine(dsn: str, connections: int, *, read_only: bool) -> AsyncEngine:
+def _engine(dsn: str, connections: int, settings: Mapping[str, str], isolation: "IsolationLevel") -> AsyncEngine:
     """Reads see one snapshot throughout; writes are as if one came after the other, or they fail and come again."""
-    settings = dict(CRUD_SETTINGS)
-    if read_only:
-        settings["default_transaction_read_only"] = "on"
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: asyncpg.connect(dsn, server_settings=settings),
+        async_creator=lambda: asyncpg.connect(dsn, server_settings=dict(settings)),
         pool_size=connections,
         max_overflow=0,
-        isolation_level="REPEATABLE READ" if read_only else "SERIALIZABLE",
+        isolation_level=isolation,
     )
     event.listen(engine.sync_engine, "checkout", _pass_over_lost)
     return engine

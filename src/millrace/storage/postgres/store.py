@@ -43,7 +43,6 @@ from millrace.storage.postgres.connecting import WORKER_LOST, state_of
 from millrace.storage.postgres.database import PostgresDatabase
 from millrace.storage.postgres.requests import COMMIT, CommitRequest
 from millrace.storage.put_away import PayloadReader
-from millrace.storage.rows import load_outputs, load_run
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +51,7 @@ class PostgresStore:
     """Meets `ports.store.Store`."""
 
     worth_another = 32
+    written = None
 
     def __init__(self, database: PostgresDatabase, payloads: Payloads | None = None) -> None:
         """`payloads`: where payloads lie that are too large for their rows."""
@@ -77,12 +77,15 @@ class PostgresStore:
         return CommitReply(tuple(replies), tuple(claimed))
 
     async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
-        found = await self._database.read_for_engine(lambda connection: load_run(connection, run_id, newer_than))
-        return found and replace(found, new=await self._payloads.run(found.new))
+        found = await self._fetch(queries.LOAD, run_id, newer_than)
+        if not found:
+            return None
+        loaded = _loaded(found[0])
+        return replace(loaded, new=await self._payloads.run(loaded.new))
 
     async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
-        found = await self._database.read_for_engine(lambda connection: load_outputs(connection, run_id, newer_than))
-        return await self._payloads.values(found)
+        found = await self._fetch(queries.OUTPUTS, run_id, newer_than)
+        return await self._payloads.values({path: mapping.from_text(output) for path, output in found})
 
     async def _write(self, changes: Sequence[RunChange], claim: ClaimRequest | None) -> Sequence[ChangeReply]:
         claimant = None if claim is None else claim.incarnation_id
@@ -214,6 +217,19 @@ class PostgresStore:
             lambda: self._engine.fetch(query, *arguments)
         )
         return found
+
+
+def _loaded(row: "asyncpg.Record") -> LoadedRun:
+    tasks = orjson.loads(row["tasks"] or "[]")
+    return LoadedRun(
+        new=mapping.new_run(row),
+        workflow_name=row["workflow_name"],
+        version_number=row["number"],
+        header=mapping.run_header(row),
+        revision=row["revision"],
+        tasks=mapping.task_runs([dict(zip(queries.TASK, task, strict=True)) for task in tasks]),
+        tokens={(path, number): token for path, number, token in orjson.loads(row["tokens"] or "[]")},
+    )
 
 
 def _replies(changes: Sequence[RunChange], answer: Mapping[str, Any]) -> Sequence[ChangeReply]:
