@@ -106,8 +106,6 @@ class Line:
         connection = self._world.database.connection
         return await self._asked(lambda _: work(connection), work.__qualname__.split(".")[1], writes=False)
 
-    ask = read_for_engine
-
     async def _asked(self, job: Callable[[sqlite3.Connection], T], question: str, *, writes: bool) -> T:
         world = self._world
         answer: asyncio.Future[T] = self._process.loop.create_future()

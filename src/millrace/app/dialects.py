@@ -3,9 +3,11 @@
 JSON is text on both, so that what reads it says how it is to be taken.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Text
+import orjson
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Select, Text, bindparam, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -26,6 +28,16 @@ def _items_of_sqlite(element: JsonItems, compiler: SQLCompiler, **words: Any) ->
 @compiles(JsonItems, "postgresql")
 def _items_of_postgres(element: JsonItems, compiler: SQLCompiler, **words: Any) -> str:
     return f"json_array_elements_text(cast({compiler.process(element.clauses, **words)} as json))"
+
+
+def items_of(name: str) -> Select[Any]:
+    """The texts in the list that a parameter gives, as `json_list` writes it: one statement for lists of any length."""
+    given = JsonItems(bindparam(name, type_=Text())).table_valued("value", name=f"of_{name}")
+    return select(given.c.value)
+
+
+def json_list(texts: Iterable[str]) -> str:
+    return orjson.dumps(list(texts)).decode()
 
 
 class JsonItem(FunctionElement[str]):

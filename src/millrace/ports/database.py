@@ -4,15 +4,21 @@ The engine's rows are written through `ports.store` only. A unit of work is one 
 with an open transaction, which is committed when the function returns and rolled back when it raises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
 
 T = TypeVar("T")
+
+
+class Columns(Protocol):
+    """A row as a driver gives it, by the names of its columns."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 class Database(Protocol):
@@ -37,8 +43,12 @@ class Database(Protocol):
         """As `read`, for what must not stand behind the long lists that people ask for."""
         ...
 
-    async def ask(self, work: "Callable[[Connection], T]") -> T:
-        """As `read_for_engine`, for `work` that is one statement: to begin and end a transaction takes longer."""
+    async def ask(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[Columns]":
+        """The rows that one question finds, for the engine, by the shortest way there is.
+
+        `question` is made once and kept, for it is put into words but once; `values` are those of its parameters, none
+        of them a list.
+        """
         ...
 
     async def write(self, work: "Callable[[Connection], T]") -> T:

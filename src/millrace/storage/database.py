@@ -11,13 +11,13 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
@@ -28,6 +28,10 @@ from millrace.ports.database import Trouble
 from millrace.ports.store import StoreUnavailable
 from millrace.storage.backup import copy_of_used
 from millrace.storage.lock import DatabaseLock
+
+if TYPE_CHECKING:
+    from sqlalchemy import Select
+    from sqlalchemy.engine import RowMapping
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +181,8 @@ class SqliteDatabase:
         """As `read`, on connections of the engine's own: no list of a million runs stands in its way."""
         return await self._read(self._engine_readers, work)
 
-    ask = read_for_engine
+    async def ask(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[RowMapping]":
+        return await self.read_for_engine(lambda connection: connection.execute(question, values).mappings().all())
 
     @property
     def written(self) -> int | None:

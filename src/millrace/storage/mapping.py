@@ -1,7 +1,7 @@
 """Between the core's values and rows. Everything that is JSON in the database is written and read here alone."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -12,6 +12,7 @@ from millrace.core.run import RunState, SkipReason, TaskRun, WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
 from millrace.core.values import Duration, Instant, JsonValue
+from millrace.ports.database import Columns
 from millrace.ports.payloads import MARK, PutAway
 from millrace.ports.store import (
     EndedAttempt,
@@ -29,12 +30,6 @@ from millrace.ports.store import (
 Row: TypeAlias = tuple[Any, ...]
 
 NO_PAYLOAD = TaskPayload()
-
-
-class Columns(Protocol):
-    """A row as a driver gives it, by the names of its columns."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
 
 
 STARTED = "task.started"

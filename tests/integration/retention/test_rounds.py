@@ -36,7 +36,7 @@ class Watched:
     async def read(self, work: Callable[[Connection], Any]) -> Any:
         return await self._database.read(work)
 
-    read_for_engine = ask = read
+    read_for_engine = read
 
     async def write(self, work: Callable[[Connection], Any]) -> Any:
         changed: list[int] = []

@@ -35,9 +35,9 @@ class Asked:
             monkeypatch.setattr(there.database, "write_for_engine", self._counted(there.database.write_for_engine))  # type: ignore[union-attr]
 
     def _counted(self, read: Any) -> Any:
-        async def counted(work: Any) -> Any:
+        async def counted(*asked: Any) -> Any:
             self.times += 1
-            return await read(work)
+            return await read(*asked)
 
         return counted
 

@@ -1,7 +1,6 @@
 """S5: an event starts one run of each trigger that waits for it, however often it is told, and whoever dies."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -212,12 +211,12 @@ async def test_a_trigger_that_cannot_be_fired_stands_in_nobodys_way(tmp_path: Pa
         routing = EventRouting(of.database, of.triggers.router, firer, clock, Uuid7Ids())
         await routing.run_once()
         assert await decisions(api) == {"broken": "failed", "sound": "started"}
-        assert await there.database.read(partial(repository.unrouted, limit=1, without=())), "it is to be tried again"
+        assert await repository.unrouted(there.database, 1, without=()), "it is to be tried again"
         again = EventRouting(of.database, of.triggers.router, of.triggers.firer, clock, Uuid7Ids())
         await again.run_once()
         runs = (await api.get("/api/v1/runs")).json()["items"]
         assert sorted(run["trigger_type"] for run in runs) == ["event"] * 3
-        assert await there.database.read(partial(repository.unrouted, limit=1, without=())) == []
+        assert await repository.unrouted(there.database, 1, without=()) == []
 
 
 async def decisions(api: httpx2.AsyncClient) -> dict[str, str]:

@@ -118,7 +118,7 @@ def unfinished(database: Database) -> Callable[[Set[str]], Awaitable[Set[str]]]:
     """To ask which of some runs are there and have not finished: a look at one row of each."""
 
     async def ask(run_ids: Set[str]) -> Set[str]:
-        return await database.ask(lambda connection: repository.unfinished(connection, run_ids))
+        return await repository.unfinished(database, run_ids)
 
     return ask
 

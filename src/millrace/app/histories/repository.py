@@ -8,11 +8,12 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, bindparam, delete, func, or_, select
+from sqlalchemy import Connection, Select, Table, and_, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
-from millrace.app.dialects import Unsettled
+from millrace.app.dialects import Unsettled, items_of, json_list
 from millrace.core.values import Instant
+from millrace.ports.database import Database
 from millrace.storage.tables import changes, logs, records, runs
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -74,9 +75,7 @@ _PROGRESS = (
 )  # fmt: skip
 
 
-ASKED_AT_ONCE = (1, 10, 100, 1_000)
-"""Ids in a statement, filled up with the last one: a text for each number would be as many for the server to plan."""
-UNFINISHED = select(runs.c.id).where(runs.c.id.in_(bindparam("ids", expanding=True)), runs.c.finished_at.is_(None))
+UNFINISHED = select(runs.c.id).where(runs.c.id.in_(items_of("ids")), runs.c.finished_at.is_(None))
 
 
 def progress(connection: Connection, run_id: str) -> Progress | None:
@@ -84,14 +83,9 @@ def progress(connection: Connection, run_id: str) -> Progress | None:
     return None if row is None else Progress(*row)
 
 
-def unfinished(connection: Connection, run_ids: Set[str]) -> Set[str]:
+async def unfinished(database: Database, run_ids: Set[str]) -> Set[str]:
     """Those of the runs that are there and have not finished."""
-    ids, found = sorted(run_ids), set[str]()
-    for first in range(0, len(ids), ASKED_AT_ONCE[-1]):
-        some = ids[first : first + ASKED_AT_ONCE[-1]]
-        size = next(size for size in ASKED_AT_ONCE if size >= len(some))
-        found.update(connection.execute(UNFINISHED, {"ids": some + some[-1:] * (size - len(some))}).scalars())
-    return found
+    return {row["id"] for row in await database.ask(UNFINISHED, {"ids": json_list(run_ids)})}
 
 
 def read_records(connection: Connection, run_id: str, window: Window) -> Sequence[RowMapping]:

@@ -43,7 +43,7 @@ class Mails(Service):
 
     async def run_once(self) -> float | None:
         while True:
-            wait = await self._database.ask(repository.wait)
+            wait = await self._database.read_for_engine(repository.wait)
             if wait is None or wait > 0:
                 return None if wait is None else wait / SECOND
             taken = await self._database.write(partial(repository.take, limit=AT_ONCE))

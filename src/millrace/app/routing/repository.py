@@ -1,6 +1,6 @@
 """What the router reads and writes: events that wait for it, and triggers by the types they wait for. SQL only."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,9 @@ import orjson
 from sqlalchemy import Connection, Select, bindparam, func, select, update
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.dialects import items_of, json_list
 from millrace.app.triggers.repository import COLUMNS, TriggerRow
+from millrace.ports.database import Columns, Database
 from millrace.storage.tables import events, trigger_routes, triggers, workflows
 from millrace.triggers.event import Event
 
@@ -34,7 +36,7 @@ _WORKFLOW = (
     workflows.c.deployed_version,
 )
 _KEY = trigger_routes.c.key.label("route")
-_FIELDS = frozenset(TriggerRow.__dataclass_fields__)
+_FIELDS = tuple(TriggerRow.__dataclass_fields__)
 
 _ACTIVE = (
     select(_KEY, *COLUMNS)
@@ -42,19 +44,23 @@ _ACTIVE = (
     .where(trigger_routes.c.kind == KIND, triggers.c.active)
     .limit(bindparam("limit"))
 )
-UNDER_ANY = _ACTIVE.where(trigger_routes.c.key.in_(bindparam("keys", expanding=True)))
+UNDER_ANY = _ACTIVE.where(trigger_routes.c.key.in_(items_of("keys")))
 UNDER_ONE = _ACTIVE.where(
     trigger_routes.c.key == bindparam("key"), trigger_routes.c.trigger_id > bindparam("after")
 ).order_by(trigger_routes.c.trigger_id)
-"""Put together once: that takes longer than the answer."""
+ACTIVE = select(*COLUMNS).where(triggers.c.id == bindparam("trigger_id"), triggers.c.active)
+UNROUTED = (
+    select(*_EVENT)
+    .where(events.c.routed_at.is_(None), events.c.id.not_in(items_of("without")))
+    .order_by(events.c.id)
+    .limit(bindparam("limit"))
+)
 
 
-def unrouted(connection: Connection, limit: int, *, without: Collection[str]) -> Sequence[Event]:
+async def unrouted(database: Database, limit: int, *, without: Sequence[str]) -> Sequence[Event]:
     """Events that were not routed yet, the oldest first. `without` leaves some out, by their ids."""
-    query = select(*_EVENT).where(events.c.routed_at.is_(None)).order_by(events.c.id).limit(limit)
-    if without:
-        query = query.where(events.c.id.not_in(without))
-    return [_event(row) for row in connection.execute(query).mappings()]
+    found = await database.ask(UNROUTED, {"limit": limit, "without": json_list(without)})
+    return [_event(row) for row in found]
 
 
 def mark_routed(connection: Connection, event_ids: Sequence[str]) -> None:
@@ -62,23 +68,23 @@ def mark_routed(connection: Connection, event_ids: Sequence[str]) -> None:
     connection.execute(waiting.values(routed_at=func.now_us()))
 
 
-def first_waiting(connection: Connection, keys: Sequence[str], limit: int) -> Sequence[tuple[str, TriggerRow]]:
+async def first_waiting(database: Database, keys: Sequence[str], limit: int) -> Sequence[tuple[str, TriggerRow]]:
     """Active triggers under any of the keys, in no order; each with the key. At most `limit`."""
-    rows = connection.execute(UNDER_ANY, {"keys": keys, "limit": limit}).mappings()
-    return [(row["route"], _trigger(row)) for row in rows]
+    found = await database.ask(UNDER_ANY, {"keys": json_list(keys), "limit": limit})
+    return [(row["route"], _trigger(row)) for row in found]
 
 
-def waiting_under(connection: Connection, key: str, after: str, limit: int) -> Sequence[tuple[str, TriggerRow]]:
+async def waiting_under(database: Database, key: str, after: str, limit: int) -> Sequence[tuple[str, TriggerRow]]:
     """Active triggers under one key, in the order of their ids."""
-    rows = connection.execute(UNDER_ONE, {"key": key, "after": after, "limit": limit}).mappings()
-    return [(key, _trigger(row)) for row in rows]
+    found = await database.ask(UNDER_ONE, {"key": key, "after": after, "limit": limit})
+    return [(key, _trigger(row)) for row in found]
 
 
-def active(connection: Connection, trigger_id: str) -> TriggerRow | None:
+async def active(database: Database, trigger_id: str) -> TriggerRow | None:
     """The trigger as it is now, if it may fire."""
-    query = select(*COLUMNS).where(triggers.c.id == trigger_id, triggers.c.active)
-    row = connection.execute(query).mappings().first()
-    return None if row is None else _trigger(row)
+    for row in await database.ask(ACTIVE, {"trigger_id": trigger_id}):
+        return _trigger(row)
+    return None
 
 
 def known_under(connection: Connection, key: str, after: str, limit: int, workflow_id: str | None) -> Sequence[Known]:
@@ -108,15 +114,15 @@ def _known() -> Select[Any]:
     )
 
 
-def _trigger(row: RowMapping) -> TriggerRow:
-    return TriggerRow(**{name: value for name, value in row.items() if name in _FIELDS})
+def _trigger(row: Columns) -> TriggerRow:
+    return TriggerRow(**{name: row[name] for name in _FIELDS})
 
 
 def _with_workflow(row: RowMapping) -> Known:
     return Known(_trigger(row), row["workflow_name"], row["workflow_status"], row["deployed_version"])
 
 
-def _event(row: RowMapping) -> Event:
+def _event(row: Columns) -> Event:
     return Event(
         id=row["id"],
         type=row["type"],

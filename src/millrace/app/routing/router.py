@@ -9,7 +9,6 @@ the same keys and judged by the same filters; what they add is another table und
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from pydantic import ValidationError
@@ -65,19 +64,19 @@ class Router:
         """Active triggers that wait for such an event by type, source and subject, each once. Their `if` is not asked:
         whoever fires them evaluates it."""
         now, keys = self._clock.now(), keys_of(event.type)
-        found = await self._read(partial(repository.first_waiting, keys=keys, limit=PAGE + 1))
+        found = await repository.first_waiting(self._database, keys, PAGE + 1)
         if len(found) <= PAGE:
             yield _wanting(found, event, now)
             return
         for key in keys:
             after = ""
-            while found := await self._read(partial(repository.waiting_under, key=key, after=after, limit=PAGE)):
+            while found := await repository.waiting_under(self._database, key, after, PAGE):
                 after = found[-1][1].id
                 yield _wanting(found, event, now)
 
     async def again(self, match: Match, event: Event) -> Match | None:
         """The trigger as it is by now; `None` if the event is not for it any more."""
-        row = await self._database.ask(partial(repository.active, trigger_id=match.row.id))
+        row = await repository.active(self._database, match.row.id)
         config = None if row is None else usable_config(row)
         if row is None or config is None or refusals(config, event):
             return None
@@ -93,9 +92,6 @@ class Router:
         if not filled.wanted:
             return Judged(refused=Refused("if", True, False, f"its `if` is false: {row.condition}"))
         return Judged(input=filled.input)
-
-    async def _read(self, read: "partial[Sequence[tuple[str, TriggerRow]]]") -> Sequence[tuple[str, TriggerRow]]:
-        return await self._database.ask(read)
 
 
 def _wanting(found: Sequence[tuple[str, TriggerRow]], event: Event, now: Instant) -> Sequence[Match]:

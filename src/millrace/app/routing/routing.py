@@ -87,7 +87,7 @@ class EventRouting(Service):
         without, written = (*self._held, *self._at_work), self._database.written
         if not without and written is not None and written == self._none_at:
             return []
-        found = list(await self._database.ask(partial(repository.unrouted, limit=free, without=without)))
+        found = list(await repository.unrouted(self._database, free, without=without))
         self._none_at = None if found or without else written
         return found
 

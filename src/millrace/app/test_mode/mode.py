@@ -89,7 +89,7 @@ class TestMode:
         instructions: Instructions,
         recipient: str,
     ) -> Mail:
-        workflow = await self._database.ask(partial(repository.name_of, workflow_id=row.workflow_id))
+        workflow = await self._database.read_for_engine(partial(repository.name_of, workflow_id=row.workflow_id))
         content = letter(
             Fired(
                 trigger=self._masker.text(row.name),

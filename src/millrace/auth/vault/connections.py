@@ -25,7 +25,7 @@ class StoredConnections:
         self._masker = masker
 
     async def resolve(self, name: str, *, types: frozenset[str]) -> Connection:
-        row = await self._database.ask(lambda connection: repository.find_connection(connection, name))
+        row = await self._database.read_for_engine(lambda connection: repository.find_connection(connection, name))
         if row is None:
             raise ConnectionUnavailable(
                 f"there is no connection {name!r}; make one with `millrace connections set {name}`"

@@ -19,7 +19,7 @@ class StoredSecrets:
         self._vault = vault
 
     async def find(self, names: frozenset[str]) -> Mapping[str, str]:
-        rows = await self._database.ask(lambda connection: repository.find_secrets(connection, names))
+        rows = await self._database.read_for_engine(lambda connection: repository.find_secrets(connection, names))
         try:
             return {row.subject.name: self._vault.open(row.subject, row.sealed) for row in rows}
         except CannotOpen as error:

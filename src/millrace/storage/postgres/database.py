@@ -4,12 +4,14 @@ Repositories are written for a connection of SQLAlchemy that answers at once; he
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 from sqlalchemy import event, make_url
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -31,10 +33,12 @@ from millrace.storage.postgres.writable import Writability, try_to_write
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
     from sqlalchemy.engine.interfaces import IsolationLevel
 
 T = TypeVar("T")
+
+DIALECT = dialect()  # type: ignore[no-untyped-call]
 
 ENGINE_CONNECTIONS = 4
 READERS = 4
@@ -55,8 +59,6 @@ class PostgresDatabase:
         self.engine_pool = KeptConnections(engine_pool)
         self._readers = _engine(dsn, READERS, CRUD_SETTINGS | READ_ONLY, "REPEATABLE READ")
         self._engine_readers = _engine(dsn, ENGINE_READERS, WRITER_SETTINGS | READ_ONLY, "REPEATABLE READ")
-        # On the same connections.
-        self._askers = self._engine_readers.execution_options(isolation_level="AUTOCOMMIT")
         self._writers = _engine(dsn, WRITERS, CRUD_SETTINGS, "SERIALIZABLE")
         self._writability = Writability(lambda: self._run(self._writers, try_to_write, TRANSIENT))
 
@@ -91,8 +93,13 @@ class PostgresDatabase:
     async def read_for_engine(self, work: "Callable[[Connection], T]") -> T:
         return await patiently(lambda: self.once(self._engine_readers, work), TRANSIENT | LOST)
 
-    async def ask(self, work: "Callable[[Connection], T]") -> T:
-        return await patiently(lambda: self.once(self._askers, work), TRANSIENT | LOST)
+    async def ask(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[asyncpg.Record]":
+        words, defaults = _in_words(question)
+        arguments = [values.get(name, default) for name, default in defaults]
+        found: Sequence[asyncpg.Record] = await patiently(
+            lambda: self.engine_pool.fetch(words, *arguments), TRANSIENT | LOST
+        )
+        return found
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
         with self._writability.noted():
@@ -117,6 +124,14 @@ class PostgresDatabase:
         """One transaction, whatever becomes of it."""
         async with engine.begin() as connection:
             return await connection.run_sync(work)
+
+
+@cache
+def _in_words(question: "Select[Any]") -> tuple[str, Sequence[tuple[str, object]]]:
+    """What the driver is to say, and its parameters in their order, each with the value it has of itself."""
+    compiled = question.compile(dialect=DIALECT)
+    values = compiled.params
+    return str(compiled), [(name, values[name]) for name in compiled.positiontup or ()]
 
 
 async def _leave_as_it_is(connection: "PoolConnectionProxy | asyncpg.Connection") -> None:
