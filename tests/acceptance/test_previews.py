@@ -51,8 +51,72 @@ def test_what_is_wrong_is_told_with_what_would_be_right(server: MillraceProcess)
     assert "timezone: there is no time zone 'Europe/Berlinn' — write Europe/Berlin" in failed.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["-w", "nightly"], ["0 2 * * *", "-t", "night"]])
+def lines_of(server: MillraceProcess, *arguments: str) -> list[str]:
+    """What it prints, with one blank where there are several."""
+    return [" ".join(line.split()) for line in server.millrace("triggers", "preview", *arguments).stdout.splitlines()]
+
+
+def test_of_an_interval(server: MillraceProcess) -> None:
+    assert lines_of(server, "--every", "6h", "--anchor", "2026-03-28T01:00:00Z", "--end", "2026-03-28T20:00:00Z",
+                    "--from", "2026-03-28T12:00:00Z") == [
+        "every 6h in UTC",
+        "DUE IN UTC STARTS NOTE",
+        "2026-03-28 13:00:00+00:00 2026-03-28 13:00:00+00:00 2026-03-28 13:00:00+00:00",
+        "2026-03-28 19:00:00+00:00 2026-03-28 19:00:00+00:00 2026-03-28 19:00:00+00:00",
+    ]  # fmt: skip
+
+
+def test_of_what_counts_from_the_last_end(server: MillraceProcess) -> None:
+    shown = lines_of(server, "--every", "10m", "--counted-from", "last_end", *SPRING)
+    assert shown == [
+        "10m after each end in UTC",
+        "DUE IN UTC STARTS NOTE",
+        "2026-03-28 12:00:00+00:00 2026-03-28 12:00:00+00:00 2026-03-28 12:00:00+00:00",
+        "later times are counted from the end of the run before, so they are not known yet",
+    ]
+
+
+def test_of_one_moment(server: MillraceProcess) -> None:
+    assert lines_of(server, "--at", "2099-12-24T18:00", "-z", "Europe/Berlin") == [
+        "once at 2099-12-24T18:00 in Europe/Berlin",
+        "DUE IN EUROPE/BERLIN STARTS NOTE",
+        "2099-12-24 17:00:00+00:00 2099-12-24 18:00:00+01:00 2099-12-24 17:00:00+00:00",
+    ]
+    assert lines_of(server, "--at", "2020-12-24")[-1] == "it is not due any more"
+    found = json.loads(server.millrace("triggers", "preview", "--at", "2099-12-24", "--json").stdout)
+    assert [item["due_at"] for item in found["items"]] == ["2099-12-24T00:00:00.000000Z"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--every", "1ms"], "every: an interval is 1s at least, not 1ms — write a duration"),
+        (["--every", "1h", "--counted-from", "start"], "counted_from: counted_from is none of those there are — write"),
+        (["--at", "tomorrow"], "at: 'tomorrow' is not a moment — write a moment such as"),
+        (["--every", "1h", "--gap", "skip"], "--gap goes with a cron expression; leave it out here"),
+        (["0 2 * * *", "--anchor", "2026-01-01"], "--anchor goes with --every; leave it out here"),
+        (["--at", "2099-12-24", "--end", "2100-01-01"], "--end goes with a cron expression or --every; leave it out"),
+        (["-w", "nightly", "-t", "night", "--start", "2026-01-01"], "a trigger has its zone and its rules"),
+    ],
+)
+def test_what_does_not_go_together_is_told(server: MillraceProcess, arguments: list[str], says: str) -> None:
+    failed = server.millrace("triggers", "preview", *arguments, check=False)
+    assert failed.returncode == 2
+    assert says in failed.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["-w", "nightly"],
+        ["0 2 * * *", "-t", "night"],
+        ["0 2 * * *", "--every", "1h"],
+        ["--at", "2099-12-24", "--every", "1h"],
+        ["--every", "1h", "-w", "nightly", "-t", "night"],
+    ],
+)
 def test_it_must_be_told_what_to_preview(server: MillraceProcess, arguments: list[str]) -> None:
     failed = server.millrace("triggers", "preview", *arguments, check=False)
     assert failed.returncode != 0
-    assert "give an expression, or --workflow and --trigger" in failed.stderr
+    assert "give one of an expression, --every and --at, or --workflow and --trigger" in failed.stderr

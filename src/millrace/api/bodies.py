@@ -45,12 +45,22 @@ async def document(request: Request) -> JsonValue:
 
 async def checked(request: Request, model: type[ModelT]) -> ModelT:
     """The body as `model`; no body is the same as an empty mapping."""
+    return fitting(await mapping(request), model)
+
+
+async def mapping(request: Request) -> JsonObject:
+    """The body as it was sent, for a route whose model depends on it. Raises `InvalidRequest` for another value."""
     given = await document(request) if await received(request) else {}
     if given is None:
         given = {}
     if not isinstance(given, dict):
         fault = Fault("", "type", "the body is not a mapping", 'send {"key": value, …}')
         raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+    return given
+
+
+def fitting(given: JsonObject, model: type[ModelT]) -> ModelT:
+    """Raises `InvalidRequest` with all that is wrong."""
     try:
         return model.model_validate(given)
     except ValidationError as error:

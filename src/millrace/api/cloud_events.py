@@ -92,7 +92,7 @@ def _cloud_event(given: JsonObject, base: str) -> NewEvent:
     try:
         told = CloudEventBody.model_validate(given)
     except ValidationError as error:
-        found = of_body(given, error.errors(include_url=False, include_input=False), base)
+        found = of_body(given, error.errors(include_url=False, include_input=False), base, CloudEventBody)
         raise _invalid(found) from None
     extensions = _extensions(told, base)
     data: JsonValue = told.data

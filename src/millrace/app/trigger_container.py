@@ -76,7 +76,7 @@ def build_trigger_use_cases(
         test_mode_commands=TestModeCommands(database, clock, catalog, instance),
         webhook_receiver=WebhookReceiver(database, a.secrets, firer, _webhook_files(a), clock),
         webhook_commands=WebhookCommands(database, schedules, ids),
-        webhook_queries=WebhookQueries(database, schedules),
+        webhook_queries=WebhookQueries(database, schedules, a.secrets),
         event_intake=EventIntake(database, clock, ids),
         router=router,
         simulation=Simulation(database, router, catalog, clock),

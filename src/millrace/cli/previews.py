@@ -1,6 +1,6 @@
 """The command that shows when a schedule is due next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -14,6 +14,14 @@ from millrace.cli.runs import AsJson, Server
 from millrace.core.values import JsonObject
 
 Expression = Annotated[str | None, typer.Argument(help='A cron expression, in quotes: "0 2 * * *".')]
+Every = Annotated[str | None, typer.Option(help="An interval instead: 15m, 6h, 1d.")]
+CountedFrom = Annotated[
+    str | None, typer.Option(help="With --every: anchor (the default), or last_end: from the end of the last run.")
+]
+Anchor = Annotated[str | None, typer.Option(help="With --every: a moment that the steps are counted from.")]
+At = Annotated[str | None, typer.Option(help="One moment instead: 2026-12-24T18:00.")]
+Begin = Annotated[str | None, typer.Option("--start", help="Nothing is due before this moment.")]
+End = Annotated[str | None, typer.Option(help="Nothing is due after this moment.")]
 OfWorkflow = Annotated[
     str | None,
     typer.Option("--workflow", "-w", help="Preview a trigger of this workflow.", autocompletion=completion.workflows),
@@ -24,35 +32,76 @@ Gap = Annotated[str | None, typer.Option(help="A time that clocks skip: shift (t
 Overlap = Annotated[str | None, typer.Option(help="A time that clocks show twice: first (the default), last or both.")]
 Jitter = Annotated[str | None, typer.Option(help="Each trigger fires later, by less than this: 10m.")]
 Count = Annotated[int, typer.Option("-n", "--count", help="How many firings.", min=1, max=100)]
-From = Annotated[str | None, typer.Option("--from", help="After this moment, with a zone: 2026-03-28T00:00:00Z.")]
+From = Annotated[str | None, typer.Option("--from", help="Show those after this moment: 2026-03-28T00:00:00Z.")]
+
+SUBJECTS = {"cron": "a cron expression", "interval": "--every", "once": "--at"}
+"""How a schedule of each type is given."""
+OWN = {
+    "cron": {"gap", "overlap", "start", "end"},
+    "interval": {"counted_from", "anchor", "start", "end"},
+    "once": set[str](),
+}
+"""Options that not every type has."""
+FIELDS = {"cron": "expression", "interval": "every", "once": "at"}
+"""The field of a config that they stand for."""
 
 
 def preview(
     expression: Expression = None,
+    every: Every = None,
+    at: At = None,
     workflow: OfWorkflow = None,
     trigger: OfTrigger = None,
     timezone: Timezone = None,
     gap: Gap = None,
     overlap: Overlap = None,
+    counted_from: CountedFrom = None,
+    anchor: Anchor = None,
+    begin: Begin = None,
+    end: End = None,
     jitter: Jitter = None,
     count: Count = 10,
     start: From = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
-    """Show when a schedule is due next, and what changes of clocks do to it. Nothing is saved."""
-    given = {"timezone": timezone, "dst": {"gap": gap, "overlap": overlap}, "jitter": jitter}
+    """Show when a schedule is due next, and what changes of clocks do to it. Nothing is saved.
+
+    The schedule is a cron expression, --every or --at; or that of a trigger, --workflow and --trigger.
+    """
+    own = {"gap": gap, "overlap": overlap, "counted_from": counted_from, "anchor": anchor, "start": begin, "end": end}
+    rules = {
+        name: value for name, value in {**own, "timezone": timezone, "jitter": jitter}.items() if value is not None
+    }
+    subjects = {"cron": expression, "interval": every, "once": at}
+    named = [(kind, value) for kind, value in subjects.items() if value is not None]
     with Connection(server) as connection:
-        if expression is not None and workflow is None and trigger is None:
-            wanted = _given({"expression": expression, **given, "count": count, "from": start})
-            found = connection.post("/triggers/preview", wanted)
-        elif expression is None and workflow is not None and trigger is not None:
-            if _given(given):
+        if len(named) == 1 and workflow is None and trigger is None:
+            body = _given({**_schedule(*named[0], rules), "count": count, "from": start})
+            found = connection.post("/triggers/preview", body)
+        elif not named and workflow is not None and trigger is not None:
+            if rules:
                 raise CommandError("a trigger has its zone and its rules in the definition; leave these options out")
             path = f"/workflows/{quote(workflow, safe='')}/triggers/{quote(trigger, safe='')}/preview"
             found = connection.get(path, count=count, **{"from": start})
         else:
-            raise CommandError("give an expression, or --workflow and --trigger")
+            raise CommandError("give one of an expression, --every and --at, or --workflow and --trigger")
+    _print(found, as_json=as_json)
+
+
+def _schedule(kind: str, subject: str, rules: Mapping[str, str]) -> dict[str, Any]:
+    """The type of a trigger with its config, from what was given on the command line."""
+    for name in rules:
+        types = [one for one, options in OWN.items() if name in options]
+        if types and kind not in types:
+            option = f"--{name.replace('_', '-')}"
+            raise CommandError(f"{option} goes with {' or '.join(SUBJECTS[one] for one in types)}; leave it out here")
+    shown = {name: value for name, value in rules.items() if name not in ("gap", "overlap")}
+    dst = {name: rules.get(name) for name in ("gap", "overlap")}
+    return {"type": kind, FIELDS[kind]: subject, "dst": dst, **shown}
+
+
+def _print(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return

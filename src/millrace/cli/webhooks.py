@@ -8,6 +8,7 @@ from millrace.cli import completion
 from millrace.cli.arguments import an_id
 from millrace.cli.connection import CommandError, Connection
 from millrace.cli.consent import Yes, consent
+from millrace.cli.definitions import print_warnings
 from millrace.cli.inputs import parse_pairs
 from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
@@ -109,6 +110,7 @@ def create(
         return
     say(f"webhook {made['id']} of {made['workflow']['name']}")
     say(f"it takes {' and '.join(made['methods'])} at {where}")
+    print_warnings(made.get("warnings", []))
 
 
 @webhooks.command()

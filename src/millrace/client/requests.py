@@ -76,6 +76,11 @@ def json_body(**values: Any) -> Body:
     return Body(given(values))
 
 
+def batch_body(events: Sequence[Mapping[str, Any]]) -> Body:
+    """Whole CloudEvents in one request. Raises `InvalidArgument` for what is no JSON value."""
+    return Body(json_bytes(list(events)), "application/cloudevents-batch+json")
+
+
 def definition_body(definition: Definition) -> Body:
     if isinstance(definition, str):
         return Body(text(definition, "definition").encode(), "application/yaml")

@@ -546,7 +546,7 @@ Preview = TypedDict(
         # Why later firings are not shown: each depends on the run before it.
         "note": "str | None",
         "items": "list[PreviewedFiring]",
-        # Those up to the last firing shown.
+        # From a day before the first firing shown, up to the last.
         "clock_changes": "list[PreviewedClockChange]",
     },
 )
@@ -1145,6 +1145,45 @@ class WaitingFor(TypedDict):
         "delayed", "concurrency", "rate_limit", "admission", "paused", "delay", "task_limit", "worker", "no_worker"
     ]
     message: str
+
+
+WebhookDetail = TypedDict(
+    "WebhookDetail",
+    {
+        # Of the trigger that it is.
+        "id": "str",
+        "name": "str",
+        "workflow": "WorkflowOfTrigger",
+        # `api`, or `definition` for one that is changed there.
+        "origin": "str",
+        "enabled": "bool",
+        # Enabled, and its workflow is active and deployed.
+        "active": "bool",
+        # Why it takes no requests.
+        "silent_because": "str | None",
+        "if": "Any",
+        "input": "dict[str, Any]",
+        "last_firing": "LastFiring | None",
+        # For example the secret that is missing, without which all are refused.
+        "last_error": "str | None",
+        "counts": "TriggerCounts",
+        "created_at": "str",
+        "updated_at": "str",
+        # Where it takes requests, below the address of the server.
+        "url_path": "str | None",
+        "authentication": "dict[str, Any]",
+        "headers": "dict[str, str]",
+        "event_type": "str | None",
+        "respond": "str",
+        "wait": "str",
+        "max_body": "int",
+        "dedupe": "dict[str, Any] | None",
+        "raw": "bool",
+        "methods": "list[str]",
+        # What keeps it from taking requests now: a secret that is not there.
+        "warnings": "list[str]",
+    },
+)
 
 
 class WebhookPage(TypedDict):

@@ -2,7 +2,7 @@
 
 reading     YAML to values
 shapes      the accepted shapes to the canonical one
-model       the canonical shape, field by field        structure   its faults in words
+model       the canonical shape, field by field        structure   its faults, by the words of expectations
 validation  everything else that can be wrong, found at once
 stored      the result                                 compiling   -> core.plan
 """

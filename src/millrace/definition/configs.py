@@ -11,9 +11,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.expectations import EXPECTED, fields_of, meant
 from millrace.definition.expressions.templates import has_expressions
 from millrace.definition.faults import FaultList, at
-from millrace.definition.structure import EXPECTED, add_fault, fields_of
+from millrace.definition.structure import add_fault
 from millrace.ports.runner import ConfigModel, JudgesConfig
 
 Place: TypeAlias = tuple[int | str, ...]
@@ -54,7 +55,8 @@ def check_config(
                 faults.add(at(path, place[0]), "unknown_field", message, f"write {place[0]} one level up")
             elif final or not _may_change(config, place, found):
                 told.update(place[:1])
-                add_fault(faults, found[0], model=model, base=path, place=place, others=found[1:])
+                first, *others = meant(found)
+                add_fault(faults, first, model=model, base=path, place=place, others=others)
 
     if isinstance(model, JudgesConfig):
         for fault in model.certain_faults(config):
@@ -96,8 +98,8 @@ def _may_change(config: JsonObject, place: Place, errors: list[ErrorDetails]) ->
         return False
     kind = errors[0]["type"]
     if kind in OF_FIELDS:
-        return _is_guess(config, errors[0]) and has_expressions(_value_at(config, place[:-1]))
-    value = _value_at(config, place)
+        return _is_guess(config, errors[0]) and has_expressions(value_at(config, place[:-1]))
+    value = value_at(config, place)
     if kind in EXPECTED and not isinstance(value, str):
         return False
     return has_expressions(value)
@@ -116,7 +118,8 @@ def _is_guess(config: JsonObject, error: ErrorDetails) -> bool:
     return False
 
 
-def _value_at(config: JsonObject, place: Place) -> JsonValue:
+def value_at(config: JsonObject, place: Place) -> JsonValue:
+    """What stands at a place that there is."""
     value: JsonValue = config
     for key in place:
         if isinstance(value, dict):

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from millrace.core.values import PLAIN_VALUES, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import configs, graph, inputs, references, rough
 from millrace.definition.credentials import credential_warnings
+from millrace.definition.expectations import fields_of
 from millrace.definition.faults import FaultList, InvalidDefinition, at, in_order, kind_of
 from millrace.definition.model import MOST_TASKS, ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
 from millrace.definition.names import numbered, task_id_from
 from millrace.definition.shapes.accepted import to_canonical
 from millrace.definition.stored import Definition
-from millrace.definition.structure import ConfigFields, fields_of, read_structure
+from millrace.definition.structure import ConfigFields, read_structure
 from millrace.definition.triggers import check_triggers, trigger_warnings
 from millrace.definition.words import hint
 from millrace.ports.runner import AnyRunner

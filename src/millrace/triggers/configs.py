@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Literal, LiteralString, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -15,7 +15,7 @@ from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.bounds import Bounded
 from millrace.triggers.cron import CronSchedule, Gap, Overlap
 from millrace.triggers.due import Times
-from millrace.triggers.faults import InvalidSchedule
+from millrace.triggers.faults import InvalidSchedule, told
 from millrace.triggers.fields import LONGEST_EXPRESSION
 from millrace.triggers.interval import IntervalTimes
 from millrace.triggers.moments import instant_of, parse_moment
@@ -50,20 +50,20 @@ def _timezone(name: str) -> str:
 
 
 def _custom(error: InvalidSchedule) -> PydanticCustomError:
-    return _told("schedule", error.message, error.remedy)
+    return told("schedule", error.message, error.remedy)
 
 
 def _jitter(value: object) -> str:
     text, length = _duration(value)
     if length > LONGEST_JITTER:
-        raise _told("duration", f"a jitter is one day at most, not {text}", durations.REMEDY)
+        raise told("duration", f"a jitter is one day at most, not {text}", durations.REMEDY)
     return text
 
 
 def _every(value: object) -> str:
     text, length = _duration(value)
     if length < SHORTEST_INTERVAL:
-        raise _told("duration", f"an interval is 1s at least, not {text}", durations.REMEDY)
+        raise told("duration", f"an interval is 1s at least, not {text}", durations.REMEDY)
     return text
 
 
@@ -72,19 +72,15 @@ def _duration(value: object) -> tuple[str, Duration]:
         text = duration_text(value)
         return text, parse_duration(text)
     except ValueError as error:
-        raise _told("duration", str(error), durations.REMEDY) from None
+        raise told("duration", str(error), durations.REMEDY) from None
 
 
 def _moment(text: str) -> str:
     try:
         parse_moment(text)
     except ValueError as error:
-        raise _told("moment", str(error), moments.REMEDY) from None
+        raise told("moment", str(error), moments.REMEDY) from None
     return text
-
-
-def _told(kind: LiteralString, reason: str, remedy: str) -> PydanticCustomError:
-    return PydanticCustomError(kind, "{reason}", {"reason": reason, "remedy": remedy})
 
 
 Expression: TypeAlias = Annotated[str, AfterValidator(_expression)]
@@ -113,7 +109,7 @@ def _after_start(end: str, fields: ValidationInfo) -> str:
         return end
     first, last = parse_moment(start), parse_moment(end)
     if (first.tzinfo is None) == (last.tzinfo is None) and last < first:
-        raise _told("moment", f"it is before `start` ({start}), so nothing would ever be due", ORDER)
+        raise told("moment", f"it is before `start` ({start}), so nothing would ever be due", ORDER)
     return end
 
 
@@ -122,7 +118,7 @@ AfterStart: TypeAlias = Annotated[Moment, AfterValidator(_after_start)]
 
 def _with_steps(anchor: str, fields: ValidationInfo) -> str:
     if fields.data.get("counted_from") == "last_end":
-        raise _told("moment", "what is counted from the end of the last run has no anchor", LEAVE_OUT_ANCHOR)
+        raise told("moment", "what is counted from the end of the last run has no anchor", LEAVE_OUT_ANCHOR)
     return anchor
 
 

@@ -9,14 +9,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, LiteralString, TypeAlias
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
 from millrace.ports.events import OWN_TYPES
 from millrace.triggers.configs import Config
+from millrace.triggers.faults import told
 from millrace.triggers.globs import ANY, fits
 
 LONGEST = 255
@@ -81,24 +81,20 @@ def keys_of(type_: str) -> tuple[str, ...]:
     return (type_, *below) if type_.startswith(OWN_TYPES) else (type_, *below, ANY)
 
 
-def _told(kind: LiteralString, reason: str, remedy: str) -> PydanticCustomError:
-    return PydanticCustomError(kind, "{reason}", {"reason": reason, "remedy": remedy})
-
-
 def _type_pattern(text: str) -> str:
     if text == ANY:
         return text
     name = text.removesuffix(BELOW)
     if not name or text.strip() != text or CONTROL.search(text):
-        raise _told("event_type", "this is no type of events", TYPE_REMEDY)
+        raise told("event_type", "this is no type of events", TYPE_REMEDY)
     if ANY in name:
-        raise _told("event_type", f"a * can only stand at the end, after a dot: {text[:60]!r}", TYPE_REMEDY)
+        raise told("event_type", f"a * can only stand at the end, after a dot: {text[:60]!r}", TYPE_REMEDY)
     return text
 
 
 def _pattern(text: str) -> str:
     if CONTROL.search(text):
-        raise _told("pattern", "this cannot hold a line break or another control character", TEXT_REMEDY)
+        raise told("pattern", "this cannot hold a line break or another control character", TEXT_REMEDY)
     return text
 
 
@@ -108,7 +104,7 @@ TypePattern: TypeAlias = Annotated[
     Field(min_length=1, max_length=LONGEST),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST, "examples": ["orders.imported"]}),
 ]
-Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern), Field(min_length=1, max_length=LONGEST)]
+Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_pattern)]
 Types: TypeAlias = Annotated[list[TypePattern], Field(min_length=1, max_length=MOST_PATTERNS)]
 Patterns: TypeAlias = Annotated[list[Pattern], Field(min_length=1, max_length=MOST_PATTERNS)]
 

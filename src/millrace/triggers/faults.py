@@ -1,4 +1,8 @@
-"""The error about a schedule that cannot be: which part of it, what is wrong, and what would be right."""
+"""Errors about configs of triggers that cannot be: which part, what is wrong, and what would be right."""
+
+from typing import LiteralString
+
+from pydantic_core import PydanticCustomError
 
 
 class InvalidSchedule(ValueError):
@@ -12,3 +16,8 @@ class InvalidSchedule(ValueError):
 
     def __str__(self) -> str:
         return f"{self.message}; {self.remedy}"
+
+
+def told(kind: LiteralString, reason: str, remedy: str) -> PydanticCustomError:
+    """For validators of a config: what is wrong with the value, in words of ours instead of pydantic's."""
+    return PydanticCustomError(kind, "{reason}", {"reason": reason, "remedy": remedy})

@@ -96,7 +96,7 @@ async def test_a_second_one_of_the_same_trigger_is_refused(api: httpx2.AsyncClie
 @pytest.mark.parametrize(
     ("body", "place", "told"),
     [
-        ({"until": "2020-01-01T00:00:00Z"}, "from", "required"),
+        ({"until": "2020-01-01T00:00:00Z"}, "from", "is missing"),
         ({"from": "2020-01-01", "until": "2020-01-01T00:00:00Z"}, "from", ""),
         ({"from": "2020-01-02T00:00:00Z", "until": "2020-01-01T00:00:00Z"}, "until", "before `from`"),
         ({"from": "2020-01-01T00:00:00Z", "until": "2090-01-01T00:00:00Z"}, "until", "in the future"),

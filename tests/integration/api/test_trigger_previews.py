@@ -5,6 +5,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.app.triggers.preview_bodies import BODIES
+from millrace.triggers.configs import SCHEDULES
 from tests.support.api import create, definition, problem
 
 PREVIEW = "/api/v1/triggers/preview"
@@ -91,15 +93,34 @@ async def test_the_config_of_a_trigger_can_be_sent_as_it_is(api: httpx2.AsyncCli
     [
         ({"expression": "61 * * * *"}, "expression", "minute: 61 is not between 0 and 59"),
         ({"expression": "0 0 30 2 *"}, "expression", "it never fires"),
-        ({}, "expression", "required"),
+        ({}, "expression", "is missing"),
         ({"expression": "@daily", "timezone": "Mars"}, "timezone", "no time zone 'Mars'"),
-        ({"expression": "@daily", "dst": {"gap": "x"}}, "dst.gap", "shift"),
+        ({"expression": "@daily", "dst": {"gap": "x"}}, "dst.gap", "none of those there are"),
         ({"expression": "@daily", "count": 101}, "count", "100"),
         ({"expression": "@daily", "count": 0}, "count", "1"),
-        ({"expression": "@daily", "from": "2026-01-01T00:00:00"}, "from", "timezone"),
+        ({"expression": "@daily", "from": "2026-01-01T00:00:00"}, "from", "a time without a zone"),
         ({"expression": "@daily", "from": "1969-12-31T00:00:00Z"}, "from", "1970"),
         ({"expression": "@daily", "from": "9999-12-31T00:00:00Z"}, "from", "2100"),
         ({"expression": "@daily", "colour": 1}, "colour", "no field 'colour'"),
+        ({"type": "interval"}, "every", "is missing"),
+        ({"type": "interval", "every": "1ms"}, "every", "an interval is 1s at least"),
+        ({"type": "interval", "every": "1h", "counted_from": "start"}, "counted_from", "none of those there are"),
+        (
+            {"type": "interval", "every": "1h", "counted_from": "last_end", "anchor": "2026-01-01"},
+            "anchor",
+            "no anchor",
+        ),
+        ({"type": "interval", "every": "1h", "start": "2026-02-01", "end": "2026-01-01"}, "end", "before `start`"),
+        ({"type": "interval", "every": "1h", "dst": {"gap": "skip"}}, "dst", "no field 'dst'"),
+        ({"type": "interval", "every": "1h", "count": "3"}, "count", "a whole number, not text"),
+        ({"type": "once"}, "at", "is missing"),
+        ({"type": "once", "at": "24.12.2026"}, "at", "is not a moment"),
+        ({"type": "once", "at": "2026-12-24", "start": "2026-12-24"}, "start", "no field 'start'"),
+        ({"type": "intervall", "every": "1h"}, "type", "did you mean 'interval'?"),
+        ({"type": "webhook", "path": "x"}, "type", "a trigger of the type webhook has no schedule"),
+        ({"type": ["once"], "at": "2026-12-24"}, "type", "a type is text"),
+        ({"every": "1h"}, "type", "`every` is a field of another type of schedule"),
+        ({"at": "2026-12-24"}, "type", "`at` is a field of another type of schedule"),
     ],
 )
 async def test_what_cannot_be_previewed(api: httpx2.AsyncClient, body: Any, path: str, says: str) -> None:
@@ -107,7 +128,65 @@ async def test_what_cannot_be_previewed(api: httpx2.AsyncClient, body: Any, path
     (fault,) = found["faults"]
     assert fault["path"] == path
     assert says in fault["message"]
-    assert fault["remedy"] or path not in ("expression", "timezone") or not body
+    assert fault["remedy"]
+    assert "nput should" not in fault["message"]
+
+
+async def test_a_type_that_was_forgotten_is_named(api: httpx2.AsyncClient) -> None:
+    for body, meant in (({"every": "1h"}, "interval"), ({"at": "2026-12-24"}, "once"), ({"type": "cro"}, "cron")):
+        (fault,) = problem(await api.post(PREVIEW, json=body), 422, "invalid_request")["faults"]
+        assert meant in fault["remedy"]
+
+
+async def test_an_interval_that_nobody_has_saved(api: httpx2.AsyncClient) -> None:
+    found = await preview(
+        api, type="interval", every="6h", timezone="Europe/Berlin", count=2, **{"from": "2026-10-24T20:00:00Z"}
+    )
+    assert (found["expression"], found["timezone"], found["note"]) == ("every 6h", "Europe/Berlin", None)
+    assert [item["local"] for item in found["items"]] == ["2026-10-25T02:00:00+02:00", "2026-10-25T07:00:00+01:00"]
+    assert [change["before"] for change in found["clock_changes"]] == ["2026-10-25T03:00:00+02:00"]
+    bounded = await preview(
+        api, type="interval", every=3600, anchor="2026-03-28T00:30:00Z", start="2026-03-28T02:00:00Z",
+        end="2026-03-28T04:00:00Z", catch_up={"policy": "all", "limit": 3}, jitter="5m", **{"from": SPRING},
+    )  # fmt: skip
+    assert [item["due_at"][11:16] for item in bounded["items"]] == ["02:30", "03:30"]
+    assert [item["starts_before"][11:16] for item in bounded["items"]] == ["02:35", "03:35"]
+
+
+async def test_one_moment_that_nobody_has_saved(api: httpx2.AsyncClient) -> None:
+    found = await preview(api, type="once", at="2099-12-24T18:00", timezone="Europe/Berlin")
+    assert (found["expression"], found["note"]) == ("once at 2099-12-24T18:00", None)
+    assert [item["local"] for item in found["items"]] == ["2099-12-24T18:00:00+01:00"]
+    assert found["clock_changes"] == [], "not those of all years before"
+    over = await preview(api, type="once", at="2020-12-24T18:00")
+    assert (over["items"], over["clock_changes"]) == ([], [])
+
+
+async def test_of_what_counts_from_the_last_end_the_first_time_is_known(api: httpx2.AsyncClient) -> None:
+    schedule = {"type": "interval", "every": "10m", "counted_from": "last_end", "timezone": "Europe/Berlin"}
+    at_once = await preview(api, **schedule, **{"from": SPRING})
+    assert [item["due_at"] for item in at_once["items"]] == ["2026-03-28T00:00:00.000000Z"]
+    assert "end of the run before" in at_once["note"]
+    later = await preview(api, **schedule, start="2026-04-01", **{"from": SPRING})
+    assert [item["local"] for item in later["items"]] == ["2026-04-01T00:00:00+02:00"]
+    over = await preview(api, **schedule, end="2026-03-27", **{"from": SPRING})
+    assert (over["items"], over["note"]) == ([], None)
+
+
+async def test_every_schedule_is_previewed_alike_before_and_after_it_is_saved(api: httpx2.AsyncClient) -> None:
+    configs = {
+        "cron": {"expression": "*/7 3 * * *", "timezone": "Europe/Berlin", "start": "2026-03-29"},
+        "interval": {"every": "1d", "anchor": "2026-03-20T02:30", "timezone": "Europe/Berlin"},
+        "once": {"at": "2026-03-29T02:30", "timezone": "Europe/Berlin"},
+    }
+    assert configs.keys() == SCHEDULES.keys() == BODIES.keys()
+    triggers = [{"id": f"t_{kind}", "type": kind, "config": config} for kind, config in configs.items()]
+    await create(api, {**definition("all"), "triggers": triggers})
+    for kind, config in configs.items():
+        unsaved = await preview(api, **config, type=kind, count=5, **{"from": SPRING})
+        path = f"/api/v1/workflows/all/triggers/t_{kind}/preview"
+        assert (await api.get(path, params={"count": 5, "from": SPRING})).json() == unsaved
+        assert unsaved["items"]
 
 
 def scheduled(name: str, **fields: Any) -> dict[str, Any]:
@@ -186,5 +265,8 @@ async def test_the_published_schema_knows_them(api: httpx2.AsyncClient) -> None:
     assert "timezone" in schema["$defs"]["CronTriggerConfig"]["properties"]
     openapi = (await api.get("/openapi.json")).json()
     body = openapi["paths"][PREVIEW]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    reference = body["properties"]["dst"]["$ref"]
+    types = {one["properties"]["type"]["const"]: one for one in body["oneOf"]}
+    assert types.keys() == SCHEDULES.keys()
+    assert [kind for kind, one in types.items() if "type" not in one["required"]] == ["cron"]
+    reference = types["cron"]["properties"]["dst"]["$ref"]
     assert reference.removeprefix("#/components/schemas/") in openapi["components"]["schemas"]

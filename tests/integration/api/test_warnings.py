@@ -11,6 +11,8 @@ from tests.support.installation import Installation
 from tests.support.whole import Whole, whole
 
 SECRET = "a secret of this test"
+KEYS = ("value", "password", "secret", "public_key")
+"""Fields of `authentication` that name a secret."""
 
 
 def echo(id_: str, value: Any, **more: Any) -> dict[str, Any]:
@@ -76,6 +78,47 @@ async def test_a_secret_of_a_webhook_is_told_too(api: httpx2.AsyncClient) -> Non
     assert (await api.put("/api/v1/secrets/door", json={"value": SECRET})).status_code == 201
     shown = (await api.get("/api/v1/secrets/door")).json()
     assert [user["name"] for user in shown["used_by"]] == ["hooked"]
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": "api_key", "value": "{{ secrets.door }}"},
+        {"type": "basic", "username": "shop", "password": "{{ secrets.door }}"},
+        {"type": "hmac", "preset": "github", "secret": "{{ secrets.door }}"},
+        {"type": "jwt", "algorithms": ["RS256"], "public_key": "{{ secrets.door }}"},
+    ],
+)
+async def test_a_webhook_that_no_definition_has_is_told_of_its_secret_like_one_that_is_in_one(
+    api: httpx2.AsyncClient, wanted: dict[str, Any]
+) -> None:
+    await create(api, definition("shop"))
+    made = await api.post("/api/v1/webhooks", json={"workflow_id": "shop", "authentication": wanted})
+    assert made.status_code == 201, made.text
+    missing = {"authentication: there is no secret 'door'; ": "millrace secrets set door"}
+    assert_told(made.json()["warnings"], missing)
+    place = made.headers["Location"]
+    assert_told((await api.patch(place, json={"raw": True})).json()["warnings"], missing)
+    assert_told((await api.put(place, json={"authentication": wanted})).json()["warnings"], missing)
+    assert_told((await api.get(place)).json()["warnings"], missing)
+    assert (await api.put("/api/v1/secrets/door", json={"value": SECRET})).status_code == 201
+    assert (await api.patch(place, json={"raw": False})).json()["warnings"] == []
+    assert (await api.get(place)).json()["warnings"] == []
+    other = {"authentication": {**wanted, **{field: "{{ secrets.attic }}" for field in wanted if field in KEYS}}}
+    changed = (await api.patch(place, json=other)).json()["warnings"]
+    assert_told(changed, {"authentication: there is no secret 'attic'; ": "millrace secrets set attic"})
+    assert (await api.patch(place, json={"authentication": None})).json()["warnings"] == []
+
+
+async def test_webhooks_of_definitions_say_it_where_they_are_shown(api: httpx2.AsyncClient) -> None:
+    wanted = {"type": "api_key", "value": "{{ secrets.door }}"}
+    for name, config in (("one", {"auth": wanted}), ("other", {"authentication": wanted}), ("open", {})):
+        hook = {"id": "hook", "type": "webhook", "config": config}
+        await create(api, {**definition(name), "triggers": [hook]})
+        (trigger,) = (await api.get("/api/v1/webhooks", params={"workflow": name})).json()["items"]
+        shown = (await api.get(f"/api/v1/webhooks/{trigger['id']}")).json()["warnings"]
+        told = {"authentication: there is no secret 'door'; ": "millrace secrets set door"}
+        assert_told(shown, told if config else {})
 
 
 async def test_what_is_there_is_not_told(millrace: Installation, api: httpx2.AsyncClient) -> None:

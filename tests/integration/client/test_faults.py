@@ -146,6 +146,16 @@ async def test_a_start_whose_answer_was_lost_starts_one_run(kind: str, server: M
         assert [one["id"] async for one in client.runs.iterate(workflow="lost")] == [run["id"], *before]
 
 
+async def test_a_batch_of_events_whose_answer_was_lost_is_stored_once(kind: str, server: MillraceProcess) -> None:
+    type_ = f"lost.{kind}"
+    transport = losing(kind, Once("POST", "/events", times=2))
+    async with client_of(kind, server.url, server.api_key, transport=transport) as client:
+        told = (await client.events.publish_batch([{"type": type_, "data": n} for n in range(3)]))["items"]
+        assert [one["repeated"] for one in told] == [True, True, True]
+        stored = [event["id"] async for event in client.events.iterate(type=type_)]
+        assert stored == [one["id"] for one in reversed(told)]
+
+
 @pytest.mark.parametrize("how", ["retry", "rerun"])
 async def test_a_repeat_whose_answer_was_lost_repeats_a_run_once(kind: str, how: str, server: MillraceProcess) -> None:
     transport = losing(kind, Once("POST", f"/{how}", times=2))

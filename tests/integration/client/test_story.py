@@ -13,6 +13,7 @@ import pytest
 
 from millrace.client import (
     Conflict,
+    InvalidArgument,
     InvalidRequest,
     NotFound,
     RunFailed,
@@ -296,11 +297,54 @@ async def test_triggers_and_events_are_there(client: Any) -> None:
     assert [one["due_at"][:13] for one in planned["items"]] == ["2026-01-01T02", "2026-01-02T02"]
     thought = await client.triggers.preview_schedule("0 2 * * *", timezone="UTC", count=2, start=start)
     assert [one["due_at"] for one in thought["items"]] == [one["due_at"] for one in planned["items"]]
+    steps = await client.triggers.preview_interval("1d", anchor="2025-12-24T02:00:00Z", count=2, start=start)
+    assert [one["due_at"] for one in steps["items"]] == [one["due_at"] for one in planned["items"]]
+    after_end = await client.triggers.preview_interval("1d", counted_from="last_end", not_before="2026-02-01")
+    assert (len(after_end["items"]), after_end["note"] is None) == (1, False)
+    once = await client.triggers.preview_once(start + timedelta(hours=3), timezone="Europe/Berlin", start=start)
+    assert [one["local"] for one in once["items"]] == ["2026-01-01T04:00:00+01:00"]
     assert [one async for one in client.triggers.iterate_firings(trigger["id"])] == []
     assert (await client.triggers.firings_of_workflow(made["name"]))["items"] == []
     run = await client.runs.start(made["name"], wait_seconds=30)
     (event,) = [one async for one in client.events.iterate(run=run["id"])]
     assert (await client.events.get(event["id"]))["data"] == {"n": 1}
+
+
+async def test_a_batch_of_events_is_published_whole_and_each_is_told_of(client: Any) -> None:
+    type_ = f"batch.{uuid.uuid4().hex}"
+    waits = {"id": "told", "type": "event", "config": {"event_type": type_}, "input": {"n": "{{ trigger.event.data }}"}}
+    made = await client.workflows.create(named(says("a"), triggers=[waits]))
+    at = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    full = {
+        "type": type_,
+        "source": "shops/rome",
+        "id": type_,
+        "subject": "day/7",
+        "time": at,
+        "data": 1,
+        "tenant": "it",
+    }
+    first = (await client.events.publish_batch([full, {"type": type_, "data": 2}]))["items"]
+    assert [(one["source"], one["subject"], one["data"], one["repeated"]) for one in first] == [
+        ("shops/rome", "day/7", 1, False),
+        ("api", None, 2, False),
+    ]
+    assert (first[0]["occurred_at"], first[0]["extensions"]) == ("2026-03-29T01:00:00.000000Z", {"tenant": "it"})
+    assert first[1]["external_id"], "it has an id, so that sending it again is safe"
+    again = (await client.events.publish_batch([full, {"type": type_, "data": 3}]))["items"]
+    assert [(one["id"] == first[0]["id"], one["repeated"]) for one in again] == [(True, True), (False, False)]
+    assert [one["data"] async for one in client.events.iterate(type=type_)] == [3, 2, 1]
+    async with asyncio.timeout(30):
+        while len((await client.runs.list(workflow=made["name"]))["items"]) < 3:  # noqa: ASYNC110  nobody tells of them
+            await asyncio.sleep(0.05)
+    with pytest.raises(InvalidRequest) as refused:
+        await client.events.publish_batch([{"type": type_}, {"type": ""}, {"type": type_, "id": 7}])
+    assert [fault["path"] for fault in refused.value.faults] == ["[1].type", "[2].id"]
+    assert len([one async for one in client.events.iterate(type=type_)]) == 3, "all or none"
+    with pytest.raises(InvalidArgument) as unsent:
+        await client.events.publish_batch([{"type": type_, "data": {"n": float("inf")}}])
+    assert unsent.value.place == "[0].data.n"
+    assert (await client.events.publish_batch([]))["items"] == []
 
 
 async def test_a_run_is_read_in_the_archive_when_it_is_deleted(client: Any) -> None:

@@ -59,6 +59,7 @@ ARGUMENTS: dict[str, Any] = {
     "variables": {"a": 1},
     "filter": {"status": ["failed"]},
     "dst": {"gap": "skip"},
+    "events": [{"type": "a"}],
     "version": 2,
     "if_match": 3,
     "attempt": 1,
@@ -247,4 +248,5 @@ def test_every_parameter_can_be_given_and_no_other_is(operations: dict[tuple[str
 def fields(operation: Mapping[str, Any]) -> set[str]:
     """The names in the body of a request, but for definitions and tasks, which are given as they are."""
     content = operation.get("requestBody", {}).get("content", {})
-    return set(content.get("application/json", {}).get("schema", {}).get("properties", ()))
+    schema = content.get("application/json", {}).get("schema", {})
+    return {name for one in schema.get("oneOf", [schema]) for name in one.get("properties", ())}

@@ -1,22 +1,30 @@
 """Routes about trigger types and schedules: what a type takes, and when a schedule is due next."""
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from millrace.api.bodies import answer, checked, request_body
+from millrace.api.bodies import answer, fitting, mapping, request_body
 from millrace.api.deps import Containers, api_router, requires
 from millrace.api.schemas.trigger_previews import PREVIEW_BODY_EXAMPLE, Preview, TriggerTypePage
-from millrace.app.triggers.preview import MOST, USUAL, PreviewBody, Start
+from millrace.app.triggers.preview_bodies import BODIES, MOST, USUAL, PreviewBody, Start, body_for
 from millrace.auth.permissions import Permission
 
 router = api_router("triggers")
 
 READ = [requires(Permission.TRIGGER_READ)]
-PREVIEW_SCHEMA = PreviewBody.model_json_schema(ref_template="#/components/schemas/CronTriggerConfig.{model}")
-PREVIEW_SCHEMA.pop("$defs")  # they are part of the schema of definitions
-PREVIEW_BODY = request_body(PREVIEW_SCHEMA, PREVIEW_BODY_EXAMPLE)
+
+
+def _schema(model: type[PreviewBody]) -> dict[str, Any]:
+    """Its parts are those of the config of a trigger, which the schema of definitions has already; the types share
+    them, so those of cron stand for all."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/CronTriggerConfig.{model}")
+    schema.pop("$defs", None)
+    return schema
+
+
+PREVIEW_BODY = request_body({"oneOf": [_schema(model) for model in BODIES.values()]}, PREVIEW_BODY_EXAMPLE)
 
 Count = Annotated[int, Query(ge=1, le=MOST, description="How many firings.")]
 From = Annotated[Start | None, Query(alias="from")]
@@ -34,9 +42,12 @@ async def list_trigger_types(container: Containers) -> Response:
 
 @router.post("/triggers/preview", dependencies=READ, responses={200: {"model": Preview}}, openapi_extra=PREVIEW_BODY)
 async def preview_schedule(request: Request, container: Containers) -> Response:
-    """The next firings of a schedule, given as the `config` of a trigger of the type cron. Nothing is saved."""
-    body = await checked(request, PreviewBody)
-    return answer(await asyncio.to_thread(container.triggers.previews.of_expression, body))
+    """The next firings of a schedule, given as the `config` of a trigger, with its `type` beside it: cron, interval or
+    once. Nothing is saved.
+    """
+    given = await mapping(request)
+    body = fitting(given, body_for(given))
+    return answer(await asyncio.to_thread(container.triggers.previews.of_schedule, body))
 
 
 @router.get("/workflows/{workflow}/triggers/{trigger}/preview", dependencies=READ, responses={200: {"model": Preview}})

@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 from millrace.api.bodies import answer, checked, page_answer, request_body
 from millrace.api.deps import Containers, api_router, requires
 from millrace.api.queries import Cursor, Limit
-from millrace.api.schemas.webhooks import CHANGE_EXAMPLE, WEBHOOK_EXAMPLE, WebhookPage, WebhookView
+from millrace.api.schemas.webhooks import CHANGE_EXAMPLE, WEBHOOK_EXAMPLE, WebhookDetail, WebhookPage
 from millrace.app.webhooks.bodies import WebhookBody, WebhookChange
 from millrace.auth.permissions import Permission
 
@@ -43,24 +43,27 @@ async def list_webhooks(
     "/webhooks",
     status_code=201,
     dependencies=WRITE,
-    responses={201: {"model": WebhookView}},
+    responses={201: {"model": WebhookDetail}},
     openapi_extra=request_body(_schema(WebhookBody), WEBHOOK_EXAMPLE),
 )
 async def create_webhook(request: Request, container: Containers) -> Response:
-    """Make a webhook beside the definition of its workflow. A path that another one has is refused with its owner."""
+    """Make a webhook beside the definition of its workflow. A path that another one has is refused with its owner.
+
+    A secret that it names and that is not there yet is told in `warnings`; until there is one, it takes no requests.
+    """
     webhook_id = await container.triggers.webhook_commands.create(await checked(request, WebhookBody))
     shown = await container.triggers.webhook_queries.get(webhook_id)
     return answer(shown, 201, {"Location": f"/api/v1/webhooks/{webhook_id}"})
 
 
-@router.get("/webhooks/{webhook}", dependencies=READ, responses={200: {"model": WebhookView}})
+@router.get("/webhooks/{webhook}", dependencies=READ, responses={200: {"model": WebhookDetail}})
 async def get_webhook(webhook: str, container: Containers) -> Response:
     """One webhook: where it takes requests, from whom, and what came of them."""
     return answer(await container.triggers.webhook_queries.get(webhook))
 
 
 @router.patch(
-    "/webhooks/{webhook}", dependencies=WRITE, responses={200: {"model": WebhookView}}, openapi_extra=CHANGE_BODY
+    "/webhooks/{webhook}", dependencies=WRITE, responses={200: {"model": WebhookDetail}}, openapi_extra=CHANGE_BODY
 )
 async def change_webhook(webhook: str, request: Request, container: Containers) -> Response:
     """Change the fields that are given; null takes one out."""
@@ -70,7 +73,7 @@ async def change_webhook(webhook: str, request: Request, container: Containers) 
 
 
 @router.put(
-    "/webhooks/{webhook}", dependencies=WRITE, responses={200: {"model": WebhookView}}, openapi_extra=CHANGE_BODY
+    "/webhooks/{webhook}", dependencies=WRITE, responses={200: {"model": WebhookDetail}}, openapi_extra=CHANGE_BODY
 )
 async def replace_webhook(webhook: str, request: Request, container: Containers) -> Response:
     """The same, and fields that are not given are as if they had never been. It keeps its name, and a path that was

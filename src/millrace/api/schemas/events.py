@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 LONGEST: Final = 255
 
@@ -29,17 +30,19 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def _one_line(text: str) -> str:
     if _CONTROL.search(text):
-        raise ValueError("this cannot hold a line break or another control character")
+        told = {"remedy": f"write one line of at most {LONGEST} characters"}
+        raise PydanticCustomError("line", "this cannot hold a line break or another control character", told)
     return text
 
 
 def _no_blanks(text: str) -> str:
     if text.strip() != text:
-        raise ValueError("a type of events neither begins nor ends with a blank")
+        told = {"remedy": "write it without blanks around it: orders.imported"}
+        raise PydanticCustomError("event_type", "a type of events neither begins nor ends with a blank", told)
     return text
 
 
-Line: TypeAlias = Annotated[str, AfterValidator(_one_line), Field(min_length=1, max_length=LONGEST)]
+Line: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_one_line)]
 EventType: TypeAlias = Annotated[Line, AfterValidator(_no_blanks)]
 EventTime: TypeAlias = Annotated[
     AwareDatetime,
@@ -74,11 +77,11 @@ class CloudEventBody(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, hide_input_in_errors=True)
 
     specversion: Literal["1.0"]
-    id: Line
-    source: Line
-    type: EventType
-    subject: Line | None = None
-    time: EventTime | None = None
+    id: Line = Field(description="With the source it says which event this is.")
+    source: Line = Field(description="Who tells it.", examples=["shops/berlin"])
+    type: EventType = Field(description="What kind of thing happened.", examples=["orders.imported"])
+    subject: Line | None = Field(default=None, description="What it happened to.", examples=["day/2026-11-21"])
+    time: EventTime | None = Field(default=None, description="When it happened.")
     datacontenttype: Line | None = None
     dataschema: Line | None = None
     data: Any = None

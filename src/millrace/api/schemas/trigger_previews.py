@@ -63,7 +63,9 @@ class Preview(BaseModel):
     from_: str = Field(alias="from")
     note: str | None = Field(description="Why later firings are not shown: each depends on the run before it.")
     items: list[PreviewedFiring]
-    clock_changes: list[PreviewedClockChange] = Field(description="Those up to the last firing shown.")
+    clock_changes: list[PreviewedClockChange] = Field(
+        description="From a day before the first firing shown, up to the last."
+    )
 
 
 class TriggerTypeView(BaseModel):

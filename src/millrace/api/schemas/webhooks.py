@@ -40,12 +40,11 @@ VIEW_EXAMPLE: Final[dict[str, Any]] = {
     "dedupe": None,
     "raw": False,
     "methods": ["POST"],
+    "warnings": [],
 }
 
 
 class WebhookView(BaseModel):
-    model_config = ConfigDict(json_schema_extra={"example": VIEW_EXAMPLE})
-
     id: str = Field(description="Of the trigger that it is.")
     name: str
     workflow: WorkflowOfTrigger
@@ -70,6 +69,12 @@ class WebhookView(BaseModel):
     dedupe: dict[str, Any] | None
     raw: bool
     methods: list[str]
+
+
+class WebhookDetail(WebhookView):
+    model_config = ConfigDict(json_schema_extra={"example": VIEW_EXAMPLE})
+
+    warnings: list[str] = Field(description="What keeps it from taking requests now: a secret that is not there.")
 
 
 class WebhookPage(BaseModel):

@@ -1,42 +1,33 @@
-"""When a schedule is due next: of an expression that somebody thinks about, or of a trigger there is. Fires nothing."""
+"""When a schedule is due next: of one that somebody thinks about, or of a trigger there is. Fires nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeAlias
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 import orjson
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from millrace.app.triggers import repository as trigger_rows
+from millrace.app.triggers.preview_bodies import PreviewBody
 from millrace.app.triggers.repository import TriggerFilter
 from millrace.app.workflows import repository as workflow_rows
 from millrace.app.workflows.catalog import unknown_workflow
+from millrace.core.durations import UNITS
 from millrace.core.errors import Fault, InvalidRequest, NotFound
 from millrace.core.values import EPOCH, Duration, Instant, to_iso
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.configs import SCHEDULES, CronConfig, ScheduleConfig
-from millrace.triggers.due import Due, Times, clock_changes, due_at
+from millrace.triggers.due import ClockChange, Due, Times, clock_changes, due_at
 from millrace.triggers.jitter import jitter_for
+from millrace.triggers.zones import Zone
 
-MOST = 100
-USUAL = 10
 MOST_TRIGGERS = 1000
 
 View: TypeAlias = Mapping[str, object]
-Start: TypeAlias = Annotated[
-    AwareDatetime,
-    Field(
-        strict=False,
-        ge=datetime(1970, 1, 1, tzinfo=UTC),
-        lt=datetime(2100, 1, 1, tzinfo=UTC),
-        description="The firings after this moment; now, if it is left out.",
-    ),
-]
-
 
 AFTER_END = "later times are counted from the end of the run before, so they are not known yet"
 
@@ -51,13 +42,6 @@ class Found:
     next_due_at: Instant | None
 
 
-class PreviewBody(CronConfig):
-    """A schedule as the `config` of a trigger has it, and what shall be shown of it."""
-
-    count: int = Field(default=USUAL, ge=1, le=MOST, description="How many firings.")
-    from_: Start | None = Field(default=None, alias="from")
-
-
 class Previews:
     """`timezone` is that of schedules that name none."""
 
@@ -66,7 +50,8 @@ class Previews:
         self._clock = clock
         self._timezone = timezone
 
-    def of_expression(self, body: PreviewBody) -> View:
+    def of_schedule(self, body: PreviewBody) -> View:
+        """Of a schedule that no trigger has yet; of what counts from the end of its last run, the first time."""
         return self._shown(body, None, body.from_, body.count)
 
     async def of_trigger(self, workflow: str, name: str, *, start: datetime | None, count: int) -> View:
@@ -100,11 +85,11 @@ class Previews:
             "expression": config.text,
             "timezone": times.zone.name,
             "from": to_iso(after),
-            "note": AFTER_END if isinstance(times, AfterEnd) else None,
+            "note": AFTER_END if isinstance(times, AfterEnd) and (due or trigger_id is not None) else None,
             "items": [_item(one, _note(one, config), delay, jitter) for one in due],
             "clock_changes": [
                 {"at": to_iso(change.at), "before": change.before, "after": change.after}
-                for change in (clock_changes(times.zone, after, due[-1].at) if due else ())
+                for change in _clock_changes(times.zone, due, after)
             ],
         }
 
@@ -124,6 +109,11 @@ def _known_after_end(times: AfterEnd, found: Found | None, after: Instant) -> li
         first = times.first(after)
         return [] if first is None else [first]
     return [] if found.next_due_at is None or found.next_due_at <= after else [due_at(found.next_due_at, times.zone)]
+
+
+def _clock_changes(zone: Zone, due: Sequence[Due], after: Instant) -> Sequence[ClockChange]:
+    """Those that can have to do with what is shown, and not all that come before a first firing in many years."""
+    return clock_changes(zone, max(after, due[0].at - UNITS["d"]), due[-1].at) if due else ()
 
 
 def _item(due: Due, note: str | None, delay: Duration | None, jitter: Duration) -> View:

@@ -9,6 +9,7 @@ from functools import lru_cache
 import orjson
 from pydantic import ValidationError
 
+from millrace.app.request_faults import of_stored_config
 from millrace.core.values import Duration, Instant
 from millrace.triggers.after_end import AfterEnd
 from millrace.triggers.configs import SCHEDULES, CatchUpPolicy
@@ -65,13 +66,12 @@ class Schedules:
     def _read(self, type_: str, config: str) -> Schedule | UnusableSchedule | None:
         if type_ not in SCHEDULES:
             return None
+        given = orjson.loads(config)
         try:
-            read = SCHEDULES[type_].model_validate(orjson.loads(config))
+            read = SCHEDULES[type_].model_validate(given)
             times = read.times(self._timezone)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(("config", *(str(part) for part in first["loc"])))
-            return UnusableSchedule(f"{place}: {first['msg']}")
+            return UnusableSchedule(of_stored_config(given, error, SCHEDULES[type_]))
         except InvalidSchedule as error:
             return UnusableSchedule(f"config.{error.field}: {error}")
         return Schedule(times, times.zone.name, read.catch_up_policy, read.catch_up_limit, read.jitter_length)

@@ -5,6 +5,7 @@ from functools import lru_cache
 import orjson
 from pydantic import ValidationError
 
+from millrace.app.request_faults import of_stored_config
 from millrace.triggers.webhook.config import WebhookConfig
 
 MAX_CACHED = 20_000
@@ -24,9 +25,8 @@ def config_of(text: str) -> WebhookConfig:
 
 @lru_cache(MAX_CACHED)
 def _read(text: str) -> WebhookConfig | UnusableConfig:
+    given = orjson.loads(text)
     try:
-        return WebhookConfig.model_validate(orjson.loads(text))
+        return WebhookConfig.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(("config", *(str(part) for part in first["loc"])))
-        return UnusableConfig(f"{place}: {first['msg']}")
+        return UnusableConfig(of_stored_config(given, error, WebhookConfig))

@@ -12,7 +12,9 @@ from millrace.app.triggers.repository import TriggerFilter
 from millrace.app.triggers.routes import paths_of
 from millrace.app.triggers.schedules import Schedules
 from millrace.app.triggers.views import View, trigger_view
+from millrace.app.webhooks.configs import UnusableConfig, config_of
 from millrace.app.webhooks.repository import TYPE
+from millrace.auth.secrets import SecretChain
 from millrace.core.errors import NotFound
 from millrace.core.values import Instant
 from millrace.ports.database import Database
@@ -28,23 +30,35 @@ OF_TRIGGER = (
 
 
 class WebhookQueries:
-    def __init__(self, database: Database, schedules: Schedules) -> None:
+    def __init__(self, database: Database, schedules: Schedules, secrets: SecretChain) -> None:
         self._database = database
         self._schedules = schedules
+        self._secrets = secrets
 
     async def get(self, webhook_id: str) -> View:
-        """Raises `NotFound`."""
+        """With what keeps it from taking requests as things are now. Raises `NotFound`."""
 
-        def read(connection: Connection) -> View | None:
+        def read(connection: Connection) -> tuple[View, str] | None:
             row = rows.find(connection, webhook_id)
             if row is None or row["type"] != TYPE:
                 return None
-            return self._view(row, paths_of(connection, [webhook_id]).get(webhook_id, ()), rows.now(connection))
+            paths = paths_of(connection, [webhook_id]).get(webhook_id, ())
+            return self._view(row, paths, rows.now(connection)), row["config"]
 
         found = await self._database.read(read)
         if found is None:
             raise unknown_webhook(webhook_id)
-        return found
+        view, config = found
+        return {**view, "warnings": await self._warnings(config)}
+
+    async def _warnings(self, config: str) -> list[str]:
+        """As a definition is warned of when it is saved: the secret may come after the webhook."""
+        try:
+            named = config_of(config).authenticates.secrets
+        except UnusableConfig as error:
+            return [str(error)]
+        unusable = await self._secrets.unusable(named) if named else {}
+        return [f"authentication: {reason}" for reason in unusable.values()]
 
     async def list(self, workflow_id: str | None, *, cursor: str | None, limit: int) -> Page[View]:
         """In the order in which they were made."""

@@ -131,9 +131,44 @@ class AsyncTriggers(AsyncResource):
 
         `not_before` and `not_after` are its `start` and `end`; `start` is after when firings are shown.
         """
-        config = {"timezone": timezone, "dst": dst, "catch_up": catch_up, "jitter": jitter, "count": count}
+        config = {"timezone": timezone, "dst": dst, "catch_up": catch_up, "jitter": jitter}
         bounds = {"start": not_before, "end": not_after}
-        body = Body(given({"expression": expression, **config, **bounds, "from": start}))
+        return await self._preview({"expression": expression, **config, **bounds, "count": count, "from": start})
+
+    async def preview_interval(
+        self,
+        every: str | float,
+        *,
+        counted_from: Literal["anchor", "last_end"] | None = None,
+        anchor: str | None = None,
+        timezone: str | None = None,
+        catch_up: Literal["none", "latest", "all"] | Mapping[str, Any] | None = None,
+        jitter: str | float | None = None,
+        not_before: str | None = None,
+        not_after: str | None = None,
+        count: int | None = None,
+        start: Moment | None = None,
+    ) -> Preview:
+        """As `preview_schedule`, of the type interval; counted from `last_end` only the first firing is known."""
+        config = {"timezone": timezone, "catch_up": catch_up, "jitter": jitter}
+        steps = {"every": every, "counted_from": counted_from, "anchor": anchor, "start": not_before, "end": not_after}
+        return await self._preview({"type": "interval", **steps, **config, "count": count, "from": start})
+
+    async def preview_once(
+        self,
+        at: Moment,
+        *,
+        timezone: str | None = None,
+        catch_up: Literal["none", "latest", "all"] | Mapping[str, Any] | None = None,
+        jitter: str | float | None = None,
+        start: Moment | None = None,
+    ) -> Preview:
+        """As `preview_schedule`, of the type once; a text without an offset is what clocks in `timezone` show."""
+        config = {"at": at, "timezone": timezone, "catch_up": catch_up, "jitter": jitter}
+        return await self._preview({"type": "once", **config, "from": start})
+
+    async def _preview(self, asked: Mapping[str, Any]) -> Preview:
+        body = Body(given(asked))
         return cast(Preview, await self._transport.send("POST", "/triggers/preview", body, repeatable=True))
 
     async def simulate_schedules(

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from millrace.client.requests import UNSET, Body, Unset, given, path_of
 from millrace.client.sync.resource import Resource
-from millrace.client.types import WebhookPage, WebhookView
+from millrace.client.types import WebhookDetail, WebhookPage, WebhookView
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -23,9 +23,9 @@ class Webhooks(Resource):
         """All webhooks."""
         return self._transport.pages("/webhooks", {"workflow": workflow})
 
-    def get(self, webhook: str) -> WebhookView:
+    def get(self, webhook: str) -> WebhookDetail:
         """One webhook by its id: where it takes requests, from whom, and what came of them."""
-        return cast(WebhookView, self._transport.get(path_of("webhooks", webhook)))
+        return cast(WebhookDetail, self._transport.get(path_of("webhooks", webhook)))
 
     def create(
         self,
@@ -46,16 +46,17 @@ class Webhooks(Resource):
         enabled: bool | None = None,
         condition: str | bool | None = None,
         input: Mapping[str, Any] | None = None,
-    ) -> WebhookView:
+    ) -> WebhookDetail:
         """Make a webhook of a workflow, which is named by id, name or slug. `condition` is its `if`.
 
-        Secrets in `authentication` are named: `{{ secrets.NAME }}`. Raises `Conflict` for a path that is taken.
+        Secrets in `authentication` are named: `{{ secrets.NAME }}`; one that is not there yet is told in `warnings`.
+        Raises `Conflict` for a path that is taken.
         """
         where = {"workflow_id": workflow_id, "url_path": url_path, "name": name, "event_type": event_type}
         taken = {"method": method, "methods": _listed(methods), "headers": headers, "authentication": authentication}
         answered = {"respond": respond, "wait": wait, "max_body": max_body, "dedupe": dedupe, "raw": raw}
         body = Body(given({**where, **taken, **answered, "enabled": enabled, "if": condition, "input": input}))
-        return cast(WebhookView, self._transport.send("POST", "/webhooks", body))
+        return cast(WebhookDetail, self._transport.send("POST", "/webhooks", body))
 
     def change(
         self,
@@ -77,7 +78,7 @@ class Webhooks(Resource):
         enabled: bool | None = None,
         condition: str | bool | Unset | None = UNSET,
         input: Mapping[str, Any] | None = None,
-    ) -> WebhookView:
+    ) -> WebhookDetail:
         """Change what is given; `None` takes away a path, an event type, authentication, dedupe or a condition."""
         own = {"workflow_id": workflow_id, "name": name, "enabled": enabled, "input": input}
         kept = {"respond": respond, "wait": wait, "max_body": max_body, "raw": raw}
@@ -91,7 +92,7 @@ class Webhooks(Resource):
         }
         changed = {field: value for field, value in removable.items() if value is not UNSET}
         body = Body({**given({**own, **kept, **taken}), **changed})
-        return cast(WebhookView, self._transport.send("PATCH", path_of("webhooks", webhook), body))
+        return cast(WebhookDetail, self._transport.send("PATCH", path_of("webhooks", webhook), body))
 
     def delete(self, webhook: str) -> None:
         """Delete a webhook. Its path is free from then on; runs that it has started go on."""

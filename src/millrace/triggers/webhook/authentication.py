@@ -7,7 +7,15 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from millrace.core.durations import parse_duration
 from millrace.core.values import SECOND
 from millrace.triggers.configs import Config
-from millrace.triggers.webhook.fields import HeaderName, SecretReference, Tolerance, secret_name, told
+from millrace.triggers.faults import told
+from millrace.triggers.webhook.fields import (
+    HeaderName,
+    SecretReference,
+    SignaturePrefix,
+    Tolerance,
+    UserName,
+    secret_name,
+)
 from millrace.triggers.webhook.signatures import PRESETS, Algorithm, Encoding, Preset, Scheme
 
 TokenAlgorithm: TypeAlias = Literal[
@@ -47,7 +55,7 @@ class ApiKeyAuthentication(Config):
 
 class BasicAuthentication(Config):
     type: Literal["basic"] = Field(description="User name and password.")
-    username: str = Field(min_length=1, max_length=255, pattern=r"^[^:\x00-\x1f]+$", description="The user's name.")
+    username: UserName = Field(description="The user's name.")
     password: SecretReference = Field(description="The password: {{ secrets.NAME }}.")
 
     @property
@@ -72,9 +80,7 @@ class HmacAuthentication(Config):
     )
     algorithm: Algorithm | None = Field(default=None, description="Generic: the hash function; sha256.")
     encoding: Encoding | None = Field(default=None, description="Generic: how the signature is written; hex.")
-    prefix: str | None = Field(
-        default=None, max_length=40, pattern=r"^[!-~]*$", description="Generic: what stands before the signature."
-    )
+    prefix: SignaturePrefix | None = Field(default=None, description="Generic: what stands before the signature.")
     tolerance: Tolerance | None = Field(
         default=None, description="How far the time of a request may be from now, in both directions; 5m."
     )

@@ -7,8 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from millrace.core.durations import parse_duration
 from millrace.core.values import SECOND, Duration
 from millrace.triggers.configs import Config
+from millrace.triggers.faults import told
 from millrace.triggers.webhook.authentication import Authentication, HmacAuthentication, NoAuthentication
-from millrace.triggers.webhook.fields import HeaderName, HeaderValue, Wait, told
+from millrace.triggers.webhook.fields import BodyPath, HeaderName, HeaderValue, Wait
 from millrace.triggers.webhook.paths import WebhookPath
 
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -21,8 +22,6 @@ KEY_LIFETIME: Duration = 7 * 86_400 * SECOND
 """How long a delivery is known again by what `dedupe` names."""
 UNDATED_LIFETIME: Duration = 30 * 86_400 * SECOND
 """How long a signature that holds for ever is known again."""
-
-DOTTED = r"^[^.\x00-\x1f]{1,200}(\.[^.\x00-\x1f]{1,200}){0,19}$"
 
 
 def _upper(value: Any) -> Any:
@@ -41,10 +40,8 @@ class Dedupe(Config):
     """One of the two."""
 
     header: HeaderName | None = Field(default=None, description="The header by which deliveries are told apart.")
-    body: str | None = Field(
+    body: BodyPath | None = Field(
         default=None,
-        max_length=1000,
-        pattern=DOTTED,
         description="What in the body tells deliveries apart, with dots between the keys.",
         examples=["event.id"],
     )

@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, Field
 
-from millrace.triggers.webhook.fields import told
+from millrace.triggers.faults import told
 
 PREFIX = "webhook/"
 LONGEST_PATH = 200
