@@ -8,11 +8,11 @@ What is committed outlives every process.
 import asyncio
 import random
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection, Select, create_engine
 from sqlalchemy.pool import StaticPool
 
 from millrace.core.values import SECOND, Duration
@@ -35,6 +35,7 @@ class MemoryDatabase:
         self.raw.create_function("now_us", 0, lambda: self.clock.now())
         migrate(self.raw)
         self._template = self.raw.serialize()
+        self.writes = 0
         self.raw.execute("pragma foreign_keys = on")
         self.connection: Connection = create_engine(
             "sqlite://", creator=lambda: self.raw, poolclass=StaticPool, pool_reset_on_return=None
@@ -97,7 +98,9 @@ class Line:
         self._world = world
         self._process = process
 
-    written = None
+    @property
+    def written(self) -> int | None:
+        return self._world.database.writes if self._process.embedded else None
 
     async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
         return await self._asked(job, job.__qualname__.split(".")[1], writes=True)
@@ -105,6 +108,9 @@ class Line:
     async def read_for_engine(self, work: Callable[[Connection], T]) -> T:
         connection = self._world.database.connection
         return await self._asked(lambda _: work(connection), work.__qualname__.split(".")[1], writes=False)
+
+    async def ask(self, question: Select[Any], values: Mapping[str, object]) -> Any:
+        return await self.read_for_engine(lambda connection: connection.execute(question, values).mappings().all())
 
     async def _asked(self, job: Callable[[sqlite3.Connection], T], question: str, *, writes: bool) -> T:
         world = self._world
@@ -146,6 +152,7 @@ class Line:
             full = isinstance(error, sqlite3.OperationalError) and "full" in str(error)
             outcome = StoreUnavailable("the disk is full, says the simulation") if full else error
         if raw.total_changes != before:
+            world.database.writes += 1
             world.written(process, question)
         if fate == "crash after":
             process.die("after", question)

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 from millrace.core.errors import Fault
 from millrace.core.values import JsonObject, JsonValue
@@ -40,9 +41,16 @@ from millrace.definition.expectations import (
 from millrace.definition.faults import MOST_FAULTS, at, kind_of
 from millrace.definition.words import hint
 
+PATTERN: Final = "string_pattern_mismatch"
+NUL: Final = "\0"
+KEY: Final = ("[key]",)
+"""Where pydantic has found fault with a key."""
+OTHERS: Final = frozenset(get_args(ErrorType)) - {"value_error"}
+"""pydantic's own, whose words may repeat a value; our own errors are of types that it does not know."""
+
 A_TIME: Final = "2026-03-29T01:00:00Z"
 SAID: Mapping[str, tuple[str, str]] = {
-    "string_pattern_mismatch": ("is blank, or holds a NUL character", "write text that is not blank, without NUL"),
+    PATTERN: ("is blank, or holds a NUL character", "write text that is not blank, without NUL"),
     "string_unicode": ("is not text in UTF-8", "write text in UTF-8"),
     "int_parsing_size": ("is too large a number", "write a smaller number"),
     "finite_number": ("is not a finite number", "write a number"),
@@ -83,7 +91,18 @@ def of_body(
     `errors` come without their input. With `model`, which was asked for, they tell what that says of each place.
     """
     places = one_a_place(given, islice(errors, MOST_FAULTS))
-    return [_fault(_where(given, place, found[0], base, model), found) for place, found in places.items()]
+    return [
+        _fault(_where(given, place, some[0], base, model), some)
+        for place, found in places.items()
+        for some in _apart(found)
+    ]
+
+
+def _apart(errors: Sequence[ErrorDetails]) -> Sequence[Sequence[ErrorDetails]]:
+    """What is wrong with a key, and what is wrong with its value: both are to be mended."""
+    of_key = [error for error in errors if error["loc"][-1:] == KEY]
+    of_value = [error for error in errors if error["loc"][-1:] != KEY]
+    return [some for some in (of_key, of_value) if some]
 
 
 def of_stored_config(given: JsonObject, error: ValidationError, model: type[BaseModel]) -> str:
@@ -170,9 +189,11 @@ def _wrong(where: _Where, error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx") or {}
     if kind in LIMITS:
         return beyond(where.name, kind, context, where.value)
+    if kind == PATTERN and isinstance(where.value, str):
+        return f"{where.name} {'holds a NUL character' if NUL in where.value else 'is blank'}"
     if kind in SAID:
         return f"{where.name} {SAID[kind][0]}"
-    return error["msg"].removeprefix("Value error, ")
+    return f"{where.name} is not valid" if kind in OTHERS else error["msg"].removeprefix("Value error, ")
 
 
 def _right(where: _Where, error: ErrorDetails) -> str:
@@ -185,6 +206,8 @@ def _right(where: _Where, error: ErrorDetails) -> str:
         return f"write {context['expected']}"
     if kind in LIMITS:
         return within(kind, context, where.value, where.field)
+    if kind == PATTERN and isinstance(where.value, str):
+        return "write text without NUL characters" if NUL in where.value else "write text that is not blank"
     if kind in SAID:
         return SAID[kind][1]
     return BY_MESSAGE if kind == "value_error" else OTHERWISE

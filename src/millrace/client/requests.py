@@ -76,6 +76,11 @@ def json_body(**values: Any) -> Body:
     return Body(given(values))
 
 
+def told(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What an event tells: `None` is as if it were left out, but for its data."""
+    return {name: value for name, value in event.items() if value is not None or name == "data"}
+
+
 def batch_body(events: Sequence[Mapping[str, Any]]) -> Body:
     """Whole CloudEvents in one request. Raises `InvalidArgument` for what is no JSON value."""
     return Body(json_bytes(list(events)), "application/cloudevents-batch+json")

@@ -1180,7 +1180,7 @@ WebhookDetail = TypedDict(
         "dedupe": "dict[str, Any] | None",
         "raw": "bool",
         "methods": "list[str]",
-        # What keeps it from taking requests now: a secret that is not there.
+        # What keeps it from taking requests now: a secret that is not there, say.
         "warnings": "list[str]",
     },
 )

@@ -172,6 +172,7 @@ class Engine:
         if cell is not None:
             cell.at_work = max(0, cell.at_work - 1)
             self._dispose(cell)
+        self._committer.slot_freed()
 
     def receive(self, items: Sequence[InboxItem]) -> None:
         """Bring facts from the inbox to their runs; the commit that folds one deletes its row."""

@@ -47,7 +47,7 @@ class Service(ABC):
             except Exception:
                 logger.exception("%s: a round failed", type(self).__name__)
             delay = self.interval if pause is None else min(pause, self.interval)
-            # At rest this is most of what a service costs: no exception, and nothing is cancelled.
+            # At rest this is most of what a service costs: no exception, and no task is cancelled.
             waking = asyncio.get_running_loop().call_later(max(delay, 0.001), self._woken.set)
             try:
                 await self._woken.wait()

@@ -34,7 +34,12 @@ class Lookout(Service):
             self.wake()
 
     async def run_once(self) -> float | None:
+        left = await self._known()
         self._engine.look_for_work()
+        return left
+
+    async def _known(self) -> float | None:
+        """Seconds until the next is due. Asked before what is due: nothing falls between the two questions."""
         left = await self._store.next_wake()
         self._next = None if left is None else self._clock.now() + left
         return None if left is None else max(0.0, left / SECOND)
@@ -55,11 +60,12 @@ class Timers(Lookout):
         written, now = self._store.written, self._clock.now()
         if written is not None and written == self._none_at and (self._next is None or self._next > now):
             return None if self._next is None else (self._next - now) / SECOND
+        left = await self._known()
         due = await self._store.due_timers(BATCH)
         for run_id, kind in due:
             self._engine.fire(run_id, kind)
         expired = await self._store.expire_attempts(BATCH)
         self._engine.receive(expired)
-        left = await super().run_once()
+        self._engine.look_for_work()
         self._none_at = None if due or expired else written
         return left

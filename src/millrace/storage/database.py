@@ -155,7 +155,7 @@ class SqliteDatabase:
                     self._trouble = _trouble_of(self.path, str(translated))
                 loop.call_soon_threadsafe(_fail, done, translated)
             else:
-                if self._raw.total_changes > changes:
+                if self._raw.total_changes != changes:
                     self._written += 1
                     if not self._is_full_still():
                         self._trouble = None
@@ -273,7 +273,8 @@ class SqliteDatabase:
         pages, rows = 0.0, self._raw.total_changes
         while (job := self._jobs.get()) is not None:
             job()
-            pages += PAGES_OF_A_JOB + PAGES_OF_A_ROW * (self._raw.total_changes - rows)
+            # SQLite's count begins anew after two thousand million.
+            pages += PAGES_OF_A_JOB + PAGES_OF_A_ROW * max(0, self._raw.total_changes - rows)
             rows = self._raw.total_changes
             if pages > PAGES_IN_LOG:
                 self._checkpoint("passive")

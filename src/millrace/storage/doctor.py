@@ -20,8 +20,9 @@ from millrace.storage.trigger_checks import ROWS_DIFFER, TRIGGER_CHECKS, differi
 MOST_SHOWN = 50
 """Problems of one kind that are told one by one; the rest are counted."""
 
-MEMORY = "32MB"
-"""For each step of a query there, so that the tables of a million runs are joined without files."""
+ENOUGH_MEMORY = """
+select set_config('work_mem', '32MB', true) from pg_settings where name = 'work_mem' and setting::int < 32 * 1024"""
+"""For each step of a query until the transaction ends: with less, PostgreSQL joins large tables by way of files."""
 
 DAMAGED, NOT_CHECKED = "database_damaged", "files_not_checked"
 RESTORE = "Stop Millrace and restore the database from a backup."
@@ -55,7 +56,7 @@ def examine(connection: Connection, *, at_rest: bool = False, tell: Tell = unhea
     indexes with their tables.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"set local work_mem = '{MEMORY}'"))
+        connection.execute(text(ENOUGH_MEMORY))
     checks = [check for check in CHECKS if not (at_rest and ":patience" in check.query)]
     count = len(checks) + 2
     tell(Step(DAMAGED, 1, count))

@@ -1,4 +1,4 @@
-"""What the engine asks every second or two, also when there is nothing to do.
+"""What the engine asks SQLite every second or two, while anything is written.
 
 Made once: at rest, putting such a query together costs more than the database's answer.
 """

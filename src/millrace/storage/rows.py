@@ -8,6 +8,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, func, or_, select
 from millrace.core.states import LIVE_ATTEMPT, TaskStatus
 from millrace.ports.store import LoadedRun
 from millrace.storage import mapping, tables
+from millrace.storage.statements import TASK_READ
 
 _tasks = tables.task_runs.c
 _attempts = tables.attempts.c
@@ -25,11 +26,7 @@ RUN = (
     .join(tables.workflow_versions, tables.workflow_versions.c.id == _runs.c.version_id)
     .where(_runs.c.id == RUN_ID)
 )
-# Without inputs and outputs, which may be a thousand times larger than the rest.
-TASKS = select(
-    _tasks.path, _tasks.status, _tasks.attempt, _tasks.live, _tasks.failures, _tasks.crashes, _tasks.ready_at,
-    _tasks.available_at, _tasks.skip_reason, _tasks.error, _tasks.finished_at,
-).where(_tasks.run_id == RUN_ID)  # fmt: skip
+TASKS = select(*(_tasks[name] for name in TASK_READ)).where(_tasks.run_id == RUN_ID)
 TOKENS = select(_attempts.path, _attempts.number, _attempts.token).where(
     or_(*(_attempts.status == status.value for status in LIVE_ATTEMPT)), _attempts.run_id == RUN_ID
 )

@@ -27,6 +27,12 @@ NEW_TASK = (
     "adopted_from", "revision", "ready_at", "available_at", "started_at", "finished_at",
 )  # fmt: skip
 
+TASK_READ = (
+    "path", "status", "attempt", "live", "failures", "crashes", "ready_at", "available_at", "skip_reason", "error",
+    "finished_at",
+)  # fmt: skip
+"""What the engine knows of a task run. Its input and output may be a thousand times larger than all the rest."""
+
 NEW_ATTEMPT = (
     "run_id", "path", "number", "token", "status", "queue", "priority", "incarnation_id", "limit_key", "limit_size",
     "type_key", "timeout_us", "queue_until", "expires_at", "available_at", "deadline_at", "started_at",

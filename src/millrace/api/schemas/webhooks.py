@@ -74,7 +74,7 @@ class WebhookView(BaseModel):
 class WebhookDetail(WebhookView):
     model_config = ConfigDict(json_schema_extra={"example": VIEW_EXAMPLE})
 
-    warnings: list[str] = Field(description="What keeps it from taking requests now: a secret that is not there.")
+    warnings: list[str] = Field(description="What keeps it from taking requests now: a secret that is not there, say.")
 
 
 class WebhookPage(BaseModel):

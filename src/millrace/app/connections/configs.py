@@ -40,7 +40,7 @@ def checked_config(kind: str, given: JsonObject, before: ConfigForms | None) -> 
         model = TYPES[kind].model_validate(filled)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        raise _refused(*of_body(filled, found, base="config")) from None
+        raise _refused(*of_body(filled, found, base="config", model=TYPES[kind])) from None
     dumped = model.model_dump(by_alias=True, exclude_none=True)
     forms = ConfigForms(_mapped(dumped, shown=True), _mapped(dumped, shown=False))
     if before is not None and kept and _places(forms.complete, kept) != _places(before.complete, kept):

@@ -73,7 +73,7 @@ def check(settings: Settings, variables: frozenset[str]) -> None:
         WebhookConfig.model_validate(settings.config)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        raise _refused([_as_given(fault) for fault in of_body(settings.config, found)]) from None
+        raise _refused([_as_given(fault) for fault in of_body(settings.config, found, model=WebhookConfig)]) from None
     trigger: JsonObject = {
         "id": settings.name,
         "type": "webhook",

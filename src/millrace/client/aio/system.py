@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from millrace.client.aio.resource import AsyncResource
 from millrace.client.aio.transfers import download
 from millrace.client.errors import UnexpectedAnswer
-from millrace.client.requests import Moment, batch_body, json_body, path_of
+from millrace.client.requests import Moment, batch_body, json_body, path_of, told
 from millrace.client.types import (
     ArchivedRun,
     ArchivePage,
@@ -63,7 +63,8 @@ class AsyncEvents(AsyncResource):
         names. `specversion`, `id` and `source` are filled in where they are left out, so this is as safe to repeat as
         `publish`. 500 at most.
         """
-        body = batch_body([{"specversion": "1.0", "id": str(uuid.uuid4()), "source": "api", **one} for one in events])
+        filled = {"specversion": "1.0", "source": "api"}
+        body = batch_body([{**filled, "id": str(uuid.uuid4()), **told(one)} for one in events])
         return cast(PublishedEvents, await self._transport.send("POST", "/events", body, repeatable=True))
 
     async def list(

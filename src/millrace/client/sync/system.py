@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from millrace.client.errors import UnexpectedAnswer
-from millrace.client.requests import Moment, batch_body, json_body, path_of
+from millrace.client.requests import Moment, batch_body, json_body, path_of, told
 from millrace.client.sync.resource import Resource
 from millrace.client.sync.transfers import download
 from millrace.client.types import (
@@ -64,7 +64,8 @@ class Events(Resource):
         names. `specversion`, `id` and `source` are filled in where they are left out, so this is as safe to repeat as
         `publish`. 500 at most.
         """
-        body = batch_body([{"specversion": "1.0", "id": str(uuid.uuid4()), "source": "api", **one} for one in events])
+        filled = {"specversion": "1.0", "source": "api"}
+        body = batch_body([{**filled, "id": str(uuid.uuid4()), **told(one)} for one in events])
         return cast(PublishedEvents, self._transport.send("POST", "/events", body, repeatable=True))
 
     def list(

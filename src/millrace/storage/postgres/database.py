@@ -41,6 +41,8 @@ T = TypeVar("T")
 DIALECT = dialect()  # type: ignore[no-untyped-call]
 
 ENGINE_CONNECTIONS = 4
+LOOKS = 2
+"""Of those, as many as may be reading."""
 READERS = 4
 ENGINE_READERS = 2
 WRITERS = 4
@@ -58,6 +60,7 @@ class PostgresDatabase:
     def __init__(self, engine_pool: asyncpg.Pool, dsn: str) -> None:
         self.engine_pool = KeptConnections(engine_pool)
         self._readers = _engine(dsn, READERS, CRUD_SETTINGS | READ_ONLY, "REPEATABLE READ")
+        self._looking = asyncio.Semaphore(LOOKS)
         self._engine_readers = _engine(dsn, ENGINE_READERS, WRITER_SETTINGS | READ_ONLY, "REPEATABLE READ")
         self._writers = _engine(dsn, WRITERS, CRUD_SETTINGS, "SERIALIZABLE")
         self._writability = Writability(lambda: self._run(self._writers, try_to_write, TRANSIENT))
@@ -94,11 +97,16 @@ class PostgresDatabase:
         return await patiently(lambda: self.once(self._engine_readers, work), TRANSIENT | LOST)
 
     async def ask(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[asyncpg.Record]":
-        words, defaults = _in_words(question)
-        arguments = [values.get(name, default) for name, default in defaults]
-        found: Sequence[asyncpg.Record] = await patiently(
-            lambda: self.engine_pool.fetch(words, *arguments), TRANSIENT | LOST
-        )
+        words, names, constants = _in_words(question)
+        given = {**constants, **values}
+        return await self.look(words, *[given[name] for name in names])
+
+    async def look(self, words: str, *arguments: Any) -> "Sequence[asyncpg.Record]":
+        """What a statement that only reads finds. Commits find connections free however many ask."""
+        async with self._looking:
+            found: Sequence[asyncpg.Record] = await patiently(
+                lambda: self.engine_pool.fetch(words, *arguments), TRANSIENT | LOST
+            )
         return found
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
@@ -127,11 +135,11 @@ class PostgresDatabase:
 
 
 @cache
-def _in_words(question: "Select[Any]") -> tuple[str, Sequence[tuple[str, object]]]:
-    """What the driver is to say, and its parameters in their order, each with the value it has of itself."""
+def _in_words(question: "Select[Any]") -> tuple[str, Sequence[str], Mapping[str, object]]:
+    """What the driver is to say, the names of its parameters in their order, and the values of those it has itself."""
     compiled = question.compile(dialect=DIALECT)
-    values = compiled.params
-    return str(compiled), [(name, values[name]) for name in compiled.positiontup or ()]
+    constants = {name: bind.value for bind, name in compiled.bind_names.items() if not bind.required}
+    return str(compiled), compiled.positiontup or (), constants
 
 
 async def _leave_as_it_is(connection: "PoolConnectionProxy | asyncpg.Connection") -> None:

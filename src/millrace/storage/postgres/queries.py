@@ -1,7 +1,7 @@
 """What the store says to PostgreSQL beside the commit, as the driver takes it."""
 
 from millrace.core.states import AttemptStatus, RunStatus, TaskStatus
-from millrace.storage.statements import NEW_LOG
+from millrace.storage.statements import NEW_LOG, TASK_READ
 
 SCHEDULED, RUNNING = AttemptStatus.SCHEDULED.value, AttemptStatus.RUNNING.value
 
@@ -9,15 +9,10 @@ CLAIM = "select claim_attempts($1, $2, $3, $4)"
 
 # --- runs -------------------------------------------------------------------------------------------------------------
 
-TASK = (
-    "path", "status", "attempt", "live", "failures", "crashes", "ready_at", "available_at", "skip_reason", "error",
-    "finished_at",
-)  # fmt: skip
-
-# Tasks without inputs and outputs, which may be a thousand times larger than the rest. No revision is 0.
+# No revision is 0.
 LOAD = f"""
 select r.*, w.name as workflow_name, v.number,
-  (select json_agg(json_build_array({", ".join(f"t.{name}" for name in TASK)}))
+  (select json_agg(json_build_array({", ".join(f"t.{name}" for name in TASK_READ)}))
    from task_runs t where t.run_id = r.id and t.revision > $2) as tasks,
   (select json_agg(json_build_array(a.path, a.number, a.token))
    from attempts a join task_runs t on t.run_id = a.run_id and t.path = a.path
@@ -46,8 +41,7 @@ DUE_TIMERS = "select run_id, kind from timers where fire_at <= now_us() order by
 NEXT_WAKE = f"""
 select least(
   (select min(fire_at) from timers where fire_at > now_us()),
-  (select min(available_at) from attempts
-   where status = '{SCHEDULED}' and finished_at is null and available_at > now_us()),
+  (select min(available_at) from attempts where status = '{SCHEDULED}' and available_at > now_us()),
   (select min(queue_until) from attempts
    where status = '{SCHEDULED}' and queue_until is not null and queue_until > now_us())) - now_us()"""
 

@@ -36,7 +36,7 @@ from millrace.ports.store import (
     RunChange,
     StoreUnavailable,
 )
-from millrace.storage import mapping
+from millrace.storage import mapping, statements
 from millrace.storage.postgres import queries
 from millrace.storage.postgres.admission import admit_waiting
 from millrace.storage.postgres.connecting import WORKER_LOST, state_of
@@ -77,14 +77,14 @@ class PostgresStore:
         return CommitReply(tuple(replies), tuple(claimed))
 
     async def load(self, run_id: str, *, newer_than: int = 0) -> LoadedRun | None:
-        found = await self._fetch(queries.LOAD, run_id, newer_than)
+        found = await self._database.look(queries.LOAD, run_id, newer_than)
         if not found:
             return None
         loaded = _loaded(found[0])
         return replace(loaded, new=await self._payloads.run(loaded.new))
 
     async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
-        found = await self._fetch(queries.OUTPUTS, run_id, newer_than)
+        found = await self._database.look(queries.OUTPUTS, run_id, newer_than)
         return await self._payloads.values({path: mapping.from_text(output) for path, output in found})
 
     async def _write(self, changes: Sequence[RunChange], claim: ClaimRequest | None) -> Sequence[ChangeReply]:
@@ -227,7 +227,7 @@ def _loaded(row: "asyncpg.Record") -> LoadedRun:
         version_number=row["number"],
         header=mapping.run_header(row),
         revision=row["revision"],
-        tasks=mapping.task_runs([dict(zip(queries.TASK, task, strict=True)) for task in tasks]),
+        tasks=mapping.task_runs([dict(zip(statements.TASK_READ, task, strict=True)) for task in tasks]),
         tokens={(path, number): token for path, number, token in orjson.loads(row["tokens"] or "[]")},
     )
 

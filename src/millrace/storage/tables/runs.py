@@ -177,7 +177,7 @@ attempts = Table(
           sqlite_where=text(SCHEDULED),
           postgresql_where=text(f"{SCHEDULED} and limit_key is null and type_key is null")),
     *only_on_postgres(
-        Index("ix_attempts_available_at", "available_at", **where(f"{SCHEDULED} and {LIVE}")),
+        Index("ix_attempts_available_at", "available_at", **where(SCHEDULED)),
         Index("ix_attempts_limit_running", "limit_key", **where(f"limit_key is not null and {RUNNING}")),
         Index("ix_attempts_limit_size", "limit_key", "limit_size",
               **where("limit_key is not null and finished_at is null")),

@@ -1,5 +1,7 @@
 """Retries and time limits, moved by the clock of the test; only an attempt's own limit is real time, and short."""
 
+from typing import Any
+
 import pytest
 
 from millrace.core.plan import RetryPlan
@@ -24,6 +26,27 @@ async def test_a_failed_task_is_tried_again_after_its_delay_and_not_before(kit: 
     await kit.here.timers.run_once()
     run = await kit.ends(run_id)
     assert (run.status, run.tasks["a"].failures, run.tasks["a"].attempt) == ("completed", 2, 3)
+
+
+@pytest.mark.parametrize("slow", ["next_wake", "due_timers", "expire_attempts"])
+async def test_what_becomes_due_while_the_timers_look_is_found_by_the_next_look(
+    kit: Kit, slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written meanwhile, so no other look would find it."""
+    hanging = kit.hangs("hang")
+    run_id = await kit.start(task("a", type="hang"), timeout=10 * SECOND)
+    await until(lambda: hanging.running)
+    kit.clock.advance(10 * SECOND - 1)
+    ask = getattr(kit.store, slow)
+
+    async def slowly(*values: int) -> Any:
+        kit.clock.advance(2)
+        return await ask(*values)
+
+    monkeypatch.setattr(kit.store, slow, slowly, raising=False)
+    await kit.here.timers.run_once()
+    await kit.here.timers.run_once()
+    assert (await kit.ends(run_id)).status == "failed"
 
 
 async def test_the_timers_sleep_until_the_next_retry(kit: Kit) -> None:

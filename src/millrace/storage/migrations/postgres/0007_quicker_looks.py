@@ -8,13 +8,39 @@ revision = "0007"
 down_revision = "0006"
 
 BEFORE = Path(__file__).with_name("first") / "claims.sql"
-CHANGED = ("function waiting_under_limits", "function claim_among")
+CHANGED = ("function waiting_in", "function waiting_under_limits", "function claim_among")
 
-BAD_ENDS = "create index ix_runs_ended_badly on runs ({}) where status in ('failed', 'cancelled')"
+# The old one goes once the new one is there: who needs the table waits for that moment alone.
+BAD_ENDS = (
+    "create index new_bad_ends on runs ({}) where status in ('failed', 'cancelled')",
+    "drop index ix_runs_ended_badly",
+    "alter index new_bad_ends rename to ix_runs_ended_badly",
+)
 
-# Only `next_wake` says that what it looks for has not finished. Claims, which need not, shall go by their queue: along
-# this index they would pass all that waits in others.
-DUE = "create index ix_attempts_available_at on attempts (available_at) where status = 'scheduled'"
+# One priority after the other. The order is that of `ix_attempts_queue` and of no other index: along that of what is
+# due first, claims would pass all that waits in other queues. An equation would make the two orders the same.
+IN_QUEUE = """
+create or replace function waiting_in(of_queue text, most int) returns waiting[] language plpgsql stable as $$
+declare
+  found waiting[] := '{}';
+  level bigint := 2147483648;
+begin
+  while cardinality(found) < most loop
+    select max(priority) into level from attempts
+      where status = 'scheduled' and limit_key is null and type_key is null and queue = of_queue and priority < level;
+    exit when level is null;
+    found := found || array(
+      select row(a.run_id, a.path, a.number, a.token, a.timeout_us, a.expires_at, a.priority, a.available_at, null,
+        null, null)::waiting
+      from (
+        select * from attempts
+        where status = 'scheduled' and limit_key is null and type_key is null and queue = of_queue
+          and priority between level and level
+        order by priority desc, available_at limit most) a
+      where a.available_at <= now_us());
+  end loop;
+  return found;
+end $$;"""
 
 # Each key that live attempts have is found by one step into its index, however many have it, and of a key that is full
 # nothing else is read. No queues: any. As one statement for all keys it took longer to begin than all else in a claim.
@@ -97,19 +123,15 @@ end $$;"""
 
 
 def upgrade() -> None:
-    op.execute(UNDER_LIMITS)
-    op.execute(AMONG)
-    op.execute("drop index ix_attempts_available_at")
-    op.execute(f"{DUE} and finished_at is null")
-    op.execute("drop index ix_runs_ended_badly")
-    op.execute(BAD_ENDS.format("workflow_id, id, status"))
+    for function in (IN_QUEUE, UNDER_LIMITS, AMONG):
+        op.execute(function)
+    for statement in BAD_ENDS:
+        op.execute(statement.format("workflow_id, id, status"))
 
 
 def downgrade() -> None:
-    op.execute("drop index ix_runs_ended_badly")
-    op.execute(BAD_ENDS.format("workflow_id, id"))
-    op.execute("drop index ix_attempts_available_at")
-    op.execute(DUE)
+    for statement in BAD_ENDS:
+        op.execute(statement.format("workflow_id, id"))
     for name in CHANGED:
         _, _, after = BEFORE.read_text("utf-8").partition(f"create {name}")
         body, end, _ = after.partition("end $$;")
