@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, select, union_all
 
 TOGETHER = 20_000
 """Rows looked at for a page where they lie one behind the other, in the order of the walk."""
-APART = 1_000
+APART = 2_000
 """Rows looked at for a page where each is looked up by itself."""
 GLANCE = 20
 """Most pages are full soon: such a part of those rows is tried first."""
