@@ -50,6 +50,15 @@ _TASK_ROWS_MISSING = f"""select r.id as run_id, (select count(*) from task_runs 
   where {LIVE_RUN} and (select count(*) from task_runs t where t.run_id = r.id)
     <> {{}} + coalesce({{}}, 0) + coalesce({{}}, 0)"""
 
+_LATER_OR_LIVE = """union all
+        select a.run_id, a.path from attempts a
+        left join task_runs t on t.run_id = a.run_id and t.path = a.path
+        where a.number > 1 and (t.run_id is null or a.number > t.attempt)
+        union all
+        select a.run_id, a.path from attempts a
+        join task_runs t on t.run_id = a.run_id and t.path = a.path
+        where a.finished_at is null and not t.live"""
+
 RUN_CHECKS = (
     Check(
         "run_without_mover",
@@ -128,30 +137,16 @@ RUN_CHECKS = (
     Check(
         "attempt_without_task",
         # First attempts, which most are, are compared with the tasks as two sorted lists: no task is looked up.
-        """select run_id, path as detail from (
+        f"""select run_id, path as detail from (
           select run_id, path from attempts where number <= 1
           except select run_id, path from task_runs where attempt >= 1 order by run_id, path) as unknown
-        union all
-        select a.run_id, a.path from attempts a
-        left join task_runs t on t.run_id = a.run_id and t.path = a.path
-        where a.number > 1 and (t.run_id is null or a.number > t.attempt)
-        union all
-        select a.run_id, a.path from attempts a
-        join task_runs t on t.run_id = a.run_id and t.path = a.path
-        where a.finished_at is null and not t.live""",
+        {_LATER_OR_LIVE}""",
         "there is an attempt that its task {detail} does not know",
         REPORT_IT,
-        """select a.run_id, a.path as detail from attempts a
+        f"""select a.run_id, a.path as detail from attempts a
         where a.number <= 1 and not exists (
           select 1 from task_runs t where t.run_id = a.run_id and t.path = a.path and t.attempt >= 1)
-        union all
-        select a.run_id, a.path from attempts a
-        left join task_runs t on t.run_id = a.run_id and t.path = a.path
-        where a.number > 1 and (t.run_id is null or a.number > t.attempt)
-        union all
-        select a.run_id, a.path from attempts a
-        join task_runs t on t.run_id = a.run_id and t.path = a.path
-        where a.finished_at is null and not t.live""",
+        {_LATER_OR_LIVE}""",
     ),
     Check(
         "history_gap",
