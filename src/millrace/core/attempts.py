@@ -8,7 +8,6 @@ fencing (the store's half is the token).
 from millrace.core.draft import Draft
 from millrace.core.events import AttemptCompleted, AttemptExpired, AttemptFailed, AttemptLost, AttemptWithdrawn, Verdict
 from millrace.core.failures import Failure, FailureKind
-from millrace.core.phases import spread
 from millrace.core.retry import delay_after_crash, delay_after_failure
 from millrace.core.run import TaskRun
 from millrace.core.states import TaskStatus
@@ -21,7 +20,7 @@ def completed(draft: Draft, event: AttemptCompleted) -> Verdict:
     task = _live(draft, event.path, event.number)
     if isinstance(task, Verdict):
         return task
-    spread(draft, task.path, draft.finish(task, TaskStatus.COMPLETED))
+    draft.finish(task, TaskStatus.COMPLETED)
     return Verdict.APPLIED
 
 
@@ -48,9 +47,9 @@ def lost(draft: Draft, event: AttemptLost) -> Verdict:
     if task.status is TaskStatus.CANCELLING:
         _end_cancelled(draft, task, failure)
         return Verdict.APPLIED
-    delay = delay_after_crash(draft.plan.tasks[task.path].retry, task.crashes)
+    delay = delay_after_crash(draft.plan_of(task.path).retry, task.crashes)
     if delay is None:
-        spread(draft, task.path, draft.finish(task, TaskStatus.FAILED, failure=failure))
+        draft.finish(task, TaskStatus.FAILED, failure=failure)
     else:
         again(draft, task, at=draft.now + delay, cause=failure)
     return Verdict.APPLIED
@@ -61,7 +60,7 @@ def withdrawn(draft: Draft, event: AttemptWithdrawn) -> Verdict:
     if isinstance(task, Verdict):
         return task
     if task.status is TaskStatus.CANCELLING:
-        spread(draft, task.path, draft.finish(task, TaskStatus.CANCELLED))
+        draft.finish(task, TaskStatus.CANCELLED)
         return Verdict.APPLIED
     draft.record("task.withdrawn", task.path, {"attempt": task.attempt})
     # The run may have been resumed since it asked for the attempt back; then the task goes on at once.
@@ -75,9 +74,9 @@ def expired(draft: Draft, event: AttemptExpired) -> Verdict:
     if isinstance(task, Verdict):
         return task
     if task.status is TaskStatus.CANCELLING:
-        spread(draft, task.path, draft.finish(task, TaskStatus.CANCELLED))
+        draft.finish(task, TaskStatus.CANCELLED)
         return Verdict.APPLIED
-    seconds = (draft.plan.tasks[task.path].queue_timeout or 0) / SECOND
+    seconds = (draft.plan_of(task.path).queue_timeout or 0) / SECOND
     failure = Failure(FailureKind.QUEUE_TIMEOUT, f"no worker took the task within its queue limit of {seconds:g} s")
     _failed(draft, task, failure)
     return Verdict.APPLIED
@@ -85,18 +84,18 @@ def expired(draft: Draft, event: AttemptExpired) -> Verdict:
 
 def again(draft: Draft, task: TaskRun, *, at: Instant, cause: Failure | None = None) -> None:
     """Schedule the next attempt, unless the task's total time is over before it could start."""
-    total = draft.plan.tasks[task.path].total_timeout
+    total = draft.plan_of(task.path).total_timeout
     if total is not None and task.ready_at is not None and at >= task.ready_at + total:
         message = f"no attempt fits into the total limit of {total / SECOND:g} s"
         over = Failure(FailureKind.TIMEOUT, f"{message}; the last one: {cause.message}" if cause else message)
-        spread(draft, task.path, draft.finish(task, TaskStatus.FAILED, failure=over))
+        draft.finish(task, TaskStatus.FAILED, failure=over)
     else:
         draft.schedule(task, at=at)
 
 
 def _live(draft: Draft, path: str, number: int) -> TaskRun | Verdict:
     """The task, if this attempt of it is live. Otherwise the answer: it ended before, or there never was such a one."""
-    if path not in draft.plan.tasks:
+    if not draft.has(path):
         return Verdict.REFUSED
     task = draft.task(path)
     if task.live and task.attempt == number:
@@ -107,10 +106,10 @@ def _live(draft: Draft, path: str, number: int) -> TaskRun | Verdict:
 def _failed(draft: Draft, task: TaskRun, failure: Failure) -> None:
     """An own failure: it counts, and is followed by another attempt if the policy has one left."""
     task = draft.change(task, failures=task.failures + 1)
-    policy = draft.plan.tasks[task.path].retry
+    policy = draft.plan_of(task.path).retry
     delay = delay_after_failure(policy, task.failures, failure, seed=f"{draft.run_id}/{task.path}")
     if delay is None:
-        spread(draft, task.path, draft.finish(task, TaskStatus.FAILED, failure=failure))
+        draft.finish(task, TaskStatus.FAILED, failure=failure)
     else:
         draft.record("task.retrying", task.path, {"attempt": task.attempt, "error": failure.summary()})
         again(draft, task, at=draft.now + delay, cause=failure)
@@ -119,15 +118,15 @@ def _failed(draft: Draft, task: TaskRun, failure: Failure) -> None:
 def _stopped(draft: Draft, task: TaskRun, failure: Failure) -> None:
     """Its worker was told to stop. It had started, so a task that must not start twice is over."""
     draft.record("task.stopped", task.path, {"attempt": task.attempt})
-    if draft.plan.tasks[task.path].retry.on_crash:
+    if draft.plan_of(task.path).retry.on_crash:
         again(draft, task, at=draft.now, cause=failure)
     else:
         message = "its worker was stopped, and `retry.on_crash: false` forbids to start it again"
-        spread(draft, task.path, draft.finish(task, TaskStatus.FAILED, failure=Failure(failure.kind, message)))
+        draft.finish(task, TaskStatus.FAILED, failure=Failure(failure.kind, message))
 
 
 def _end_cancelled(draft: Draft, task: TaskRun, failure: Failure) -> None:
     """The attempt of a task that was being stopped is over: by our doing, by the loss of its worker, or by itself."""
     by_us = failure.kind in STOPPED or failure.kind is FailureKind.WORKER_LOST
     target = TaskStatus.CANCELLED if by_us else TaskStatus.FAILED
-    spread(draft, task.path, draft.finish(task, target, failure=failure))
+    draft.finish(task, target, failure=failure)

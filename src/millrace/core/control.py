@@ -1,6 +1,8 @@
 """What people and clocks ask of a whole run: admission, delayed starts, cancel, pause, resume, time limits."""
 
 from millrace.core.attempts import again
+from millrace.core.blocks import open_control
+from millrace.core.controls import Wait
 from millrace.core.draft import Draft
 from millrace.core.effects import SetTimer, WithdrawAttempt
 from millrace.core.events import (
@@ -12,11 +14,13 @@ from millrace.core.events import (
     TimerKind,
     Verdict,
 )
-from millrace.core.phases import PHASE_TIMER, TIDYING, end_phases, enter, finish_run, limit_of, wind_up
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.phases import PHASE_TIMER, TIDYING, end_phases, end_within, enter, finish_run, limit_of, wind_up
 from millrace.core.plan import Phase
 from millrace.core.run import WindUp
 from millrace.core.states import RunStatus, TaskStatus
-from millrace.core.values import JsonObject
+from millrace.core.values import SECOND, JsonObject
+from millrace.core.waits import time_over
 
 
 def admit(draft: Draft) -> Verdict:
@@ -28,7 +32,8 @@ def admit(draft: Draft) -> Verdict:
     draft.started_at = draft.now
     draft.record("run.started")
     enter(draft, Phase.MAIN)
-    end_phases(draft)
+    if not draft.ended:
+        end_phases(draft)
     return Verdict.APPLIED
 
 
@@ -94,6 +99,8 @@ def time_out(draft: Draft, event: TimerFired) -> Verdict:
     """The limit of the current phase passed. A timer of another phase, or of one that is ending already, is stale."""
     if event.kind is TimerKind.START:
         return admit(draft)
+    if event.kind is TimerKind.TASK:
+        return _time_out_task(draft, event.path or "")
     if draft.started_at is None or limit_of(draft, draft.phase) is None:
         return Verdict.REFUSED
     if draft.finished or PHASE_TIMER[draft.phase] is not event.kind or draft.wind_up is not None:
@@ -105,10 +112,31 @@ def time_out(draft: Draft, event: TimerFired) -> Verdict:
     return Verdict.APPLIED
 
 
+def _time_out_task(draft: Draft, path: str) -> Verdict:
+    """The timer of a task. One of a task that neither waits nor holds others any more is stale."""
+    if draft.finished or not draft.has(path):
+        return Verdict.ALREADY_APPLIED
+    task = draft.task(path)
+    own = draft.plan_of(path)
+    if task.status is TaskStatus.WAITING:
+        return time_over(draft, task)
+    # The limit of a wait is over once it has ended, also while what follows it runs.
+    if task.status is not TaskStatus.RUNNING or own.timeout is None or isinstance(own.control, Wait):
+        return Verdict.ALREADY_APPLIED
+    end_within(
+        draft, task, Failure(FailureKind.TIMEOUT, f"it took longer than its limit of {own.timeout / SECOND:g} s")
+    )
+    return Verdict.APPLIED
+
+
 def _start_held(draft: Draft) -> None:
-    """Give every ready task that the pause left without an attempt its next one."""
+    """Go on with every ready task that the pause left: give it its next attempt, or begin what is a control task."""
     for task in draft.unfinished_tasks():
-        if task.status is TaskStatus.READY and not task.live:
+        if task.status is not TaskStatus.READY or task.live:
+            continue
+        if draft.plan_of(task.path).control is not None:
+            open_control(draft, task)
+        else:
             again(draft, task, at=max(draft.now, task.available_at or 0))
 
 

@@ -5,6 +5,7 @@ transaction as the state they follow from; nothing is acted on before that.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeAlias
 
 from millrace.core.events import TimerKind
@@ -52,25 +53,103 @@ class SetTimer:
 
 @dataclass(frozen=True, slots=True)
 class ClearTimers:
-    """No timer of this run is of use any more."""
+    """No timer of this run is of use any more, nor of any of its tasks, and none of them waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Fire a timer of the task at `fire_at`; a task has at most one, and a second takes the place of the first."""
+
+    path: str
+    fire_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """The task waits for what `Evaluated.terms` were made of: have it found when that comes. `fire_at` as `Alarm`."""
+
+    path: str
+    fire_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unpark:
+    """The task waits no more, neither for anything nor for a timer."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelChild:
+    """Ask the run that a sub-workflow task waits for to cancel; its end is told as any other."""
+
+    path: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellRun:
+    """Send the signal that the answer to `Question.SIGNAL` was made of."""
+
+    path: str
+
+
+class Question(StrEnum):
+    """What `Evaluate` asks, and what `Evaluated.value` must then be."""
+
+    IF = "if"
+    """The task's `if` (CEL source): true or false."""
+    BRANCH = "branch"
+    """The `if` of a condition (CEL source): true or false. The value of a switch (template): text, number or these."""
+    ITEMS = "items"
+    """The items of a foreach (template): their number. They become the task's input, with their keys."""
+    AGAIN = "again"
+    """Whether iteration `number` of a while (CEL source) is to run: true or false."""
+    RESULTS = "results"
+    """What a loop comes to (template for each iteration), `number` of which have begun: its output."""
+    WAIT = "wait"
+    """What a wait is for (template): its `terms`. The rendered config becomes the task's input."""
+    FILTER = "filter"
+    """Whether what `came` is what a wait is for (CEL source): true or false."""
+    CHILD = "child"
+    """What the run of a sub-workflow came to: its output. `came` names the run, as `run_id`."""
+    SIGNAL = "signal"
+    """Whom to signal what (template). The rendered config becomes the task's input."""
+    OUTPUT = "output"
+    """The run's output mapping; the one question with no path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """Find the value of a task's `if` (`template` is CEL source) or, for path `None`, of the run's output mapping."""
+    """Find a value, and tell it as `Evaluated` in the same fold."""
 
     path: str | None
     template: JsonValue
+    what: Question = Question.IF
+    number: int = 0
+    came: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)
 class AnnounceFinished:
-    """Tell everyone who waits for this run: callers, the next run in line, later a parent."""
+    """Tell everyone who waits for this run: callers, the next run in line, the run whose sub-workflow it is."""
 
     status: RunStatus
 
 
-Effect: TypeAlias = ScheduleAttempt | WithdrawAttempt | StopAttempt | SetTimer | ClearTimers | AnnounceFinished
+Effect: TypeAlias = (
+    ScheduleAttempt
+    | WithdrawAttempt
+    | StopAttempt
+    | SetTimer
+    | ClearTimers
+    | Alarm
+    | Park
+    | Unpark
+    | CancelChild
+    | TellRun
+    | AnnounceFinished
+)
 
 
 @dataclass(frozen=True, slots=True)

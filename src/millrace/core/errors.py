@@ -7,6 +7,7 @@
     ├── Unauthenticated  401  the caller: no or no valid credential
     ├── Forbidden        403  an administrator: the caller may not do this
     ├── NotFound         404  the caller: there is no such thing
+    │   └── Gone         410  the caller: it was there, and will not be again
     ├── Conflict         409  the caller: it does not fit the present state
     └── Unavailable      503  the operator: try again later
 
@@ -62,6 +63,10 @@ class Forbidden(MillraceError):
 
 
 class NotFound(MillraceError):
+    pass
+
+
+class Gone(NotFound):
     pass
 
 

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from millrace.core.failures import Failure
-from millrace.core.values import Instant, JsonValue
+from millrace.core.states import RunStatus
+from millrace.core.values import Instant, JsonObject, JsonValue
 
 
 class Verdict(StrEnum):
@@ -29,6 +30,8 @@ class TimerKind(StrEnum):
     ON_FAILURE_TIMEOUT = "on_failure_timeout"
     ROLLBACK_TIMEOUT = "rollback_timeout"
     FINALLY_TIMEOUT = "finally_timeout"
+    TASK = "task"
+    """Of a task, whose path goes with it: the end of a sleep, or the limit of a wait or of a control task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,88 @@ class AttemptExpired:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitTerms:
+    """How long a task waits, and how that may end; for what is known outside."""
+
+    until: Instant | None = None
+    """When a sleep is over. A time that has passed ends it at once."""
+    decides: bool = False
+    """It waits for a decision."""
+    default: bool | None = None
+    """With that: what counts as decided when the time is over; `None` is a timeout."""
+    signal: str | None = None
+    """The name of the signal it waits for."""
+    child: str | None = None
+    """The id of the run that is started for it."""
+    detached: bool = False
+    """With that: it waits for the start of that run, not for its end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluated:
     """The answer to `effects.Evaluate` of the same fold: a value, or the failure to have one.
 
-    `path` is the task whose `if` was asked for, or `None` for the run's output.
+    `path` is the task that asks, or `None` for the run's output.
     """
 
     path: str | None
     value: JsonValue = None
+    failure: Failure | None = None
+    terms: WaitTerms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventArrived:
+    """An event came that the task waits for, by its type and key. `event` is as expressions see it."""
+
+    path: str
+    event: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReceived:
+    """A signal to this run. Tasks that wait for one of the name take it; without any it is kept for the next."""
+
+    name: str
+    data: JsonValue = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Somebody approved or rejected what the task asks for."""
+
+    path: str
+    approved: bool
+    by: str | None = None
+    comment: str | None = None
+    form: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStarted:
+    """The run of a sub-workflow task was started."""
+
+    path: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRefused:
+    """It cannot be started."""
+
+    path: str
+    run_id: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFinished:
+    """It has finished. Its output is asked for (`Question.CHILD`), since it may be large."""
+
+    path: str
+    run_id: str
+    status: RunStatus
     failure: Failure | None = None
 
 
@@ -114,6 +191,8 @@ class ResumeRequested:
 @dataclass(frozen=True, slots=True)
 class TimerFired:
     kind: TimerKind
+    path: str | None = None
+    """The task, for `TimerKind.TASK`."""
 
 
 Event: TypeAlias = (
@@ -125,6 +204,12 @@ Event: TypeAlias = (
     | AttemptWithdrawn
     | AttemptExpired
     | Evaluated
+    | EventArrived
+    | SignalReceived
+    | Decided
+    | ChildStarted
+    | ChildRefused
+    | ChildFinished
     | CancelRequested
     | PauseRequested
     | ResumeRequested

@@ -21,6 +21,8 @@ class FailureKind(StrEnum):
     EXPRESSION = "expression"
     INVALID_INPUT = "invalid_input"
     INVALID_OUTPUT = "invalid_output"
+    REJECTED = "rejected"
+    ITERATIONS = "iterations"
 
 
 FAILURE_MEANINGS: dict[FailureKind, str] = {
@@ -34,6 +36,8 @@ FAILURE_MEANINGS: dict[FailureKind, str] = {
     FailureKind.EXPRESSION: "An expression of the definition could not be evaluated.",
     FailureKind.INVALID_INPUT: "The rendered configuration of the task is not what its type accepts.",
     FailureKind.INVALID_OUTPUT: "The work ended well, but its output is not JSON that can be stored.",
+    FailureKind.REJECTED: "Somebody was asked to approve, and did not.",
+    FailureKind.ITERATIONS: "A `while` was to go on after its last allowed iteration.",
 }
 
 RETRIED_BY_DEFAULT: frozenset[FailureKind] = frozenset({FailureKind.ERROR, FailureKind.TIMEOUT})

@@ -1,4 +1,4 @@
-"""How a run moves through its phases: tasks that become ready, skips that spread, phases that end, the outcome.
+"""How a run moves through its phases: what has ended is told, phases end, the outcome is decided.
 
 main ──(failed, not cancelled)──> on_failure ──> rollback ──> finally ──> finished
   ├──(cancelled once)────────────────────────────┘              │
@@ -11,15 +11,18 @@ The outcome is decided when the main part ends. Handlers cannot mend it; a faile
 from collections.abc import Sequence
 from typing import assert_never
 
+from millrace.core.blocks import consider, end_empty, tell
 from millrace.core.draft import Draft
-from millrace.core.effects import AnnounceFinished, ClearTimers, Evaluate, SetTimer, StopAttempt
-from millrace.core.events import Evaluated, TimerKind, Verdict
+from millrace.core.effects import AnnounceFinished, ClearTimers, Evaluate, Question, SetTimer, StopAttempt
+from millrace.core.events import TimerKind
 from millrace.core.failures import Failure, FailureKind
+from millrace.core.outcomes import first_failure
 from millrace.core.plan import Phase
-from millrace.core.readiness import Decision, Ending, decide
+from millrace.core.readiness import Decision, decide
 from millrace.core.run import SkipReason, TaskRun, WindUp, following, undo_order
 from millrace.core.states import FINISHED_TASK, RunStatus, TaskStatus
 from millrace.core.values import SECOND, Duration, JsonObject
+from millrace.core.waits import stop_waiting
 
 PHASE_TIMER = {
     Phase.MAIN: TimerKind.RUN_TIMEOUT,
@@ -73,14 +76,16 @@ def _begin_rollback(draft: Draft) -> None:
 def _undo(draft: Draft, owner: str) -> None:
     """Start what undoes a task."""
     for path in draft.plan.rollbacks[owner]:
-        if not draft.plan.tasks[path].needs:
-            consider(draft, draft.task(path))
+        task = draft.task(path)
+        if not draft.plan.tasks[path].needs and task.status is TaskStatus.PENDING:
+            consider(draft, task)
 
 
 def _undo_next(draft: Draft, path: str) -> None:
     """If what undoes a task has ended with the task at `path`, go on with the task that completed before it."""
-    owner = draft.plan.tasks[path].undoes
-    assert owner is not None, "a task of the rollback belongs to another"  # noqa: S101
+    owner = draft.plan_of(path).undoes
+    if owner is None:
+        return
     over = all(draft.task(other).status in FINISHED_TASK for other in draft.plan.rollbacks[owner])
     if over and owner in draft.undo and draft.wind_up is None:
         _undo(draft, draft.undo[owner])
@@ -96,75 +101,63 @@ def _go_on(draft: Draft) -> None:
         if decision is Decision.RUN:
             consider(draft, task)
         elif decision is Decision.SKIP:
-            spread(draft, path, draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.JOIN))
+            draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.JOIN)
 
 
-def consider(draft: Draft, task: TaskRun) -> None:
-    """The task's join rule is met: start it, or first ask for the value of its `if`."""
-    condition = draft.plan.tasks[task.path].condition
-    if condition is None:
-        draft.make_ready(task)
-    else:
-        draft.questions[task.path] = Evaluate(task.path, condition)
-
-
-def spread(draft: Draft, path: str, ending: Ending) -> None:
-    """Tell the dependents of a task how it ended, theirs in turn where skipped, and end the phase if it is over.
+def settle(draft: Draft) -> None:
+    """Tell of all that has ended in this fold, and of what ends by that, and go on to the phases that follow.
 
     A work list in place of recursion: a chain of ten thousand tasks may be skipped at once.
     """
-    ended = [(path, ending)]
-    while ended:
-        path, ending = ended.pop()
-        for dependent in draft.plan.tasks[path].dependents:
-            tally = draft.count(dependent, ending)
-            task = draft.task(dependent)
-            if task.status is not TaskStatus.PENDING:
-                continue
-            decision = decide(draft.plan.tasks[dependent].join, tally)
-            if decision is Decision.RUN:
-                consider(draft, task)
-            elif decision is Decision.SKIP:
-                ended.append((dependent, draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.JOIN)))
-    if draft.phase is Phase.ROLLBACK:
-        _undo_next(draft, path)
-    end_phases(draft)
-
-
-def answer(draft: Draft, event: Evaluated) -> Verdict:
-    """Take the value that was asked for. Whatever is no longer asked for was settled otherwise in the same fold."""
-    if draft.questions.pop(event.path, None) is None:
-        return Verdict.ALREADY_APPLIED
-    if event.path is None:
-        _decide(draft, RunStatus.COMPLETED if event.failure is None else RunStatus.FAILED, event.failure)
+    while draft.ended and not draft.finished:
+        while draft.ended:
+            path, ending = draft.ended.pop()
+            tell(draft, path, ending)
+            if draft.phase is Phase.ROLLBACK:
+                _undo_next(draft, path)
         end_phases(draft)
-        return Verdict.APPLIED
-    task = draft.task(event.path)
-    failure = event.failure
-    if failure is None and not isinstance(event.value, bool):
-        kind = type(event.value).__name__
-        failure = Failure(FailureKind.EXPRESSION, f"`if` must be true or false, but its value is of type {kind}")
-    if failure is not None:
-        spread(draft, task.path, draft.finish(task, TaskStatus.FAILED, failure=failure))
-    elif event.value:
-        draft.make_ready(task)
-    else:
-        spread(draft, task.path, draft.finish(task, TaskStatus.SKIPPED, skip=SkipReason.CONDITION))
-    return Verdict.APPLIED
+    draft.ended.clear()
 
 
 def wind_up(draft: Draft, why: WindUp) -> None:
     """End the current phase before its time: cancel what has not started, stop what has."""
     draft.wind_up = why
-    draft.questions.clear()
-    for task in draft.unfinished_tasks():
+    draft.questions.pop(None, None)
+    end_all(draft, draft.unfinished_tasks())
+    if not draft.ended:
+        end_phases(draft)
+
+
+def end_within(draft: Draft, task: TaskRun, failure: Failure) -> None:
+    """End a control task before its time, with all that is in it; it fails when that has ended."""
+    draft.record("task.cancelling", task.path, {"error": failure.summary()})
+    task = draft.move(task, TaskStatus.CANCELLING, failure=failure)
+    draft.questions.pop(task.path, None)
+    end_all(draft, draft.unfinished_within(task.path))
+    end_empty(draft, task)
+
+
+def end_all(draft: Draft, tasks: Sequence[TaskRun]) -> None:
+    """End each of these tasks: those that hold others end when the others have. What is being ended goes on ending."""
+    holding = []
+    for task in tasks:
+        if task.status is TaskStatus.CANCELLING:
+            continue
         if task.live:
             draft.move(task, TaskStatus.CANCELLING)
             draft.effects.append(StopAttempt(task.path, task.attempt))
             draft.record("task.cancelling", task.path, {"attempt": task.attempt})
+        elif task.status is TaskStatus.WAITING:
+            stop_waiting(draft, task)
+        elif task.status is TaskStatus.RUNNING:
+            draft.questions.pop(task.path, None)
+            draft.record("task.cancelling", task.path)
+            holding.append(draft.move(task, TaskStatus.CANCELLING))
         else:
+            draft.questions.pop(task.path, None)
             draft.finish(task, TaskStatus.CANCELLED)
-    end_phases(draft)
+    for task in holding:
+        end_empty(draft, task)
 
 
 def end_phases(draft: Draft) -> None:
@@ -187,18 +180,24 @@ def _conclude_main(draft: Draft) -> bool:
     """Decide the outcome; False when the run's output must be evaluated first."""
     if draft.wind_up is WindUp.CANCEL:
         _decide(draft, RunStatus.CANCELLED, None)
-    elif failure := _time_out(draft) or _first_failure(draft):
+    elif failure := _failure_of_phase(draft):
         _decide(draft, RunStatus.FAILED, failure)
     elif draft.plan.output is not None:
-        draft.questions[None] = Evaluate(None, draft.plan.output)
+        draft.ask(Evaluate(None, draft.plan.output, Question.OUTPUT))
         return False
     else:
         _decide(draft, RunStatus.COMPLETED, None)
     return True
 
 
+def take_output(draft: Draft, failure: Failure | None) -> None:
+    """The run's output has a value, or none."""
+    _decide(draft, RunStatus.COMPLETED if failure is None else RunStatus.FAILED, failure)
+    end_phases(draft)
+
+
 def _conclude_finally(draft: Draft) -> None:
-    if draft.outcome is RunStatus.COMPLETED and (failure := _time_out(draft) or _first_failure(draft)):
+    if draft.outcome is RunStatus.COMPLETED and (failure := _failure_of_phase(draft)):
         _decide(draft, RunStatus.FAILED, failure)
 
 
@@ -207,26 +206,16 @@ def _decide(draft: Draft, outcome: RunStatus, failure: Failure | None) -> None:
     draft.failure = failure
 
 
+def _failure_of_phase(draft: Draft) -> Failure | None:
+    return _time_out(draft) or first_failure(draft, "", draft.plan.tasks_of(draft.phase))
+
+
 def _time_out(draft: Draft) -> Failure | None:
     if draft.wind_up is not WindUp.TIMEOUT:
         return None
     seconds = (limit_of(draft, draft.phase) or 0) / SECOND
     part = "the run" if draft.phase is Phase.MAIN else f"`{draft.phase.value}`"
     return Failure(FailureKind.TIMEOUT, f"{part} took longer than its limit of {seconds:g} s")
-
-
-def _first_failure(draft: Draft) -> Failure | None:
-    """The earliest failure of the phase that counts, told as the failure of the run."""
-    tasks = map(draft.task, draft.plan.tasks_of(draft.phase))
-    counting = [
-        (task.finished_at or 0, place, task.path, task.failure)
-        for place, task in enumerate(tasks)
-        if task.failure and task.status is TaskStatus.FAILED and not draft.plan.tasks[task.path].allow_failure
-    ]
-    if not counting:
-        return None
-    _, _, path, failure = min(counting, key=lambda entry: entry[:2])
-    return Failure(failure.kind, f"task `{path}` failed: {failure.message}", {"task": path})
 
 
 def _leave(draft: Draft) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from millrace.core.controls import Control, id_in
 from millrace.core.failures import FailureKind
 from millrace.core.values import SECOND, Duration, JsonValue
 
@@ -46,6 +47,8 @@ class RetryPlan:
     """Failure kinds that are retried; `None` means `RETRIED_BY_DEFAULT`."""
     on_crash: bool = True
     """False forbids a second start after the worker was lost: the task then runs at most once."""
+    given: bool = field(default=False, compare=False)
+    """Whether the definition says any of this, or all of it is what goes without saying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class TaskLimit:
 
 @dataclass(frozen=True, slots=True)
 class TaskPlan:
-    """One task of a plan. `needs` and `dependents` name tasks of the same phase and mirror each other."""
+    """One task of a plan. `needs` and `dependents` name tasks of the same list and mirror each other."""
 
     id: str
     type: str
@@ -81,7 +84,15 @@ class TaskPlan:
     """Of its attempts among those that wait; `None` takes the run's."""
     limit: TaskLimit | None = None
     undoes: str | None = None
-    """For a task of the rollback: the task of the main part that it undoes."""
+    """For a task of the rollback, not within others: the task of the main part that it undoes."""
+    control: Control | None = None
+    """What the engine does for it; `None` for a task that a worker runs. `timeout` then limits all it does."""
+    blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The lists of tasks within a control task, by name (`controls`): their ids in listed order, some may be empty."""
+    parent: str | None = None
+    """The control task in whose blocks it stands; `None` for a task of a list of the definition itself."""
+    loops: tuple[str, ...] = ()
+    """The loops that it stands in, the outermost first: a task run of it has a path with as many iterations."""
     config: JsonValue = None
     templated: bool = False
     """True when `config` holds expressions, so that the worker must render it for each attempt."""
@@ -91,11 +102,12 @@ class TaskPlan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """A whole definition, compiled. `tasks` is in listed order over all phases. Two plans are equal if they are one."""
+    """A whole definition, compiled. Two plans are equal if they are one."""
 
     tasks: Mapping[str, TaskPlan]
+    """All tasks by id, those within others included, in listed order: a control task before what is in it."""
     phases: Mapping[Phase, tuple[str, ...]]
-    """Task ids of each phase, in listed order; a phase without tasks is an empty tuple or absent."""
+    """Ids of the tasks of each phase that stand in no other, in listed order; one without tasks is empty or absent."""
     rollbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """For each task of the main part that can be undone, the tasks of the phase `rollback` that do it."""
     output: JsonValue = None
@@ -106,6 +118,14 @@ class Plan:
     max_concurrent_runs: int | None = None
     limited: bool = False
     """Whether any task has a `limit`."""
+    has_controls: bool = False
+    """Whether any task is a control task."""
+    has_loops: bool = False
+    """Whether any of them is a loop."""
+
+    def task_at(self, path: str) -> TaskPlan:
+        """The task that a path leads to: outside of loops its id. Raises `KeyError` for one of no task."""
+        return self.tasks[id_in(path)]
 
     def tasks_of(self, phase: Phase) -> tuple[str, ...]:
         return self.phases.get(phase, ())

@@ -77,7 +77,7 @@ NO_PREDECESSORS = Tally()
 
 def decide(join: JoinRule, tally: Tally) -> Decision:
     """Run, skip or wait. A task without predecessors runs, whatever its rule."""
-    if tally == NO_PREDECESSORS:
+    if tally is NO_PREDECESSORS or tally == NO_PREDECESSORS:
         return Decision.RUN
     match join:
         case JoinRule.ALL_SUCCESS:

@@ -1,21 +1,20 @@
 """A run as the core sees it: statuses and counts, never payloads. Immutable; a fold makes the next one.
 
-Persisted are the fields of `TaskRun` and of `RunState` down to `finished_at`. `tallies`, `unfinished` and `undo` follow
-from them and the plan, and are counted anew by `restored` when a run is loaded.
+Persisted are the fields of `TaskRun` and of `RunState` down to `signals`. What comes after them follows from them and
+the plan, and is counted anew by `counting.restored` when a run is loaded.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 from itertools import pairwise
 
 from millrace.core.failures import Failure
 from millrace.core.plan import Phase, Plan
-from millrace.core.readiness import NO_PREDECESSORS, Ending, Tally
-from millrace.core.states import FINISHED_TASK, RunStatus, TaskStatus
+from millrace.core.readiness import Ending, Tally
+from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
-from millrace.core.values import Instant
+from millrace.core.values import Instant, JsonValue
 
 
 class SkipReason(StrEnum):
@@ -38,7 +37,7 @@ class WindUp(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """One task in one run."""
+    """One task in one run, or in one iteration of the loops it stands in: `path` says which (`controls`)."""
 
     path: str
     status: TaskStatus = TaskStatus.PENDING
@@ -55,7 +54,37 @@ class TaskRun:
     """When the next attempt may start, while the task is ready."""
     skip: SkipReason | None = None
     failure: Failure | None = None
+    """Of one that is being ended before its time: what it is to fail with."""
     finished_at: Instant | None = None
+    block: str | None = None
+    """Of a control task: which of its blocks runs, or ran."""
+    size: int | None = None
+    """Of a foreach: how many items it has."""
+    awaits: str | None = None
+    """Of a task that waits: the name of a signal; `approve` or `reject`, if that is decided when its time is over;
+    `started`, if a sub-workflow's run need only start; `ended`, when a run whose end is awaited has started."""
+    child: str | None = None
+    """Of a sub-workflow: its run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A signal that nobody has waited for yet."""
+
+    name: str
+    data: JsonValue = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How far a loop has come."""
+
+    begun: int = 0
+    """Iterations that have begun; the next has this number."""
+    open: int = 0
+    """Those of them that have not ended."""
+    failed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +102,22 @@ class RunState:
     started_at: Instant | None = None
     """When the run was admitted."""
     finished_at: Instant | None = None
+    signals: tuple[Signal, ...] = ()
+    """Signals that are kept for the next task that waits for one of their name, the oldest first."""
     tallies: Table[Tally] = field(default_factory=lambda: Table({}))
     """How the predecessors of pending tasks ended; of other tasks it is not kept up."""
     unfinished: int = 0
-    """Tasks of the current phase that have not finished."""
+    """Tasks of the current phase, those within others aside, that have not finished."""
+    scopes: Table[int] = field(default_factory=lambda: Table({}))
+    """How many tasks of a block that has begun have not finished: by the path of its task, or by its iteration."""
+    rounds: Table[Rounds] = field(default_factory=lambda: Table({}))
+    """Of the loops that have begun, by path."""
+    busy: int = 0
+    """Tasks that are ready or being ended: something is being done, or may be by any worker."""
+    waits: int = 0
+    """Tasks that wait."""
+    ahead: frozenset[str] = frozenset()
+    """Control tasks that have not begun, in which an earlier run has done with tasks: they go on where it left them."""
     undo: Mapping[str, str] = field(default_factory=dict)
     """In the phase `rollback`: after which task's undoing whose comes next. It follows from when they completed."""
 
@@ -94,75 +135,6 @@ def ending_of(task: TaskRun, *, allow_failure: bool) -> Ending | None:
             return Ending.CANCELLED
         case _:
             return None
-
-
-NO_FAILURES: Mapping[str, Failure] = {}
-
-
-def created(
-    plan: Plan,
-    run_id: str,
-    *,
-    adopted: Collection[str] = (),
-    failures: Mapping[str, Failure] = NO_FAILURES,
-    now: Instant = 0,
-) -> RunState:
-    """A run that was accepted and waits for its admission.
-
-    `adopted` are tasks of the main part that an earlier run has done with: they count as completed `now`; those of
-    `failures`, which their plan allows to fail (`allow_failure`), as failed.
-    """
-    if adopted:
-        tasks = (_adopted(path, failures.get(path), now) if path in adopted else TaskRun(path) for path in plan.tasks)
-        return restored(plan, RunState(run_id, RunStatus.PENDING, Phase.MAIN, Table({})), tasks)
-    blank = _blank(plan)
-    return RunState(
-        id=run_id,
-        status=blank.status,
-        phase=blank.phase,
-        tasks=blank.tasks,
-        tallies=blank.tallies,
-        unfinished=blank.unfinished,
-    )
-
-
-def _adopted(path: str, failure: Failure | None, now: Instant) -> TaskRun:
-    status = TaskStatus.COMPLETED if failure is None else TaskStatus.FAILED
-    return TaskRun(path, status, failure=failure, finished_at=now)
-
-
-@lru_cache(maxsize=256)
-def _blank(plan: Plan) -> RunState:
-    """What all new runs of a plan have in common; shared, since tables never change."""
-    return restored(plan, RunState("", RunStatus.PENDING, Phase.MAIN, Table({})), map(TaskRun, plan.tasks))
-
-
-def restored(plan: Plan, header: RunState, tasks: Iterable[TaskRun]) -> RunState:
-    """`header` with `tasks` and with what follows from them: tallies, and the count of unfinished tasks."""
-    table = {task.path: task for task in tasks}
-    tallies = {
-        task.id: Tally.of(ending_of(table[need], allow_failure=plan.tasks[need].allow_failure) for need in task.needs)
-        if task.needs
-        else NO_PREDECESSORS
-        for task in plan.tasks.values()
-    }
-    undo = following(undo_order(plan, table.__getitem__)) if header.phase is Phase.ROLLBACK else {}
-    unfinished = sum(table[path].status not in FINISHED_TASK for path in plan.tasks_of(header.phase))
-    return RunState(
-        id=header.id,
-        status=header.status,
-        phase=header.phase,
-        tasks=Table(table),
-        outcome=header.outcome,
-        failure=header.failure,
-        wind_up=header.wind_up,
-        cancels=header.cancels,
-        started_at=header.started_at,
-        finished_at=header.finished_at,
-        tallies=Table(tallies),
-        unfinished=unfinished,
-        undo=undo,
-    )
 
 
 def undo_order(plan: Plan, task_of: Callable[[str], TaskRun]) -> list[str]:

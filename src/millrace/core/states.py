@@ -10,7 +10,8 @@ This is the one file that knows them. Three rules hold everywhere else:
 
 One state is shared between the core and the store. `scheduled` -> `running` of an attempt (the claim) is a
 compare-and-set in the store, made by whichever worker is first; so the store alone writes `running` on a
-task run, and the core, which must not depend on who won, reads it as `ready`.
+task run that has an attempt, and the core, which must not depend on who won, reads it as `ready`. Of a control
+task, which has none, the core says itself that it is `running`: while what is in it runs.
 """
 
 from collections.abc import Mapping
@@ -94,30 +95,31 @@ TASK_EDGES: Mapping[TaskStatus, Mapping[TaskStatus, str]] = {
         TaskStatus.CANCELLED: "the run is ending",
     },
     TaskStatus.READY: {
-        TaskStatus.RUNNING: "a worker claimed its attempt",
+        TaskStatus.RUNNING: "a worker claimed its attempt, or what is in it begins",
         TaskStatus.WAITING: "parked without a worker",
-        TaskStatus.COMPLETED: "its attempt ended well",
-        TaskStatus.FAILED: "its last attempt failed",
-        TaskStatus.CANCELLING: "the run is ending; its attempt is being stopped",
-        TaskStatus.CANCELLED: "the run is ending; it had no attempt",
+        TaskStatus.COMPLETED: "its attempt ended well, or it came to an end at once",
+        TaskStatus.FAILED: "its last attempt failed, or an expression of it has no value",
+        TaskStatus.CANCELLING: "it is being ended; its attempt is being stopped",
+        TaskStatus.CANCELLED: "it is being ended; it had no attempt",
     },
     TaskStatus.RUNNING: {
         TaskStatus.READY: "to be tried again",
         TaskStatus.WAITING: "parked without a worker",
-        TaskStatus.COMPLETED: "its attempt ended well",
-        TaskStatus.FAILED: "its last attempt failed",
-        TaskStatus.CANCELLING: "the run is ending; its attempt is being stopped",
+        TaskStatus.COMPLETED: "its attempt, or all that is in it, ended well",
+        TaskStatus.FAILED: "its last attempt, or something in it, failed",
+        TaskStatus.CANCELLING: "it is being ended; its attempt, or what is in it, is being stopped",
     },
     TaskStatus.WAITING: {
-        TaskStatus.READY: "what it waited for came",
+        TaskStatus.RUNNING: "what it waited for came, or did not; what is to follow begins",
         TaskStatus.COMPLETED: "what it waited for came",
-        TaskStatus.FAILED: "what it waited for did not come in time",
-        TaskStatus.CANCELLED: "the run is ending",
+        TaskStatus.FAILED: "what it waited for did not come in time, or failed",
+        TaskStatus.CANCELLING: "it is being ended; the run it waits for is being cancelled",
+        TaskStatus.CANCELLED: "it is being ended",
     },
     TaskStatus.CANCELLING: {
-        TaskStatus.CANCELLED: "its attempt was withdrawn, stopped or lost",
+        TaskStatus.CANCELLED: "its attempt was withdrawn, stopped or lost; all that is in it has ended",
         TaskStatus.COMPLETED: "its attempt ended well before it could be stopped",
-        TaskStatus.FAILED: "its attempt failed before it could be stopped",
+        TaskStatus.FAILED: "it failed before it could be stopped, or was ended by its time limit",
     },
     TaskStatus.COMPLETED: {},
     TaskStatus.FAILED: {},

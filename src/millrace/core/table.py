@@ -17,7 +17,7 @@ class Table(Mapping[str, V], Generic[V]):
     __slots__ = ("_base", "_newer")
 
     def __init__(self, base: dict[str, V], newer: dict[str, V] | None = None) -> None:
-        """Take over `base`; the caller must not change it afterwards. Every key of `newer` is in `base` too."""
+        """Take over `base`; the caller must not change it afterwards."""
         self._base = base
         self._newer: dict[str, V] = newer or {}
 
@@ -25,13 +25,17 @@ class Table(Mapping[str, V], Generic[V]):
         return self._newer[key] if key in self._newer else self._base[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._base)
+        yield from self._base
+        yield from (key for key in self._newer if key not in self._base)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._newer or key in self._base
 
     def __len__(self) -> int:
-        return len(self._base)
+        return len(self._base) + sum(key not in self._base for key in self._newer)
 
     def updated(self, changes: dict[str, V]) -> "Table[V]":
-        """This table with the entries of `changes`; keys must exist already."""
+        """This table with the entries of `changes`, new ones behind the others."""
         if not changes:
             return self
         newer = {**self._newer, **changes}

@@ -6,8 +6,9 @@ No I/O, no clock, no randomness, no logging: the same arguments give the same tr
 Every event has an answer in every state. One that does not fit is answered `ALREADY_APPLIED` or `REFUSED` and changes
 nothing, so late, doubled and reordered facts need no special code anywhere else.
 
-Reading order: `states` (what there is) → this file (what can happen) → `attempts`, `control`, `phases` (what follows)
-→ `readiness`, `retry` (the two rules with arithmetic in them) → `draft` (how a change is written down).
+Reading order: `states` (what there is) → this file (what can happen) → `attempts`, `control`, `waits` (what follows) →
+`blocks`, `phases` (what follows from that) → `readiness`, `retry` (the two rules with arithmetic in them) → `draft`
+(how a change is written down).
 
 The engine folds all events that wait for a run into one draft and commits once:
 
@@ -19,7 +20,8 @@ The engine folds all events that wait for a run into one draft and commits once:
 
 from typing import assert_never
 
-from millrace.core import attempts, control, phases
+from millrace.core import attempts, control, waits
+from millrace.core.answers import answer
 from millrace.core.draft import Draft, Transition
 from millrace.core.events import (
     Admitted,
@@ -29,21 +31,34 @@ from millrace.core.events import (
     AttemptLost,
     AttemptWithdrawn,
     CancelRequested,
+    ChildFinished,
+    ChildRefused,
+    ChildStarted,
+    Decided,
     Delayed,
     Evaluated,
     Event,
+    EventArrived,
     PauseRequested,
     ResumeRequested,
+    SignalReceived,
     TimerFired,
     Verdict,
 )
+from millrace.core.phases import settle
 from millrace.core.plan import Plan
 from millrace.core.run import RunState
 from millrace.core.values import Instant
 
 
-def fold(draft: Draft, event: Event) -> Verdict:  # noqa: C901  one flat line an event, to be read as a table
+def fold(draft: Draft, event: Event) -> Verdict:
     """Fold one event into `draft` and say whether it changed anything."""
+    verdict = _take(draft, event)
+    settle(draft)
+    return verdict
+
+
+def _take(draft: Draft, event: Event) -> Verdict:  # noqa: C901  one flat line an event, to be read as a table
     match event:
         case AttemptCompleted():
             return attempts.completed(draft, event)
@@ -56,7 +71,19 @@ def fold(draft: Draft, event: Event) -> Verdict:  # noqa: C901  one flat line an
         case AttemptExpired():
             return attempts.expired(draft, event)
         case Evaluated():
-            return phases.answer(draft, event)
+            return answer(draft, event)
+        case EventArrived():
+            return waits.event_arrived(draft, event)
+        case SignalReceived():
+            return waits.signal_received(draft, event)
+        case Decided():
+            return waits.decided(draft, event)
+        case ChildStarted():
+            return waits.child_started(draft, event)
+        case ChildRefused():
+            return waits.child_refused(draft, event)
+        case ChildFinished():
+            return waits.child_finished(draft, event)
         case Admitted():
             return control.admit(draft)
         case Delayed():

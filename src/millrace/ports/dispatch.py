@@ -27,6 +27,8 @@ class Hint(StrEnum):
     """An operation on many runs was asked for."""
     RETENTION = "retention"
     """A round of retention was asked for."""
+    AGENTS = "agents"
+    """An agent was changed, so another number of attempts may call it."""
     LOST = "lost"
     """A worker was declared lost: what it left behind on its host is to be ended before it meets who comes after it."""
 

@@ -5,7 +5,7 @@ is the worker's part. Both see the same names through a `Scope`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from millrace.core.values import JsonObject, JsonValue
@@ -30,7 +30,11 @@ class Scope:
     trigger: JsonObject = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     locals: Mapping[str, JsonValue] = field(default_factory=dict)
-    """Names bound by a loop: `item`, `index`."""
+    """Names bound by the innermost loop around (`item`, `index`, `previous`) or by a filter (`event`)."""
+
+    def binding(self, names: Mapping[str, JsonValue]) -> "Scope":
+        """This scope with further names, which hide those of loops."""
+        return replace(self, locals={**self.locals, **names}) if names else self
 
 
 class Evaluator(Protocol):

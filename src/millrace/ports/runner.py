@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.values import JsonObject, JsonValue
+from millrace.ports.agents import Agents
 from millrace.ports.artifacts import NO_ARTIFACTS, Artifacts
 from millrace.ports.connections import Connections
 from millrace.ports.events import Events
@@ -105,6 +106,10 @@ class RunnerContext:
     """Files: those that this attempt writes, and those that others handed on to it."""
     secrets: SecretSpans = NO_SECRETS
     """For a runner that cuts text: what it hands on is masked, but half a secret would not be."""
+    has_retry: bool = False
+    """Whether the definition says how the task is tried again, so that nobody else need think of it."""
+    time_limit: float | None = None
+    """Seconds after which the attempt is ended from outside, where the definition has a limit of one attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,7 @@ class RunnerServices:
     mail_server: MailServer | None = None
     """The one of the settings, for mail that names no connection."""
     events: Events | None = None
+    agents: Agents | None = None
 
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel, contravariant=True)
@@ -159,6 +165,31 @@ class Runner(Protocol[ConfigT]):
 AnyRunner: TypeAlias = Runner[Any]
 
 
+BUILT_IN = "built-in"
+"""The origin of task types that come with Millrace."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedType:
+    """A task type as users see it in the list of them: one that tasks may have, or one that cannot be used, and why."""
+
+    type: str
+    summary: str
+    origin: str
+    """`BUILT_IN`, or the package that brings it, with its version."""
+    config_model: ConfigModel | None
+    """`None` if the type cannot be used."""
+    problem: str | None = None
+
+
+class TypeSource(Protocol):
+    """Somewhere task types come from, for the list of all of them."""
+
+    def listed(self) -> Iterable[ListedType]:
+        """Also those that cannot be used."""
+        ...
+
+
 class RunnerRegistry(Protocol):
     """The task types of this installation, by name."""
 
@@ -168,6 +199,7 @@ class RunnerRegistry(Protocol):
 
 
 __all__ = [
+    "BUILT_IN",
     "AnyRunner",
     "Completed",
     "ConfigFault",
@@ -176,6 +208,7 @@ __all__ = [
     "Failed",
     "Generic",
     "JudgesConfig",
+    "ListedType",
     "LogLevel",
     "LogSink",
     "Outcome",
@@ -183,4 +216,5 @@ __all__ = [
     "RunnerContext",
     "RunnerRegistry",
     "RunnerServices",
+    "TypeSource",
 ]

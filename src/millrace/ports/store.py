@@ -23,9 +23,11 @@ from typing import Protocol, TypeAlias
 from millrace.core.effects import Record
 from millrace.core.events import TimerKind
 from millrace.core.failures import Failure
-from millrace.core.run import RunState, TaskRun
+from millrace.core.run import RunState, Signal, TaskRun
 from millrace.core.states import AttemptStatus
 from millrace.core.values import Duration, Instant, JsonObject, JsonValue
+from millrace.ports.incarnations import HeartbeatReply, Incarnation, LostAttempt
+from millrace.ports.waits import DueTimer, NewWait
 
 
 class StoreUnavailable(Exception):
@@ -118,12 +120,14 @@ class NewRun:
     root_run_id: str | None = None
     """The first run of its family; itself when `None`."""
     parent_run_id: str | None = None
+    parent_path: str | None = None
+    """The task of that run that waits for the end of this one; `None` if none does."""
     retry_of: str | None = None
     causation_depth: int = 0
     adopted: Mapping[str, str] = field(default_factory=dict)
     """Tasks that count as done from the start, each with the run whose output it refers to."""
-    adopted_failures: Mapping[str, Failure] = field(default_factory=dict)
-    """Those of `adopted` that failed, as their plan allows, and with what."""
+    endings: Mapping[str, TaskRun] = field(default_factory=dict)
+    """How those of `adopted` ended that did not just complete: that failed, as their plan allows, or held others."""
     done_again: Mapping[str, str] = field(default_factory=dict)
     """Tasks that were done in the run that this one repeats and are done again all the same, each with why."""
     start_key: StartKey | None = None
@@ -191,13 +195,24 @@ class RunChange:
     tasks: Sequence[TaskRun] = ()
     """For a new run all its tasks, else those that changed."""
     task_types: Mapping[str, str] = field(default_factory=dict)
-    """For a new run: the type of each task by path."""
+    """For a new run, and for what is `added`: the type of each task by path."""
     payloads: Mapping[str, TaskPayload] = field(default_factory=dict)
     scheduled: Sequence[NewAttempt] = ()
     ended: Sequence[EndedAttempt] = ()
     withdraw: Sequence[tuple[str, int]] = ()
     """Attempts (path, number) to take back if still `scheduled`; done last, after `ended` and `scheduled`. Each one
     taken back leaves an inbox row `attempt_withdrawn` in the same transaction and is named in the answer."""
+    added: frozenset[str] = frozenset()
+    """Paths of those of `tasks` that are new: of blocks that have begun. Their types stand in `task_types`."""
+    waits: Sequence[NewWait] = ()
+    unparked: Sequence[str] = ()
+    """Paths of tasks that wait no more; done before `waits`."""
+    told: Sequence["InboxItem"] = ()
+    """Facts for other runs, left in this very transaction unless those are over. Such a run may yet have to start."""
+    signals: Sequence[Signal] | None = None
+    """Signals that are kept from now on; `None` leaves them as they are."""
+    with_controls: bool = False
+    """Whether any of the five above, or anything of a control task, is to be written."""
     timers: Sequence[tuple[TimerKind, Instant]] = ()
     timers_done: Sequence[TimerKind] = ()
     clear_timers: bool = False
@@ -246,7 +261,9 @@ def time_left(claimed_at: Instant, timeout: Duration | None, expires_at: Instant
 @dataclass(frozen=True, slots=True)
 class InboxItem:
     """A fact for a run, left by someone who does not own it. Kinds: `admitted`, `cancel`, `pause`, `resume`,
-    `attempt_withdrawn` and `attempt_expired` (data: `path`, `number`)."""
+    `attempt_withdrawn` and `attempt_expired` (data: `path`, `number`), `event` (`path`, `event`), `signal` (`name`,
+    `data`, `by`), `decision` (`path`, `approved`, `by`, `comment`, `form`), `child_started`, `child_refused` and
+    `child_finished` (`path`, `run_id`, `error`, `status`)."""
 
     id: str
     run_id: str
@@ -340,32 +357,6 @@ class LoadedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Incarnation:
-    """One life of a worker process."""
-
-    id: str
-    host: str
-    pid: int
-    queues: tuple[str, ...]
-    slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeartbeatReply:
-    """`running`: the attempts the database holds for this incarnation; `stop`: those of them to be ended."""
-
-    running: frozenset[tuple[str, str, int]]
-    stop: frozenset[tuple[str, str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class LostAttempt:
-    run_id: str
-    path: str
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class LogLine:
     run_id: str
     path: str | None
@@ -402,7 +393,20 @@ class Store(Protocol):
         ...
 
     async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
-        """The outputs of the run's completed tasks by path; with `newer_than` of those that changed after it."""
+        """The outputs of the run's completed tasks by path, and of others that have one; with `newer_than` of those
+        that changed after it."""
+        ...
+
+    async def load_inputs(self, run_id: str) -> Mapping[str, JsonValue]:
+        """The rendered inputs of the run's loops by path."""
+        ...
+
+    async def goes_on(self, run_id: str) -> bool:
+        """Whether there is such a run and it has not finished."""
+        ...
+
+    async def load_run_output(self, run_id: str) -> JsonValue:
+        """What the run came to; `None` for one without an output, or that is not there."""
         ...
 
     async def post(self, items: Sequence[InboxItem]) -> frozenset[str]:
@@ -413,8 +417,8 @@ class Store(Protocol):
         """Facts that no commit has deleted yet, oldest first."""
         ...
 
-    async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
-        """Timers (run id, kind) whose time has come by the store's clock, earliest first."""
+    async def due_timers(self, limit: int) -> Sequence[DueTimer]:
+        """Timers of runs, and of tasks, whose time has come by the store's clock; of each the earliest first."""
         ...
 
     async def next_wake(self) -> Duration | None:

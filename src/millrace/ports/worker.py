@@ -71,8 +71,8 @@ class AttemptDesk(Protocol):
         """The plan of the run, loaded if need be. Raises `LookupError` for a run that does not exist."""
         ...
 
-    async def scope(self, run_id: str) -> Scope:
-        """The names that expressions of this run see, `secrets` aside."""
+    async def scope(self, run_id: str, path: str) -> Scope:
+        """The names that expressions of this task run see, `secrets` aside."""
         ...
 
     def report(self, report: Report) -> None:
