@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from millrace.core.controls import CONTROL_TYPES
 from millrace.core.durations import parse_duration
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
-from millrace.core.values import Duration, JsonObject, JsonValue
+from millrace.core.values import Duration, JsonObject
+from millrace.definition.controls.compiling import blocks_of, condition_source, control_of
+from millrace.definition.controls.kinds import PARALLEL, is_loop
 from millrace.definition.expressions.check import compile_expression, readable_expressions
 from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.expressions.paths import PathRead
-from millrace.definition.expressions.templates import has_expressions, parse_template, templates_in
+from millrace.definition.expressions.templates import has_expressions, templates_in
 from millrace.definition.graph import needs_of
 from millrace.definition.stored import Definition
 
@@ -31,14 +35,15 @@ def compile_plan(definition: Definition) -> Plan:
     phases: dict[Phase, tuple[str, ...]] = {}
     for phase, name in PHASES.items():
         listed = canonical.get(name) or []
-        tasks.update((task.id, task) for task in _task_plans(phase, listed, defaults))
-        phases[phase] = tuple(task["id"] for task in listed)
+        tasks.update((task.id, task) for task in _task_plans(listed, _Place(phase), defaults))
+        phases[phase] = _ids(listed)
     rollbacks: dict[str, tuple[str, ...]] = {}
     for task in canonical.get("tasks") or []:
-        undoing = list(_task_plans(Phase.ROLLBACK, task.get("on_rollback") or [], defaults, undoes=task["id"]))
+        undoing = task.get("on_rollback") or []
         if undoing:
-            tasks.update((one.id, one) for one in undoing)
-            rollbacks[task["id"]] = tuple(one.id for one in undoing)
+            place = _Place(Phase.ROLLBACK, undoes=task["id"])
+            tasks.update((one.id, one) for one in _task_plans(undoing, place, defaults))
+            rollbacks[task["id"]] = _ids(undoing)
     phases[Phase.ROLLBACK] = tuple(task_id for group in rollbacks.values() for task_id in group)
     return Plan(
         tasks=tasks,
@@ -48,54 +53,105 @@ def compile_plan(definition: Definition) -> Plan:
         timeout=_duration(canonical.get("timeout")),
         max_concurrent_runs=(canonical.get("concurrency") or {}).get("limit"),
         limited=any(task.limit is not None for task in tasks.values()),
+        has_controls=any(task.control is not None for task in tasks.values()),
+        has_loops=any(task.loops for task in tasks.values()),
     )
 
 
-def _task_plans(
-    phase: Phase, listed: Sequence[dict[str, Any]], defaults: dict[str, Any], *, undoes: str | None = None
-) -> Iterator[TaskPlan]:
-    needs = needs_of([(task["id"], task.get("depends_on")) for task in listed])
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a list of tasks stands."""
+
+    phase: Phase
+    undoes: str | None = None
+    parent: str | None = None
+    loops: tuple[str, ...] = ()
+    at_once: bool = False
+    """A task that does not say what it depends on depends on none."""
+
+    def within(self, task: dict[str, Any]) -> "_Place":
+        loops = (*self.loops, task["id"]) if is_loop(task["type"]) else self.loops
+        return _Place(self.phase, None, task["id"], loops, task["type"] == PARALLEL)
+
+
+def _task_plans(listed: Sequence[dict[str, Any]], place: _Place, defaults: dict[str, Any]) -> Iterator[TaskPlan]:
+    """The plans of a list, each task before those within it."""
+    needs = needs_of([(task["id"], task.get("depends_on")) for task in listed], at_once=place.at_once)
     dependents: dict[str, list[str]] = {task_id: [] for task_id in needs}
     for task_id, before in needs.items():
         for need in before:
             dependents[need].append(task_id)
     for task in listed:
-        config = task.get("config") or {}
-        templates = templates_of(task["type"], config)
-        templated = has_expressions(templates)
-        yield TaskPlan(
-            id=task["id"],
-            type=task["type"],
-            phase=phase,
-            needs=needs[task["id"]],
-            dependents=tuple(dependents[task["id"]]),
-            join=JoinRule(task.get("join", JoinRule.ALL_SUCCESS)),
-            condition=condition_source(task.get("if")),
-            retry=_retry({**(defaults.get("retry") or {}), **(task.get("retry") or {})}),
-            timeout=_duration(task.get("timeout", defaults.get("timeout"))),
-            total_timeout=_duration(task.get("total_timeout")),
-            queue_timeout=_duration(task.get("queue_timeout")),
-            allow_failure=task.get("allow_failure", False),
-            queue=task.get("queue") or defaults.get("queue") or DEFAULT_QUEUE,
-            priority=task.get("priority"),
-            limit=_limit(task.get("concurrency")),
-            undoes=undoes,
-            config=config or None,
-            templated=templated,
-            secrets=secrets_in(templates) if templated else frozenset(),
-        )
+        before, after = needs[task["id"]], tuple(dependents[task["id"]])
+        if task["type"] not in CONTROL_TYPES:
+            yield _plan_for_a_worker(task, place, before, after, defaults)
+            continue
+        blocks = dict(blocks_of(task))
+        yield _plan_of_a_control(task, place, before, after, {name: _ids(tasks) for name, tasks in blocks.items()})
+        for tasks in blocks.values():
+            yield from _task_plans(tasks, place.within(task), defaults)
 
 
-def condition_source(condition: JsonValue) -> str | None:
-    """The CEL source of an `if`, without braces; `None` runs always."""
-    if condition is None or condition is True:
-        return None
-    if condition is False:
-        return "false"
-    assert isinstance(condition, str), "an `if` is text or true or false"  # noqa: S101
-    whole = parse_template(condition).whole
-    assert whole is not None, "an `if` is one expression"  # noqa: S101
-    return whole.source
+def _plan_for_a_worker(
+    task: dict[str, Any], place: _Place, needs: tuple[str, ...], dependents: tuple[str, ...], defaults: dict[str, Any]
+) -> TaskPlan:
+    config = task.get("config") or {}
+    templates = templates_of(task["type"], config)
+    templated = has_expressions(templates)
+    return TaskPlan(
+        id=task["id"],
+        type=task["type"],
+        phase=place.phase,
+        needs=needs,
+        dependents=dependents,
+        join=JoinRule(task.get("join", JoinRule.ALL_SUCCESS)),
+        condition=condition_source(task.get("if")),
+        retry=_retry({**(defaults.get("retry") or {}), **(task.get("retry") or {})}),
+        timeout=_duration(task.get("timeout", defaults.get("timeout"))),
+        total_timeout=_duration(task.get("total_timeout")),
+        queue_timeout=_duration(task.get("queue_timeout")),
+        allow_failure=task.get("allow_failure", False),
+        queue=task.get("queue") or defaults.get("queue") or DEFAULT_QUEUE,
+        priority=task.get("priority"),
+        limit=_limit(task.get("concurrency")),
+        undoes=place.undoes,
+        parent=place.parent,
+        loops=place.loops,
+        config=config or None,
+        templated=templated,
+        secrets=secrets_in(templates) if templated else frozenset(),
+    )
+
+
+def _plan_of_a_control(
+    task: dict[str, Any],
+    place: _Place,
+    needs: tuple[str, ...],
+    dependents: tuple[str, ...],
+    blocks: dict[str, tuple[str, ...]],
+) -> TaskPlan:
+    """What the defaults say is for attempts; a control task has none."""
+    return TaskPlan(
+        id=task["id"],
+        type=task["type"],
+        phase=place.phase,
+        needs=needs,
+        dependents=dependents,
+        join=JoinRule(task.get("join", JoinRule.ALL_SUCCESS)),
+        condition=condition_source(task.get("if")),
+        timeout=_duration(task.get("timeout")),
+        allow_failure=task.get("allow_failure", False),
+        undoes=place.undoes,
+        control=control_of(task),
+        blocks=blocks,
+        parent=place.parent,
+        loops=place.loops,
+        config=task.get("config") or None,
+    )
+
+
+def _ids(listed: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(task["id"] for task in listed)
 
 
 def templates_of(task_type: str, config: JsonObject) -> JsonObject:
@@ -122,11 +178,11 @@ def secrets_in(config: JsonObject) -> frozenset[str]:
 
 
 def reads_of(task: TaskPlan) -> Iterator[PathRead]:
-    """What the `if` and the config of a task read, as far as it is known before the run."""
+    """What a task itself reads in `if` and config, as far as that is known before the run."""
     if task.condition is not None:
         with suppress(ExpressionFault):
             yield from compile_expression(task.condition)[0].reads
-    if task.templated and isinstance(task.config, dict):
+    if (task.templated or task.control is not None) and isinstance(task.config, dict):
         for _, text in templates_in(templates_of(task.type, task.config)):
             for found in readable_expressions(text):
                 yield from found.reads
@@ -145,6 +201,7 @@ def _retry(given: dict[str, Any]) -> RetryPlan:
         jitter=float(given.get("jitter", default.jitter)),
         on=None if kinds is None else frozenset(FailureKind(kind) for kind in kinds),
         on_crash=given.get("on_crash", default.on_crash),
+        given=True,
     )
 
 

@@ -5,6 +5,7 @@ A fault is told only if no value of an expression could mend it; what is not tol
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
@@ -58,10 +59,19 @@ def check_config(
                 first, *others = meant(found)
                 add_fault(faults, first, model=model, base=path, place=place, others=others)
 
-    if isinstance(model, JudgesConfig):
-        for fault in model.certain_faults(config):
+    judge = judge_of(model)
+    if judge is not None:
+        for fault in judge.certain_faults(config):
             if fault.field not in told:
                 faults.add(at(path, fault.field), "value", fault.message, fault.remedy)
+
+
+@lru_cache(maxsize=1024)
+def judge_of(model: ConfigModel) -> JudgesConfig | None:
+    """The model, if it can tell more than pydantic. Remembered: to ask takes longer than all other checks together."""
+    if isinstance(model, JudgesConfig):
+        return model
+    return None
 
 
 def one_a_place(config: JsonObject, errors: Iterable[ErrorDetails]) -> Mapping[Place, list[ErrorDetails]]:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 
+from millrace.core.controls import CONTROL_TYPES
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import rough
 from millrace.definition.expressions.templates import has_expressions
 from millrace.definition.faults import at
-from millrace.definition.model import Canonical
+from millrace.definition.outline import placed_tasks
 
 URL_PASSWORD = re.compile(r"://[^/?#\s:@{]*:[^/?#\s@{]+@")
 
@@ -22,11 +23,12 @@ PLACES = ("headers", "env", "query")
 MASK = "***"
 
 
-def credential_warnings(model: Canonical) -> Iterator[str]:
-    for name, tasks in rough.tasks_in({}, model).items():
-        for position, task in enumerate(tasks):
-            for place, what in _found(task.config, at(at(name, position), "config")):
-                yield f"{place} holds {what}, which every reader sees; write {{{{ secrets.NAME }}}} instead"
+def credential_warnings(canonical: JsonObject) -> Iterator[str]:
+    for placed in placed_tasks(canonical):
+        for place, what in _found(rough.mapping(placed.task.get("config")), at(placed.path, "config")):
+            by_engine = placed.task["type"] in CONTROL_TYPES
+            remedy = "name the secret in the task that needs it" if by_engine else "write {{ secrets.NAME }} instead"
+            yield f"{place} holds {what}, which every reader sees; {remedy}"
 
 
 def _found(config: JsonObject, path: str) -> Iterator[tuple[str, str]]:

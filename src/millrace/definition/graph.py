@@ -18,13 +18,13 @@ class TaskList:
     needs: Mapping[str, tuple[str, ...]]
 
 
-def needs_of(tasks: Sequence[tuple[str, Sequence[str] | None]]) -> dict[str, tuple[str, ...]]:
-    """Who goes before each task: what `depends_on` says, or else the task listed before."""
+def needs_of(tasks: Sequence[tuple[str, Sequence[str] | None]], *, at_once: bool = False) -> dict[str, tuple[str, ...]]:
+    """Who goes before each task: what `depends_on` says, or else the task listed before; `at_once`: or else none."""
     needs: dict[str, tuple[str, ...]] = {}
     before: tuple[str, ...] = ()
     for task_id, depends_on in tasks:
         needs[task_id] = before if depends_on is None else tuple(depends_on)
-        before = (task_id,)
+        before = () if at_once else (task_id,)
     return needs
 
 
@@ -49,12 +49,23 @@ def check_dependencies(
             elif need in seen:
                 faults.add(place, "duplicate", f"{need} is named twice", "take one of them out")
             elif need not in known and need in elsewhere:
-                message = f"{need} is a task of `{elsewhere[need]}`, and dependencies stay within one list"
-                faults.add(place, "other_list", message, f"name tasks of `{name}`, or move the task")
+                message = (
+                    f"{need} is a task of `{faults.place(elsewhere[need])}`, and dependencies stay within one list"
+                )
+                holder = _holder(elsewhere[need], name, tasks)
+                other = f"name tasks of `{name}`, or move the task"
+                faults.add(place, "other_list", message, f"depend on {holder}, in which it stands" if holder else other)
             elif need not in known:
                 guess = hint(need, own)
                 faults.add(place, "unknown_task", f"there is no task {need!r}{guess}", "name a task of the same list")
             seen.add(need)
+
+
+def _holder(path: str, name: str, tasks: Sequence[Task]) -> str | None:
+    """The task of the list `name` in which, at whatever depth, the list with this path stands."""
+    if not path.startswith(f"{name}["):
+        return None
+    return tasks[int(path[len(name) + 1 :].partition("]")[0])].id
 
 
 def check_cycles(tasks: TaskList, faults: FaultList) -> None:

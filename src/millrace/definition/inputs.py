@@ -1,6 +1,7 @@
-"""The input of a run against the definition's JSON Schema, with faults in our own words, and its defaults filled in."""
+"""The input of a run and the form of a decision against their JSON Schemas: faults in our own words, and defaults."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache, reduce
 from itertools import islice
 from typing import Any
@@ -79,17 +80,28 @@ def _schema_remedy(reason: str) -> str:
 
 def validate_input(definition: Definition, given: JsonObject) -> JsonObject:
     """The input with defaults filled in. Raises `InvalidRequest` `invalid_input` with every fault."""
-    schema = definition.input_schema
-    if schema is None:
+    if definition.input_schema is None:
         return given
-    filled = _filled(given, schema, 0)
-    assert isinstance(filled, dict), "an object keeps its kind"  # noqa: S101
-    validator = _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
-    found = (fault for error in validator.iter_errors(filled) for fault in _faults(error, schema))
-    faults = list(islice(found, MOST_FAULTS))
+    filled, faults = _checked(given, definition.input_schema, INPUT)
     if faults:
         raise InvalidRequest("invalid_input", "the input does not fit the workflow's schema", faults=faults)
     return filled
+
+
+def validate_form(schema: JsonObject, given: JsonObject) -> JsonObject:
+    """What somebody who decides has filled in, with defaults. Raises `InvalidRequest` `invalid_input`."""
+    filled, faults = _checked(given, schema, FORM)
+    if faults:
+        raise InvalidRequest("invalid_input", "the form does not fit what the task asks for", faults=faults)
+    return filled
+
+
+def _checked(given: JsonObject, schema: JsonObject, of: "_Words") -> tuple[JsonObject, list[Fault]]:
+    filled = _filled(given, schema, 0)
+    assert isinstance(filled, dict), "an object keeps its kind"  # noqa: S101
+    validator = _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
+    found = (fault for error in validator.iter_errors(filled) for fault in _faults(error, schema, of))
+    return filled, list(islice(found, MOST_FAULTS))
 
 
 def check_overrides(definition: Definition, variables: JsonObject) -> None:
@@ -149,8 +161,21 @@ def _filled(value: JsonValue, schema: JsonValue, depth: int) -> JsonValue:
     return filled
 
 
-def _faults(error: Any, schema: JsonObject) -> Iterator[Fault]:
-    path = "input"
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """What faults call a value and its parts."""
+
+    path: str
+    part: str
+    parts: str
+
+
+INPUT = _Words("input", "input", "inputs")
+FORM = _Words("form", "field", "fields")
+
+
+def _faults(error: Any, schema: JsonObject, of: _Words) -> Iterator[Fault]:
+    path = of.path
     for key in error.instance_path:
         path = at(path, key)
     kind = error.kind
@@ -158,18 +183,18 @@ def _faults(error: Any, schema: JsonObject) -> Iterator[Fault]:
         yield Fault(at(path, kind.property), "missing", f"{kind.property} is missing", "give it a value")
     elif kind.name == "additionalProperties":
         for name in kind.unexpected:
-            yield _unknown(path, name, schema if not error.instance_path else None)
+            yield _unknown(path, name, schema if not error.instance_path else None, of)
     else:
         told = str(error.message)
         message = told if len(told) <= LONGEST_MESSAGE else "the value, which is too long to be shown, does not fit"
         yield Fault(path, "value", message, f"the schema says {kind.name}: {_short(kind.value)}")
 
 
-def _unknown(path: str, name: str, schema: JsonObject | None) -> Fault:
+def _unknown(path: str, name: str, schema: JsonObject | None, of: _Words) -> Fault:
     properties = schema.get("properties") if schema is not None else None
     known = sorted(properties) if isinstance(properties, dict) else []
-    remedy = f"the inputs are {', '.join(known)}" if known else "take it out"
-    return Fault(at(path, name), "unknown_field", f"there is no input {name!r}{hint(name, known)}", remedy)
+    remedy = f"the {of.parts} are {', '.join(known)}" if known else "take it out"
+    return Fault(at(path, name), "unknown_field", f"there is no {of.part} {name!r}{hint(name, known)}", remedy)
 
 
 def _short(value: object) -> str:

@@ -8,8 +8,10 @@ there.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from millrace.core.controls import TASKS
 from millrace.core.values import JsonObject
-from millrace.definition.model import Canonical
+from millrace.definition.controls.kinds import KINDS, OF_WORKERS, ControlKind
+from millrace.definition.model import CASES, NESTED, Canonical
 from millrace.ports.runner import AnyRunner, ConfigModel
 from millrace.ports.trigger import TriggerTypes
 
@@ -25,14 +27,50 @@ def definition_json_schema(task_types: Mapping[str, AnyRunner], trigger_types: T
         _config_of(name, f"{name.capitalize()}Config", runner.config_model, parts, _with_expressions)
         for name, runner in sorted(task_types.items())
     ]
+    configs += [_control(name, kind, parts) for name, kind in sorted(KINDS.items())]
     for kind_of_task in ("Task", "MainTask"):
-        parts[kind_of_task]["properties"]["type"]["enum"] = sorted(task_types)
-        parts[kind_of_task]["allOf"] = configs
+        parts[kind_of_task]["properties"]["type"]["enum"] = sorted({*task_types, *KINDS})
+        parts[kind_of_task]["allOf"] = [*configs, _BY_WHOM]
     parts["Trigger"]["allOf"] = [
         _config_of(name, f"{name.capitalize()}TriggerConfig", kind.config_model, parts, _as_it_is)
         for name, kind in sorted(trigger_types.items())
     ]
     return {"$schema": DIALECT, **schema, "title": "Millrace workflow"}
+
+
+_BY_WHOM: dict[str, Any] = {
+    "if": {"properties": {"type": {"enum": sorted(KINDS)}}, "required": ["type"]},
+    "then": {"properties": dict.fromkeys(OF_WORKERS, False)},
+    "else": {"properties": dict.fromkeys(NESTED, False)},
+}
+"""What tasks that workers run take, and control tasks do not, and the other way round."""
+
+
+def _control(name: str, kind: ControlKind, parts: dict[str, Any]) -> dict[str, Any]:
+    """What a control task of one type must be: its config, and the lists of tasks that it takes."""
+    prefix = f"{name.title().replace('_', '')}TaskConfig"
+    found = _config_of(name, prefix, kind.config, parts, _adapted(kind))
+    then = found["then"]
+    then["properties"].update(dict.fromkeys((field for field in NESTED if field not in kind.blocks), False))
+    first = kind.blocks[0] if kind.blocks else None
+    if kind.needed and first in (TASKS, CASES):
+        then["properties"][first] = {"minItems": 1} if first == TASKS else {"minProperties": 1}
+        then["required"] = [*then["required"], first]
+    elif kind.needed:
+        then["anyOf"] = [{"required": [field], "properties": {field: {"minItems": 1}}} for field in kind.blocks]
+    return found
+
+
+def _adapted(kind: ControlKind) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The schema of a config: an expression may stand for the value of any field but those that are fixed."""
+
+    def adapted(schema: dict[str, Any]) -> dict[str, Any]:
+        properties = schema.get("properties", {})
+        fixed = {name: part for name, part in properties.items() if name in (*kind.fixed, *kind.expressions)}
+        wide = _with_expressions(schema)
+        return {**wide, "properties": {**wide.get("properties", {}), **fixed}} if fixed else wide
+
+    return adapted
 
 
 def _config_of(
@@ -45,7 +83,7 @@ def _config_of(
     parts[prefix] = adapted(own)
     required = ["config"] if own.get("required") or own.get("anyOf") else []
     return {
-        "if": {"properties": {"type": {"const": name}}},
+        "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
         "then": {"properties": {"config": {"$ref": f"#/$defs/{prefix}"}}, "required": required},
     }
 

@@ -4,134 +4,35 @@ Everything here is shown to users: descriptions and limits are those of the publ
 definition can tell (names, graph, expressions, the config of a task type) is checked in `validation`.
 """
 
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from millrace.core import durations
-from millrace.core.failures import FailureKind
-from millrace.core.plan import JoinRule
-from millrace.definition.names import LONGEST_TASK_ID, NO_TASK_ID, is_task_id, task_id_from
+from millrace.definition.fields import (
+    Condition,
+    Delay,
+    Join,
+    Key,
+    Kind,
+    Limit,
+    Name,
+    Part,
+    Period,
+    Priority,
+    Queue,
+    TaskId,
+    TriggerId,
+    WhenFull,
+)
 
 MOST_TASKS = 10_000
-LONGEST_NAME = 255
+"""In a whole definition, those within others included."""
 
 TriggerType: TypeAlias = Literal["cron", "interval", "once", "manual", "webhook", "event", "email", "github"]
 TRIGGER_TYPES: frozenset[str] = frozenset(get_args(TriggerType))
-"""Those that a definition may name, and a run may have been started by; a release may fire fewer."""
-
-
-def _duration(value: object) -> str:
-    try:
-        return durations.duration_text(value)
-    except ValueError as error:
-        raise PydanticCustomError("duration", "{reason}", {"reason": str(error), "remedy": durations.REMEDY}) from None
-
-
-def _positive(text: str) -> str:
-    if durations.parse_duration(text) == 0:
-        raise PydanticCustomError(
-            "duration", "a limit of no time ends everything at once", {"remedy": durations.REMEDY}
-        )
-    return text
-
-
-def _period(value: object) -> str:
-    try:
-        if not isinstance(value, str):
-            raise ValueError("how long data is kept is text")
-        durations.parse_period(value)
-    except ValueError as error:
-        raise PydanticCustomError(
-            "period", "{reason}", {"reason": str(error), "remedy": durations.PERIOD_REMEDY}
-        ) from None
-    return value
-
-
-def _task_id(text: str) -> str:
-    if not is_task_id(text):
-        raise _no_id("task", text)
-    return text
-
-
-def _trigger_id(text: str) -> str:
-    if not is_task_id(text):
-        raise _no_id("trigger", text)
-    return text
-
-
-def _no_id(what: str, text: str) -> PydanticCustomError:
-    """Ids of triggers follow the rule of those of tasks."""
-    return PydanticCustomError(
-        f"{what}_id",
-        "{id} is not a {what} id",
-        {
-            "id": repr(text[:60]),
-            "what": what,
-            "remedy": f"write for example {task_id_from(text, what)}: letters, digits and underscores, not beginning "
-            f"with a digit, at most {LONGEST_TASK_ID}, and none of {', '.join(sorted(NO_TASK_ID))}",
-        },
-    )
-
-
-def _name(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("name", "a name must not be blank", {"remedy": "write a name"})
-    return text
-
-
-def _condition(value: object) -> object:
-    if value is None or isinstance(value, bool | str):
-        return value
-    remedy = 'write an expression in braces, such as if: "{{ input.day != null }}"'
-    raise PydanticCustomError("condition", "a condition is text or true or false", {"remedy": remedy})
-
-
-_DURATION_SCHEMA = {
-    "type": ["string", "number"],
-    "description": "30s, 5m, 2h, 1d, 500ms, ISO 8601 (PT5M), or a number of seconds.",
-    "examples": ["30s"],
-}
-Delay: TypeAlias = Annotated[str, BeforeValidator(_duration), WithJsonSchema(_DURATION_SCHEMA)]
-Limit: TypeAlias = Annotated[
-    str, BeforeValidator(_duration), AfterValidator(_positive), WithJsonSchema(_DURATION_SCHEMA)
-]
-Period: TypeAlias = Annotated[
-    str,
-    BeforeValidator(_period),
-    WithJsonSchema({"type": "string", "description": "12h, 30d, 400d, or never.", "examples": ["30d"]}),
-]
-_ID_SCHEMA = {
-    "type": "string",
-    "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
-    "maxLength": LONGEST_TASK_ID,
-    "not": {"enum": sorted(NO_TASK_ID)},
-}
-TaskId: TypeAlias = Annotated[str, AfterValidator(_task_id), WithJsonSchema(_ID_SCHEMA)]
-TriggerId: TypeAlias = Annotated[str, AfterValidator(_trigger_id), WithJsonSchema(_ID_SCHEMA)]
-Condition: TypeAlias = Annotated[
-    Any, AfterValidator(_condition), WithJsonSchema({"type": ["string", "boolean"], "examples": ["{{ input.ok }}"]})
-]
-Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(_name)]
-Kind: TypeAlias = Literal[
-    "error", "timeout", "queue_timeout", "worker_lost", "worker_stopped", "cancelled", "refused", "expression",
-    "invalid_input", "invalid_output",
-]  # fmt: skip
-Queue: TypeAlias = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Key: TypeAlias = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^{}\x00]*$")]
-Priority: TypeAlias = Annotated[int, Field(ge=-1000, le=1000)]
-WhenFull: TypeAlias = Literal["queue", "skip", "cancel_oldest", "cancel_newest"]
-Join: TypeAlias = Literal["all_success", "all_done", "one_success", "one_failed"]
-
-assert set(get_args(Kind)) == {kind.value for kind in FailureKind}  # noqa: S101 - a literal must be spelled out
-assert set(get_args(Join)) == {rule.value for rule in JoinRule}  # noqa: S101
-
-
-class Part(BaseModel):
-    """A mapping of a definition: unknown fields are faults, and nothing is converted silently."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, serialize_by_alias=True)
+"""Those that a definition may name; a release may fire fewer."""
+START_TYPES = TRIGGER_TYPES | {"sub_workflow"}
+"""What a run may have been started by."""
 
 
 class Retry(Part):
@@ -170,7 +71,9 @@ class Task(Part):
     join: Join = Field(default="all_success", description="How the tasks it depends on must have ended.")
     if_: Condition = Field(default=None, alias="if", description="Skipped when this is false.")
     retry: Retry | None = Field(default=None, description="Replaces `defaults.retry`, field by field.")
-    timeout: Limit | None = Field(default=None, description="Limit of one attempt.")
+    timeout: Limit | None = Field(
+        default=None, description="Limit of one attempt; of a control task, limit of all that it does."
+    )
     total_timeout: Limit | None = Field(default=None, description="Limit over all attempts and delays.")
     queue_timeout: Limit | None = Field(
         default=None, description="Limit of each wait for a worker; a task that waits longer fails with queue_timeout."
@@ -181,6 +84,21 @@ class Task(Part):
         default=None, description="How many tasks with the same key may run at the same time, in all workflows."
     )
     allow_failure: bool = Field(default=False, description="Its failure counts as success.")
+    tasks: list["Task"] | None = Field(
+        default=None, description="The tasks of a group or loop: one after another, in a `parallel` all at once."
+    )
+    then: list["Task"] | None = Field(
+        default=None, description="What runs if the condition is true, or if what was waited for came."
+    )
+    else_: list["Task"] | None = Field(
+        default=None, alias="else", description="What runs if the condition is false, or if it did not come."
+    )
+    cases: dict[str, list["Task"]] | None = Field(
+        default=None, description="What a `switch` runs, by the text of its value."
+    )
+    default: list["Task"] | None = Field(
+        default=None, description="What a `switch` runs when no case has the name of its value."
+    )
 
 
 class MainTask(Task):
@@ -291,22 +209,14 @@ class Canonical(Part):
 
 TASK_LISTS = {"tasks": "tasks", "on_failure": "on_failure", "finally": "finally_"}
 
-NESTED = frozenset({"tasks", "then", "else", "cases"})
-"""Where the tasks within a task stand."""
+NESTED = {"tasks": "tasks", "then": "then", "else": "else_", "cases": "cases", "default": "default"}
+"""Where the tasks within a task stand, and the attribute of the model that holds them."""
+
+CASES = "cases"
+"""The one of these that is a mapping of lists."""
 
 ON_ROLLBACK = "on_rollback"
 """Where those stand that undo a task of the main part."""
 
-NOT_YET: dict[str, frozenset[str]] = {
-    "Canonical": frozenset({"redact"}),
-    "Task": NESTED,
-    "MainTask": NESTED,
-}
+NOT_YET: dict[str, frozenset[str]] = {"Canonical": frozenset({"redact"})}
 """Fields of the definition language that this release does not know what to do with."""
-
-TYPES_NOT_YET = frozenset(
-    {
-        "condition", "switch", "parallel", "sequential", "foreach", "while", "sub_workflow", "sleep", "until",
-        "wait_for_event", "signal", "approval", "agent",
-    }
-)  # fmt: skip

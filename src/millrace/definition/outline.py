@@ -11,6 +11,8 @@ from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.faults import at
 from millrace.definition.model import NESTED, ON_ROLLBACK, TASK_LISTS
 
+_HOLD_TASKS = (*NESTED, ON_ROLLBACK)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskList:
@@ -56,7 +58,7 @@ def task_ids(definition: JsonObject) -> list[str]:
 
 def nested_keys(task: JsonObject) -> frozenset[str]:
     """The fields of a task that hold tasks."""
-    return (NESTED | {ON_ROLLBACK}) & task.keys()
+    return frozenset(key for key in _HOLD_TASKS if key in task)
 
 
 def _lists(value: JsonValue, name: str, path: str) -> Iterator[TaskList]:
@@ -75,5 +77,5 @@ def _lists(value: JsonValue, name: str, path: str) -> Iterator[TaskList]:
 
 def _nested(part: JsonValue, name: str, path: str) -> Iterator[TaskList]:
     if isinstance(part, dict):
-        for key in sorted(nested_keys(part)):
+        for key in filter(part.__contains__, _HOLD_TASKS):
             yield from _lists(part[key], f"{name}.{key}", at(path, key))

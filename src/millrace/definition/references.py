@@ -1,9 +1,14 @@
 """What expressions refer to: does every name exist, and can it have a value by the time it is read?
 
 a task's `config` and `if`   input, variables, run, trigger, and tasks that have finished before it starts;
-                             `secrets` in `config` alone
+                             `secrets` in the `config` of what a worker runs alone
 a handler's                  the same, and every task of the parts of the run that went before
+in a loop                    the same, `item`, `index` or `previous`, the tasks of the same iteration, and of a loop
+                             further out its `item`, … as `tasks.LOOP.item`
+in a wait                    the same, and the output of the wait: what came
 the output mapping           tasks of the main part
+
+Nobody reads into a loop from outside: a task in it has as many results as there were iterations.
 """
 
 import re
@@ -11,25 +16,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.controls.kinds import KINDS, Sees
 from millrace.definition.expressions.check import CheckedExpression, check_expression, check_templates
 from millrace.definition.expressions.faults import ExpressionFault, UnknownName
 from millrace.definition.expressions.paths import PathRead
 from millrace.definition.expressions.templates import parse_template
 from millrace.definition.faults import FaultList
-from millrace.definition.graph import Ancestors
+from millrace.definition.places import TaskPlace
+from millrace.definition.readers import Reader, When
 from millrace.definition.words import hint
 
 TASK_FIELDS = ("output", "status", "error")
 RUN_FIELDS = ("id", "status", "workflow", "correlation_id", "created_at", "started_at", "error")
-LITERAL_ROOTS = frozenset({"input", "variables", "tasks", "run", "trigger", "secrets", "item", "index"})
-
-ORDER = ("tasks", "on_failure", "on_rollback", "finally")
-
-BEFORE_START = "start"
-"""Where limits are: their keys are known before any task has run."""
+LITERAL_ROOTS = frozenset({"input", "variables", "tasks", "run", "trigger", "secrets", "item", "index", "previous"})
 
 DATA_REMEDY = 'hand the value over in `env` and write "$NAME", in `stdin`, or make the command a list'
-_BEGINS_WITH_DATA = re.compile(r"(?:input|variables|tasks|run|trigger|secrets|item)\s*[.\[]")
+_BEGINS_WITH_DATA = re.compile(r"(?:input|variables|tasks|run|trigger|secrets|item|previous)\s*[.\[]")
 """`index .Labels` is a function of another template language (Go's, as in `docker ps --format`)."""
 
 LITERAL_REMEDIES = {
@@ -46,48 +48,10 @@ class Names:
     """`None` if it cannot be told which there are."""
     inputs: frozenset[str] | None
     """Names of the input, if its schema allows no others."""
-    tasks: Mapping[str, str]
-    """Ids of all tasks and the lists they stand in."""
+    tasks: Mapping[str, TaskPlace]
+    """All tasks by their ids."""
     twice: frozenset[str] = frozenset()
     """Ids that several tasks have, so that it is not known which of them is meant."""
-    unread: frozenset[str] = frozenset()
-    """Ids of tasks in parts of the definition that are not looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """A place where expressions stand, and what they may read there."""
-
-    path: str
-    list_name: str | None
-    """The list of the task that reads; `None` for the output mapping."""
-    task_id: str | None = None
-    ancestors: Ancestors | None = None
-    secrets: bool = False
-
-    def may_read(self, task_id: str, list_name: str) -> str | None:
-        """`None` if it may; otherwise why it cannot have a value, and what to do."""
-        if self.list_name == BEFORE_START:
-            return "it is read before the run starts"
-        if self.list_name is None:
-            other = part_of(list_name)
-            return None if other == "tasks" else f"it runs in `{other}`, after the output was made"
-        if list_name != self.list_name:
-            mine, other = part_of(self.list_name), part_of(list_name)
-            if mine == other:
-                return "it undoes another task"
-            return None if ORDER.index(other) < ORDER.index(mine) else f"it runs in `{other}`, later than this"
-        if task_id == self.task_id:
-            return "a task cannot read its own result"
-        assert self.task_id is not None, "a reader in a list is a task"  # noqa: S101
-        if self.ancestors is not None and not self.ancestors.has(self.task_id, task_id):
-            return f"{self.task_id} does not wait for it"
-        return None
-
-
-def part_of(list_name: str) -> str:
-    """The part of a run that a list of tasks belongs to: `tasks[3].on_rollback` to the rollback."""
-    return list_name.rpartition("].")[2]
 
 
 def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultList) -> None:
@@ -115,15 +79,17 @@ def tell(found: ExpressionFault, path: str, faults: FaultList) -> None:
     faults.add(path, "expression", found.placed, found.remedy)
 
 
-def is_one_expression(text: str, path: str, faults: FaultList) -> bool:
-    """Whether a condition is what it must be; adds the fault if it is not."""
+def is_one_expression(text: str, path: str, faults: FaultList, field: str = "if") -> bool:
+    """Whether a text is what a condition must be; adds the fault if it is not."""
     try:
         whole = parse_template(text).whole
     except ExpressionFault as fault:
         faults.add(path, "expression", fault.message, fault.remedy)
         return False
     if whole is None:
-        faults.add(path, "condition", "a condition is one expression in braces and nothing else", 'write if: "{{ … }}"')
+        what = "a condition" if field in ("if", "condition") else field
+        message = f"{what} is one expression in braces and nothing else"
+        faults.add(path, "condition", message, f'write {field}: "{{{{ … }}}}"')
     return whole is not None
 
 
@@ -171,18 +137,28 @@ def _fault_of(read: PathRead, reader: Reader, names: Names) -> tuple[str, str] |
             return _declared(read, names.variables, "variable", "declare it under `variables` (null if a run gives it)")
         case "input" if names.inputs is not None:
             return _declared(read, names.inputs, "input", "declare it under `input.properties`")
-        case "run" if reader.list_name == BEFORE_START:
+        case "run" if reader.when is When.BEFORE_START:
             return "run has no value before the run starts", "use input, variables or trigger"
         case "run":
             return _declared(read, frozenset(RUN_FIELDS), "field of run", f"the fields are {', '.join(RUN_FIELDS)}")
-        case "secrets" if not reader.secrets:
-            return "secrets can be read in the `config` of tasks only", "move it there"
-        case "secrets" if not read.keys or not isinstance(read.keys[0], str):
-            return "a secret is read by its name", "write secrets.NAME"
-        case "item" | "index":
-            return f"{read.root} has a value inside a loop only", "loops are not supported yet"
+        case "secrets":
+            return _secret_fault(read, reader)
+        case "item" | "index" | "previous":
+            return reader.local_fault(read.root)
+        case "event" if reader.sees is not Sees.EVENT:
+            message = "event has a value in the `filter` of a task that waits for one only"
+            return message, "write trigger.event for what started the run, tasks.ID.output for what a task waited for"
         case _:
             return None
+
+
+def _secret_fault(read: PathRead, reader: Reader) -> tuple[str, str] | None:
+    if reader.by_engine:
+        return "the engine, which renders this config, knows no secrets", "read it in the task that needs it"
+    if not reader.secrets:
+        return "secrets can be read in the `config` of tasks only", "move it there"
+    named = read.keys and isinstance(read.keys[0], str)
+    return None if named else ("a secret is read by its name", "write secrets.NAME")
 
 
 def _declared(read: PathRead, known: frozenset[str], what: str, remedy: str) -> tuple[str, str] | None:
@@ -197,22 +173,35 @@ def _task_fault(read: PathRead, reader: Reader, names: Names) -> tuple[str, str]
     task_id = read.keys[0]
     if not isinstance(task_id, str):
         return "a task is read by its id, not by a number", "write tasks.ID.output"
-    list_name = names.tasks.get(task_id)
-    if list_name is None and task_id in names.unread:
-        return None
-    if list_name is None:
+    other = names.tasks.get(task_id)
+    if other is None:
         return f"there is no task {task_id!r}{hint(task_id, names.tasks)}", "name a task of this definition"
-    if len(read.keys) > 1 and read.keys[1] not in TASK_FIELDS:
-        field = str(read.keys[1])
-        message = f"a task has no {field!r}{hint(field, TASK_FIELDS)}"
-        return message, f"write tasks.{task_id}.output.{field}, or .status or .error"
-    if read.optional or task_id in names.twice:
+    field = str(read.keys[1]) if len(read.keys) > 1 else None
+    if field is not None and field not in TASK_FIELDS:
+        fault_of_field = _field_fault(field, task_id, other, reader)
+        if fault_of_field is not None:
+            return fault_of_field
+    if task_id in names.twice:
         return None
-    reason = reader.may_read(task_id, list_name)
-    if reason is None:
+    fault = reader.task_fault(other, field)
+    if fault is None or (read.optional and fault.may_be_absent):
         return None
-    remedy = f"add {task_id} to depends_on, or read it with default(…)" if "wait" in reason else "read another task"
-    return f"tasks.{task_id} cannot have a value here: {reason}", remedy
+    return f"tasks.{task_id} cannot have a value here: {fault.reason}", fault.remedy
+
+
+def _field_fault(field: str, task_id: str, other: TaskPlace, reader: Reader) -> tuple[str, str] | None:
+    """Why there is no such field; a loop has some more for the tasks that stand in it."""
+    names = KINDS[other.type].names if other.is_loop else ()
+    if not reader.stands_in(other) and field in names:
+        message = f"{field} of {task_id} has a value in the tasks of that loop only"
+        return message, f"read tasks.{task_id}.output: what its iterations came to"
+    known = (*TASK_FIELDS, *names) if reader.stands_in(other) else TASK_FIELDS
+    if field in known:
+        return None
+    return (
+        f"a task has no {field!r}{hint(field, known)}",
+        f"write tasks.{task_id}.output.{field}, or .status or .error",
+    )
 
 
 def shortened(source: str) -> str:

@@ -6,11 +6,12 @@ malformed is answered by `None` or "unsure", and is not judged again by those wh
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.faults import at
-from millrace.definition.model import MOST_TASKS, NESTED, ON_ROLLBACK, TASK_LISTS, TYPES_NOT_YET, Canonical, Task
+from millrace.definition.model import CASES, NESTED, ON_ROLLBACK, TASK_LISTS, Canonical, Task
 
 _BLANK = Task.model_construct(type="")
 """Copied for each task: making one anew costs ten times as much, and there may be 10,000."""
@@ -28,31 +29,67 @@ def mapping(value: JsonValue) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 
-def lists_of(raw: JsonObject) -> dict[str, list[JsonValue]]:
-    """Every list of tasks as it is written, by its path: the three of a definition, and what undoes each task."""
-    lists = {name: items(raw.get(name)) for name in TASK_LISTS}
-    undoing = {
-        at(at("tasks", number), ON_ROLLBACK): items(task.get(ON_ROLLBACK))
-        for number, task in enumerate(lists["tasks"])
-        if isinstance(task, dict) and task.get(ON_ROLLBACK)
-    }
-    return {**lists, **undoing}
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenList:
+    """A list of tasks as it is written. Two are the same if they are one."""
+
+    path: str
+    part: str
+    """The part of the run that it belongs to: `tasks`, `on_failure`, `on_rollback` or `finally`."""
+    tasks: list[JsonValue]
+    field: str
+    around: "WrittenList | None" = None
+    """The list of the task that it stands in; `None` for the lists of a definition, and those that undo tasks."""
+    position: int = 0
+    """That of the task that it is a field of."""
+    case: str | None = None
+    """The name of the case, for one of several lists of a field."""
 
 
-def tasks_in(raw: JsonObject, model: Canonical | None) -> dict[str, Sequence[Task]]:
-    """The tasks of every list, by its path: checked ones, or as much of each as can be used."""
-    if model is None:
-        return {
-            path: [_task(task, at(path, number)) for number, task in enumerate(written[:MOST_TASKS])]
-            for path, written in lists_of(raw).items()
-        }
-    lists: dict[str, Sequence[Task]] = {name: getattr(model, field) for name, field in TASK_LISTS.items()}
-    undoing = {
-        at(at("tasks", number), ON_ROLLBACK): task.on_rollback
-        for number, task in enumerate(model.tasks)
-        if task.on_rollback
-    }
-    return {**lists, **undoing}
+def lists_of(raw: JsonObject) -> Iterator[WrittenList]:
+    """Every list of tasks, each before those within it; what undoes tasks comes last."""
+    for name in TASK_LISTS:
+        yield from _with_nested(WrittenList(name, name, items(raw.get(name)), name))
+    for number, task in enumerate(items(raw.get("tasks"))):
+        if isinstance(task, dict) and task.get(ON_ROLLBACK):
+            path = at(at("tasks", number), ON_ROLLBACK)
+            undoing = items(task[ON_ROLLBACK])
+            yield from _with_nested(WrittenList(path, ON_ROLLBACK, undoing, ON_ROLLBACK, position=number))
+
+
+def _with_nested(one: WrittenList) -> Iterator[WrittenList]:
+    yield one
+    for number, task in enumerate(one.tasks):
+        if isinstance(task, dict) and not NESTED.keys().isdisjoint(task):
+            for path, field, case, tasks in nested_in(task, at(one.path, number)):
+                yield from _with_nested(WrittenList(path, one.part, tasks, field, one, number, case))
+
+
+def nested_in(task: JsonObject, path: str) -> Iterator[tuple[str, str, str | None, list[JsonValue]]]:
+    """The lists of tasks in a task: path, field, the name of the case if there are several, and the tasks."""
+    for field in NESTED:
+        value = task.get(field)
+        if isinstance(value, list):
+            yield at(path, field), field, None, value
+        elif field == CASES and isinstance(value, dict):
+            for name, tasks in value.items():
+                yield at(at(path, field), name), field, name, items(tasks)
+
+
+def tasks_in(lists: Iterable[WrittenList], model: Canonical | None) -> dict[WrittenList, Sequence[Task]]:
+    """The tasks of every list: checked ones, or as much of each as can be used."""
+    found: dict[WrittenList, Sequence[Task]] = {}
+    for one in lists:
+        if model is None:
+            found[one] = [_task(task, at(one.path, number)) for number, task in enumerate(one.tasks)]
+        elif one.field == ON_ROLLBACK:
+            found[one] = model.tasks[one.position].on_rollback
+        elif one.around is None:
+            found[one] = getattr(model, TASK_LISTS[one.field])
+        else:
+            nested = getattr(found[one.around][one.position], NESTED[one.field])
+            found[one] = nested if one.case is None else nested[one.case]
+    return found
 
 
 def _task(task: JsonValue, place: str) -> Task:
@@ -101,31 +138,3 @@ def closed_inputs(schema: JsonValue) -> frozenset[str] | None:
     if not isinstance(schema, dict) or schema.get("additionalProperties") is not False:
         return None
     return None if "patternProperties" in schema else declared(schema.get("properties"))
-
-
-def without_nested(task: JsonValue) -> JsonValue:
-    """A task of a type that is not there yet, without the tasks in it: of these there is nothing to tell."""
-    if not isinstance(task, dict) or not _is_not_yet(task):
-        return task
-    return {key: value for key, value in task.items() if key not in NESTED}
-
-
-def nested_ids(raw: JsonObject) -> frozenset[str]:
-    """Ids in such tasks."""
-    tasks = (task for name in TASK_LISTS for task in mappings(raw.get(name)) if _is_not_yet(task))
-    return frozenset(found for task in tasks for key in NESTED for found in _ids(task.get(key)))
-
-
-def _is_not_yet(task: JsonObject) -> bool:
-    kind = task.get("type")
-    return isinstance(kind, str) and kind in TYPES_NOT_YET
-
-
-def _ids(value: JsonValue) -> Iterator[str]:
-    if isinstance(value, dict):
-        if isinstance(value.get("id"), str):
-            yield str(value["id"])
-        for part in value.values():
-            yield from _ids(part)
-    for part in items(value):
-        yield from _ids(part)

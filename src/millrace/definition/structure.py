@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from millrace.core.values import JsonObject, JsonValue
+from millrace.definition.controls.kinds import takes
 from millrace.definition.expectations import (
     EXPECTED,
     LIMITS,
@@ -30,7 +31,7 @@ from millrace.definition.expectations import (
     within,
 )
 from millrace.definition.faults import FaultList, at, kind_of
-from millrace.definition.model import NOT_YET, Canonical
+from millrace.definition.model import NESTED, NOT_YET, ON_ROLLBACK, Canonical, Task
 from millrace.definition.words import hint
 
 SHORT = re.compile(r"[\w.-]{1,40}")
@@ -48,6 +49,8 @@ def read_structure(raw: JsonObject, faults: FaultList, config_fields: ConfigFiel
         for found in error.errors(include_url=False):
             if faults.full:
                 break
+            if _is_not_taken(raw, found["loc"]):
+                continue
             if found["type"] == "extra_forbidden" and _is_of_config(raw, found["loc"], config_fields):
                 path, name = reduce(at, found["loc"], ""), found["loc"][-1]
                 message = f"there is no field {name!r} here; it belongs into config"
@@ -55,6 +58,24 @@ def read_structure(raw: JsonObject, faults: FaultList, config_fields: ConfigFiel
             else:
                 add_fault(faults, found, model=Canonical)
         return None
+
+
+def _is_not_taken(raw: JsonObject, location: Sequence[int | str]) -> bool:
+    """Whether an error is of a field that a control task does not take: that is told, be the field well-formed or not.
+
+    What stands in tasks within it is judged all the same.
+    """
+    part: JsonValue = raw
+    for number, key in enumerate(location):
+        if isinstance(part, dict):
+            kind = part.get("type")
+            not_taken = isinstance(kind, str) and takes(kind, str(key)) is False
+            if not_taken and (key not in NESTED or number == len(location) - 1):
+                return True
+            part = part.get(str(key))
+        elif isinstance(part, list) and isinstance(key, int):
+            part = part[key]
+    return False
 
 
 def _is_of_config(raw: JsonObject, location: Sequence[int | str], config_fields: ConfigFields) -> bool:
@@ -152,6 +173,10 @@ def _no_choice(faults: FaultList, path: str, name: str, given: object, expected:
 def _unknown_field(faults: FaultList, path: str, name: str, model: type[BaseModel] | None) -> None:
     if model is not None and name in NOT_YET.get(model.__name__, ()):
         faults.add(path, "not_supported", f"{name} is not supported yet", f"take {name} out for now")
+        return
+    if name == ON_ROLLBACK and model is Task:
+        message = "only tasks of the list `tasks` itself are undone; on_rollback has no meaning here"
+        faults.add(path, "unknown_field", message, "put it on the task of that list")
         return
     known = fields_of(model) if model is not None else {}
     remedy = f"the fields here are {', '.join(known)}" if known else "take it out"

@@ -41,6 +41,8 @@ class Readable:
                 return f"there is no variable {name!r}{hint(name, self.variables)}", "declare it under `variables`"
             case "trigger" | "variables":
                 return None
+            case "event":
+                return "event has a value in the `filter` of a task that waits for one", "write trigger.event"
             case _:
                 return f"{read.root} has no value before the run starts", "use trigger or variables"
 

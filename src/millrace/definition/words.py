@@ -11,7 +11,7 @@ from itertools import islice
 _OURS: Mapping[str, str] = {
     "after": "depends_on", "dependencies": "depends_on", "depends": "depends_on", "needs": "depends_on",
     "requires": "depends_on", "upstream": "depends_on",
-    "condition": "if", "only_if": "if", "when": "if",
+    "condition": "if", "only_if": "if", "when": "if condition",
     "attempts": "retry max_attempts", "max_retries": "retry max_attempts", "retries": "retry max_attempts",
     "retry_count": "retry max_attempts", "retry_policy": "retry", "backoff": "multiplier", "retry_delay": "delay",
     "continue_on_error": "allow_failure", "continue_on_failure": "allow_failure", "ignore_errors": "allow_failure",
@@ -23,6 +23,15 @@ _OURS: Mapping[str, str] = {
     "inputs": "input", "parameters": "input", "params": "parameters query input", "args": "parameters input",
     "vars": "variables", "env": "variables", "returns": "output", "result": "output", "outputs": "output",
     "value": "output", "tags": "labels", "max_concurrency": "concurrency", "max_parallel": "concurrency",
+    "if": "condition", "unless": "if", "loop": "foreach while", "for": "foreach", "for_each": "foreach",
+    "map": "foreach", "repeat": "while", "branch": "condition switch", "choice": "switch",
+    "match": "switch", "group": "sequential parallel", "sequence": "sequential", "series": "sequential",
+    "fork": "parallel", "wait": "sleep wait_for_event", "pause": "sleep approval", "delay": "sleep duration",
+    "wait_for_signal": "wait_for_event", "receive": "wait_for_event", "human": "approval", "confirm": "approval",
+    "subworkflow": "sub_workflow", "call": "sub_workflow", "child": "sub_workflow", "send_signal": "signal",
+    "do": "tasks", "children": "tasks", "branches": "tasks cases", "otherwise": "else default",
+    "on_approve": "then", "on_reject": "else", "list": "items", "over": "items", "each": "items foreach",
+    "max_loops": "max_iterations", "seconds": "duration", "at": "time", "event_type": "type", "form_schema": "form",
     "with": "config", "spec": "config", "settings": "config",
     "query": "sql", "statement": "sql", "conn": "connection", "database": "connection", "dsn": "connection_string",
     "cmd": "command", "run": "command source", "cwd": "working_dir", "workdir": "working_dir",
@@ -36,7 +45,7 @@ _OURS: Mapping[str, str] = {
     "mysql": "database", "postgres": "database", "postgresql": "database", "sqlite": "database",
     "mail": "email", "smtp": "email", "chat": "notify", "slack": "notify", "webhook": "notify",
     "echo": "log", "print": "log", "expression": "output", "set": "transform",
-    "secret": "secrets", "workflow": "run", "flow": "run", "event": "trigger",
+    "secret": "secrets", "workflow": "run", "flow": "run", "event": "trigger type",
 }  # fmt: skip
 """Words of others, and ours for them; which it is depends on the place."""
 

@@ -7,6 +7,7 @@ variable) is the validator's question; `CheckedExpression.reads` gives it what i
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from millrace.core.values import JsonValue
 from millrace.definition.words import hint
@@ -18,10 +19,13 @@ from .limits import MAX_COMPREHENSIONS, MAX_SOURCE
 from .literals import check_literals
 from .loops import LOOPS
 from .parsing import parse
-from .paths import ROOTS, Key, PathRead
+from .paths import MAY_BE_BOUND, ROOTS, Key, PathRead
 from .steps import PathStep, Step
 from .syntax import Call, Index, Name, Node, Select, children
 from .templates import parse_template, templates_in
+
+REMEMBERED = 1_024
+"""Expressions: what is checked is compiled right after, and a definition that is saved again says nearly the same."""
 
 _SPECIAL = {"has": (1, "has(PATH)"), "default": (2, "default(PATH, value)")}
 
@@ -39,6 +43,7 @@ class CheckedExpression:
         return frozenset(read.root for read in self.reads)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def check_expression(source: str) -> CheckedExpression:
     """Read and check an expression without braces, as its author should have written it. Raises `ExpressionFault`."""
     node, checked, _ = _compiled(source)
@@ -51,6 +56,7 @@ def compile_expression(source: str) -> tuple[CheckedExpression, Step]:
     return _compiled(source)[1:]
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _compiled(source: str) -> tuple[Node, CheckedExpression, Step]:
     if len(source.encode("utf-8", "surrogatepass")) > MAX_SOURCE:
         raise ExpressionFault(
@@ -139,7 +145,8 @@ class _Check:
             raise ExpressionFault(
                 f"{node.function}() takes a name and an expression", node.name_at, f"write list.{node.function}(x, …)"
             )
-        if variable.name in ROOTS or variable.name in bound or variable.name in TYPE_NAMES:
+        taken = variable.name in ROOTS and variable.name not in MAY_BE_BOUND
+        if taken or variable.name in bound or variable.name in TYPE_NAMES:
             raise ExpressionFault(f"'{variable.name}' already has a meaning", variable.start, "choose another name")
         if loops == MAX_COMPREHENSIONS:
             raise ExpressionFault(

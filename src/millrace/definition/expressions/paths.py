@@ -16,8 +16,11 @@ from .tokens import RESERVED
 
 Key: TypeAlias = str | int
 
-ROOTS = ("input", "variables", "tasks", "run", "trigger", "secrets", "item", "index")
-"""The names an expression may begin with; the last two only inside a loop task."""
+ROOTS = ("input", "variables", "tasks", "run", "trigger", "secrets", "item", "index", "previous", "event")
+"""The names an expression may begin with; `item`, `index` and `previous` only in a loop, `event` only in a filter."""
+
+MAY_BE_BOUND = frozenset({"previous", "event"})
+"""Those that a comprehension may give to its items: stored expressions may have done so before they had a meaning."""
 
 MISSING: Final = object()
 """What `find` gives for a path that leads nowhere."""

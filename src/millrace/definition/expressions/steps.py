@@ -41,7 +41,9 @@ class Env:
             return self.locals[root]
         if root in self.scope.locals:
             return self.scope.locals[root]
-        raise Unevaluable(f"{root} is not defined", "item and index exist only in the tasks of a loop")
+        raise Unevaluable(
+            f"{root} is not defined", "item, index and previous exist only in loops, event only in filters"
+        )
 
     def has(self, root: str) -> bool:
         """Whether `lookup` would succeed."""

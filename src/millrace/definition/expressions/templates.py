@@ -76,6 +76,13 @@ def parse_template(text: str) -> Template:
     return Template(tuple(segments))
 
 
+def whole_source(text: str) -> str:
+    """The source of a text that was checked to be one expression and nothing else."""
+    whole = parse_template(text).whole
+    assert whole is not None, "it is one expression"  # noqa: S101
+    return whole.source
+
+
 def has_expressions(value: JsonValue) -> bool:
     """Whether rendering `value` could change it: some string in it, at any depth, has `{{`. Keys are no templates."""
     return any(True for _ in templates_in(value))

@@ -9,9 +9,11 @@ A request that changes a workflow arrives merged with what is stored, which is c
 
 from typing import Any, TypeGuard
 
+from millrace.core.controls import CONTROL_TYPES
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.faults import FaultList
 from millrace.definition.names import numbered, task_id_from
+from millrace.definition.shapes.rewritten import Places
 from millrace.definition.structure import shown
 
 DEFAULT_TIMEOUT_SECONDS = 300
@@ -22,8 +24,6 @@ CRON_ID = "cron"
 CONFIG_NAMES = {"env_vars": "env"}
 
 CRON, LIMIT = "cron_expression", "max_concurrent_runs"
-
-Places = dict[str, str]
 
 
 def is_task_list(raw: JsonObject) -> bool:
@@ -109,7 +109,7 @@ def _ordered(tasks: list[Any], faults: FaultList) -> list[int]:
             faults.add(path, "type", "order_index must be a whole number", "number the tasks 0, 1, 2, …")
             index = position
         elif index in seen:
-            message = f"order_index {index} is also that of tasks[{seen[index]}]"
+            message = f"order_index {index} is also that of {faults.place(f'tasks[{seen[index]}]')}"
             faults.add(path, "duplicate", message, "give each task an order_index of its own")
         seen.setdefault(index, position)
         keys.append((index, position))
@@ -139,7 +139,8 @@ def _task(task: JsonValue, task_id: str, original: str, path: str, places: Place
         made["type"] = kind = kind.lower() if isinstance(kind, str) else kind
     made["config"] = _config(kind, task.get("config"), f"{path}.config", f"{original}.config", places)
     timeout = task.get("timeout_seconds")
-    made["timeout"] = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
+    if timeout is not None or not (isinstance(kind, str) and kind in CONTROL_TYPES):
+        made["timeout"] = DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
     places |= {f"{path}.type": f"{original}.task_type", f"{path}.timeout": f"{original}.timeout_seconds"}
     retries = task.get("retry_count")
     retries = 0 if retries is None else retries

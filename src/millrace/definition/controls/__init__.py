@@ -1,0 +1,8 @@
+"""Control tasks: what the engine does itself, without a worker.
+
+fields, configs   what `config` takes, type by type
+kinds             all there is to know of a type: its config, the lists of tasks it takes, what its expressions read
+checking          what is wrong with one
+compiling         -> core.controls
+meanings          what a rendered config asks for: meets `ports.controls`
+"""
