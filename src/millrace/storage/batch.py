@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from millrace.core.events import TimerKind
-from millrace.core.values import Instant
+from millrace.core.values import Duration, Instant
 from millrace.ports.store import (
     AlreadyStarted,
     ChangeReply,
@@ -241,16 +241,28 @@ class _Rows:
         self._timers_done: list[Row] = []
         self._cleared: list[Row] = []
         self._timers: list[Row] = []
+        self._controls: list[Row] = []
+        self._unparked: list[Row] = []
+        self._waits: list[Row] = []
+        self._routes: list[Row] = []
+        self._cleared_waits: list[Row] = []
+        self._told: list[Row] = []
+        self._signals: list[Row] = []
 
     def add(self, accepted: Accepted) -> None:
         change = accepted.change
         run_id, now = change.run.id, change.now
         claimed = {(new.path, new.number): new.claimed_by for new in change.scheduled if new.claimed_by is not None}
         workers = {path: worker for (path, _), worker in claimed.items()}
-        if change.new is not None:
-            self._new_tasks += [mapping.new_task_row(change, task, workers.get(task.path)) for task in change.tasks]
-        else:
-            self._tasks += [mapping.task_update_row(change, task, workers.get(task.path)) for task in change.tasks]
+        new, added = change.new is not None, change.added
+        for task in change.tasks:
+            worker = workers.get(task.path)
+            if new or task.path in added:
+                self._new_tasks.append(mapping.new_task_row(change, task, worker))
+            else:
+                self._tasks.append(mapping.task_update_row(change, task, worker))
+        if change.with_controls:
+            self._add_controls(change, since=self._now - now)
         self.ended += [mapping.ended_row(run_id, ended, now) for ended in change.ended]
         since = self._now - now
         self._attempts += [mapping.new_attempt_row(run_id, attempt, now, since) for attempt in change.scheduled]
@@ -260,6 +272,18 @@ class _Rows:
             self._logs += [mapping.log_row(line, seq) for seq, line in enumerate(change.logs, first)]
         self._read += [(item,) for item in change.inbox_done]
         self._add_timers(change)
+
+    def _add_controls(self, change: RunChange, since: Duration) -> None:
+        run_id = change.run.id
+        self._controls += mapping.control_rows(change)
+        self._unparked += [(run_id, path) for path in change.unparked]
+        self._waits += [mapping.wait_row(run_id, wait, change.now, since) for wait in change.waits]
+        self._routes += [(run_id, wait.path, *route) for wait in change.waits for route in wait.routes]
+        self._told += [mapping.inbox_row(item, self._now) for item in change.told]
+        if change.clear_timers:
+            self._cleared_waits.append((run_id,))
+        if change.signals is not None:
+            self._signals.append((mapping.signals_text(change.signals), run_id))
 
     def _add_timers(self, change: RunChange) -> None:
         run_id = change.run.id
@@ -273,6 +297,7 @@ class _Rows:
         return (
             (statements.INSERT_TASK, self._new_tasks),
             (statements.UPDATE_TASK, self._tasks),
+            (statements.UPDATE_CONTROL, self._controls),
             (statements.INSERT_ATTEMPT, self._attempts),
             (statements.INSERT_RECORD, self._records),
             (statements.INSERT_LOG, self._logs),
@@ -280,6 +305,14 @@ class _Rows:
             (statements.DELETE_TIMER, self._timers_done),
             (statements.CLEAR_TIMERS, self._cleared),
             (statements.SET_TIMER, self._timers),
+            (statements.DELETE_WAIT, self._unparked),
+            (statements.DELETE_ROUTES, self._unparked),
+            (statements.INSERT_WAIT, self._waits),
+            (statements.INSERT_ROUTE, self._routes),
+            (statements.CLEAR_WAITS, self._cleared_waits),
+            (statements.CLEAR_ROUTES, self._cleared_waits),
+            (statements.TELL, self._told),
+            (statements.SET_SIGNALS, self._signals),
         )
 
 

@@ -1,6 +1,7 @@
 """The doctor: questions to the database whose answer must be "nothing". Each row found is something that cannot be.
 
-The questions are in `run_checks` and `trigger_checks`. All see one snapshot, so a commit under way is no finding.
+The questions are in `run_checks`, `control_checks` and `trigger_checks`. All see one snapshot, so a commit under way is
+no finding.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 from millrace.core.values import JsonObject
 from millrace.ports.database import Database
 from millrace.ports.doctor import Step, Tell, unheard
+from millrace.storage.control_checks import CONTROL_CHECKS
 from millrace.storage.run_checks import PATIENCE, RUN_CHECKS, Check
 from millrace.storage.trigger_checks import ROWS_DIFFER, TRIGGER_CHECKS, differing_rows
 
@@ -29,7 +31,7 @@ RESTORE = "Stop Millrace and restore the database from a backup."
 AMCHECK = "`create extension amcheck`, as a superuser in this database, lets the doctor look at its files."
 HELD_UP = "changes_held_up"
 END_IT = "End that transaction, or have it ended: `select pg_terminate_backend(PROCESS)`."
-CHECKS = (*RUN_CHECKS, *TRIGGER_CHECKS)
+CHECKS = (*RUN_CHECKS, *CONTROL_CHECKS, *TRIGGER_CHECKS)
 
 
 class Doctor:

@@ -8,7 +8,7 @@ import orjson
 from millrace.core.effects import Record
 from millrace.core.failures import Failure
 from millrace.core.plan import Phase
-from millrace.core.run import RunState, SkipReason, TaskRun, WindUp
+from millrace.core.run import RunState, Signal, SkipReason, TaskRun, WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
 from millrace.core.values import Duration, Instant, JsonValue
@@ -26,10 +26,16 @@ from millrace.ports.store import (
     WhenFull,
     time_left,
 )
+from millrace.ports.waits import NewWait
 
 Row: TypeAlias = tuple[Any, ...]
 
 NO_PAYLOAD = TaskPayload()
+
+PLAIN = (None, None, None, None)
+
+ENGAGED = frozenset({TaskStatus.RUNNING, TaskStatus.WAITING})
+"""What a control task is while it is at work; of others the core does not say so."""
 
 
 STARTED = "task.started"
@@ -62,8 +68,8 @@ def new_run_row(change: RunChange, new: NewRun) -> Row:
         new.triggered_by, *_given(new),
         _output(change), failure_text(run.failure), new.correlation_id, new.priority,
         new.admission_key, new.admission_limit, *_limits(new), new.run_at, new.root_run_id or run.id,
-        new.parent_run_id, new.retry_of, new.causation_depth, change.cancelled_by, _cancelled_at(change),
-        new.created_at, run.started_at, run.finished_at,
+        new.parent_run_id, new.parent_path, new.retry_of, new.causation_depth, change.cancelled_by,
+        _cancelled_at(change), new.created_at, run.started_at, run.finished_at,
     )  # fmt: skip
 
 
@@ -117,9 +123,40 @@ def task_update_row(change: RunChange, task: TaskRun, worker: str | None) -> Row
         _status(task, worker), task.attempt, task.live, task.failures, task.crashes, _name(task.skip),
         failure_text(task.failure), worker, change.revision + 1, task.ready_at, task.available_at,
         change.now if worker else None, task.finished_at,
-        payload.input_text or to_text_or_null(payload.input), payload.output_text or to_text_or_null(payload.output),
-        change.run.id, task.path,
+        *_payload(payload), change.run.id, task.path,
     )  # fmt: skip
+
+
+def control_rows(change: RunChange) -> list[Row]:
+    """What of control tasks does not stand in the rows of plain ones, in the order of `statements.CONTROL`."""
+    rows = []
+    for task in change.tasks:
+        # Only a change of a row that is there writes payloads by itself.
+        added = change.new is not None or task.path in change.added
+        payload = change.payloads.get(task.path, NO_PAYLOAD) if added else NO_PAYLOAD
+        parked = task.status in ENGAGED and not task.attempt
+        own = (task.block, task.size, task.awaits, task.child)
+        if parked or payload is not NO_PAYLOAD or own != PLAIN:
+            rows.append((*own, *_payload(payload), change.now if parked else None, change.run.id, task.path))
+    return rows
+
+
+def _payload(payload: TaskPayload) -> tuple[str | None, str | None]:
+    return (
+        payload.input_text or to_text_or_null(payload.input),
+        payload.output_text or to_text_or_null(payload.output),
+    )
+
+
+def wait_row(run_id: str, wait: NewWait, now: Instant, since: Duration = 0) -> Row:
+    """`since`: how much later it is by the store's clock."""
+    request = None if wait.request is None else to_text(wait.request)
+    fire_at = None if wait.fire_at is None else wait.fire_at + since
+    return (run_id, wait.path, wait.kind, request, wait.child_run_id, wait.wanted, fire_at, now + since)
+
+
+def signals_text(signals: Sequence[Signal]) -> str | None:
+    return to_text([[signal.name, signal.data, signal.by] for signal in signals]) if signals else None
 
 
 def new_attempt_row(run_id: str, attempt: NewAttempt, decided_at: Instant, since: Duration = 0) -> Row:
@@ -217,6 +254,7 @@ def new_run(row: Columns) -> NewRun:
         run_at=row["run_at"],
         root_run_id=row["root_run_id"],
         parent_run_id=row["parent_run_id"],
+        parent_path=row["parent_path"],
         retry_of=row["retry_of"],
         causation_depth=row["causation_depth"],
     )
@@ -234,6 +272,7 @@ def run_header(row: Columns) -> RunState:
         cancels=row["cancels"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        signals=() if row["signals"] is None else tuple(Signal(*kept) for kept in orjson.loads(row["signals"])),
     )
 
 
@@ -243,9 +282,10 @@ def task_runs(rows: Sequence[Columns]) -> tuple[TaskRun, ...]:
 
 def _task_run(row: Columns) -> TaskRun:
     status = TaskStatus(row["status"])
+    claimed = status is TaskStatus.RUNNING and row["live"]
     return TaskRun(
         path=row["path"],
-        status=TaskStatus.READY if status is TaskStatus.RUNNING else status,
+        status=TaskStatus.READY if claimed else status,
         attempt=row["attempt"],
         live=bool(row["live"]),
         failures=row["failures"],
@@ -255,6 +295,10 @@ def _task_run(row: Columns) -> TaskRun:
         skip=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
         failure=failure(row["error"]),
         finished_at=row["finished_at"],
+        block=row["block"],
+        size=row["size"],
+        awaits=row["awaits"],
+        child=row["child_run_id"],
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Select, bindparam, func, select, union_all
 
 from millrace.core.states import AttemptStatus
-from millrace.storage.tables import attempts, inbox, incarnations, timers
+from millrace.storage.tables import attempts, inbox, incarnations, timers, waits
 
 LIMIT: BindParameter[int] = bindparam("limit")
 WAITS = attempts.c.status == AttemptStatus.SCHEDULED.value
@@ -25,9 +25,18 @@ DUE_TIMERS = (
 )
 
 
+DUE_WAITS = (
+    select(waits.c.run_id, waits.c.path)
+    .where(waits.c.fire_at.is_not(None), waits.c.fire_at <= func.now_us())
+    .order_by(waits.c.fire_at)
+    .limit(LIMIT)
+)
+
+
 def _next_wake() -> Select[Any]:
     later = union_all(
         select(func.min(timers.c.fire_at).label("at")).where(timers.c.fire_at > func.now_us()),
+        select(func.min(waits.c.fire_at)).where(waits.c.fire_at.is_not(None), waits.c.fire_at > func.now_us()),
         select(func.min(attempts.c.available_at)).where(WAITS, attempts.c.available_at > func.now_us()),
         select(func.min(attempts.c.queue_until)).where(WAITS, attempts.c.queue_until > func.now_us()),
     ).subquery()

@@ -37,8 +37,15 @@ NEWER_TOKENS = TOKENS.join(
 OUTPUTS = (
     select(_tasks.path, func.coalesce(_adopted.c.output, _tasks.output))
     .outerjoin(_adopted, (_adopted.c.run_id == _tasks.adopted_from) & (_adopted.c.path == _tasks.path))
-    .where(_tasks.run_id == RUN_ID, _tasks.status == TaskStatus.COMPLETED.value, _tasks.revision > NEWER_THAN)
+    .where(
+        _tasks.run_id == RUN_ID,
+        or_(_tasks.status == TaskStatus.COMPLETED.value, _tasks.output.is_not(None)),
+        _tasks.revision > NEWER_THAN,
+    )
 )
+INPUTS = select(_tasks.path, _tasks.input).where(_tasks.run_id == RUN_ID, _tasks.size.is_not(None))
+GOES_ON = select(_runs.c.id).where(_runs.c.id == RUN_ID, _runs.c.finished_at.is_(None))
+RUN_OUTPUT = select(_runs.c.output).where(_runs.c.id == RUN_ID)
 
 
 def load_run(connection: Connection, run_id: str, newer_than: int) -> LoadedRun | None:
@@ -66,3 +73,15 @@ def load_outputs(connection: Connection, run_id: str, newer_than: int) -> Mappin
     """As `ports.store.Store.load_outputs`, those included that the run took over."""
     found = connection.execute(OUTPUTS, {"run_id": run_id, "newer_than": newer_than})
     return {path: mapping.from_text(output) for path, output in found}
+
+
+def load_inputs(connection: Connection, run_id: str) -> Mapping[str, Any]:
+    return {path: mapping.from_text(text) for path, text in connection.execute(INPUTS, {"run_id": run_id})}
+
+
+def goes_on(connection: Connection, run_id: str) -> bool:
+    return connection.execute(GOES_ON, {"run_id": run_id}).first() is not None
+
+
+def load_run_output(connection: Connection, run_id: str) -> Any:
+    return mapping.from_text(connection.execute(RUN_OUTPUT, {"run_id": run_id}).scalar())

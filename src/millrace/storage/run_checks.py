@@ -48,7 +48,7 @@ PARTS = ("tasks", "on_failure", "finally")
 _TASK_ROWS_MISSING = f"""select r.id as run_id, (select count(*) from task_runs t where t.run_id = r.id) as detail
   from runs r join workflow_versions v on v.id = r.version_id
   where {LIVE_RUN} and (select count(*) from task_runs t where t.run_id = r.id)
-    <> {{}} + coalesce({{}}, 0) + coalesce({{}}, 0)"""
+    < {{}} + coalesce({{}}, 0) + coalesce({{}}, 0)"""
 
 _LATER_OR_LIVE = """union all
         select a.run_id, a.path from attempts a
@@ -67,7 +67,9 @@ RUN_CHECKS = (
           and not (r.status = 'pending' and r.admission_key is not null and r.admitted_at is null)
           and not exists (select 1 from attempts a where a.run_id = r.id and {LIVE})
           and not exists (select 1 from timers t where t.run_id = r.id)
-          and not exists (select 1 from inbox i where i.run_id = r.id)""",
+          and not exists (select 1 from inbox i where i.run_id = r.id)
+          and not exists (
+            select 1 from waits w where w.run_id = r.id and (w.kind is not null or w.fire_at is not null))""",
         "the run is {detail}, but nothing will ever move it",
         CANCEL_IT,
     ),
@@ -98,7 +100,7 @@ RUN_CHECKS = (
     Check(
         "task_rows_missing",
         _TASK_ROWS_MISSING.format(*(f"json_array_length(v.definition, '$.{part}')" for part in PARTS)),
-        "the run has {detail} task runs, which is not how many tasks its version has",
+        "the run has {detail} task runs, which is less than its version lists tasks",
         "Restore the database from a backup if rows were deleted by hand; otherwise report it.",
         _TASK_ROWS_MISSING.format(*(f"json_array_length(cast(v.definition as json) -> '{part}')" for part in PARTS)),
     ),

@@ -13,25 +13,16 @@ from sqlalchemy import Row, Select, func, select
 
 from millrace.core.events import TimerKind
 from millrace.core.values import Duration, Instant, JsonValue
+from millrace.ports.incarnations import HeartbeatReply, Incarnation, LostAttempt
 from millrace.ports.payloads import Payloads
-from millrace.ports.store import (
-    ClaimRequest,
-    CommitReply,
-    HeartbeatReply,
-    InboxItem,
-    Incarnation,
-    IncarnationDead,
-    LoadedRun,
-    LogLine,
-    LostAttempt,
-    RunChange,
-)
+from millrace.ports.store import ClaimRequest, CommitReply, InboxItem, IncarnationDead, LoadedRun, LogLine, RunChange
+from millrace.ports.waits import DueTimer
 from millrace.storage import mapping, polls, statements, tables
 from millrace.storage.admission import admit_waiting
 from millrace.storage.batch import expire, write_batch
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.put_away import PayloadReader
-from millrace.storage.rows import load_outputs, load_run
+from millrace.storage.rows import goes_on, load_inputs, load_outputs, load_run, load_run_output
 
 
 class SqliteStore:
@@ -64,6 +55,19 @@ class SqliteStore:
         found = await self._database.read_for_engine(lambda connection: load_outputs(connection, run_id, newer_than))
         return await self._payloads.values(found)
 
+    async def load_inputs(self, run_id: str) -> Mapping[str, JsonValue]:
+        return await self._payloads.values(
+            await self._database.read_for_engine(lambda connection: load_inputs(connection, run_id))
+        )
+
+    async def goes_on(self, run_id: str) -> bool:
+        return await self._database.read_for_engine(lambda connection: goes_on(connection, run_id))
+
+    async def load_run_output(self, run_id: str) -> JsonValue:
+        found = await self._database.read_for_engine(lambda connection: load_run_output(connection, run_id))
+        value: JsonValue = (await self._payloads.values({"output": found}))["output"]
+        return value
+
     # --- inbox, timers, admission -------------------------------------------------------------------------------------
 
     async def post(self, items: Sequence[InboxItem]) -> frozenset[str]:
@@ -80,8 +84,13 @@ class SqliteStore:
         found = await self._polled(polls.INBOX, limit)
         return [InboxItem(id_, run_id, kind, mapping.from_text(data)) for id_, run_id, kind, data in found]
 
-    async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
-        return [(run_id, TimerKind(kind)) for run_id, kind in await self._polled(polls.DUE_TIMERS, limit)]
+    async def due_timers(self, limit: int) -> Sequence[DueTimer]:
+        of_runs = await self._polled(polls.DUE_TIMERS, limit)
+        of_tasks = await self._polled(polls.DUE_WAITS, limit)
+        return [
+            *(DueTimer(run_id, TimerKind(kind)) for run_id, kind in of_runs),
+            *(DueTimer(run_id, TimerKind.TASK, path) for run_id, path in of_tasks),
+        ]
 
     async def next_wake(self) -> Duration | None:
         return await self._database.read_for_engine(lambda connection: connection.execute(polls.NEXT_WAKE).scalar())

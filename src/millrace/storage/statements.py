@@ -18,8 +18,8 @@ NEW_RUN = (
     "id", "workflow_id", "version_id", "status", "phase", "outcome", "wind_up", "cancels", "revision", "last_seq",
     "last_log", "trigger_type", "trigger_id", "triggered_by", "trigger_data", "input", "variables", "output", "error",
     "correlation_id", "priority", "admission_key", "admission_limit", "when_full", "rate_key", "rate_limit",
-    "rate_period_us", "run_at", "root_run_id", "parent_run_id", "retry_of", "causation_depth", "cancelled_by",
-    "cancelled_at", "created_at", "started_at", "finished_at",
+    "rate_period_us", "run_at", "root_run_id", "parent_run_id", "parent_path", "retry_of", "causation_depth",
+    "cancelled_by", "cancelled_at", "created_at", "started_at", "finished_at",
 )  # fmt: skip
 
 NEW_TASK = (
@@ -29,7 +29,7 @@ NEW_TASK = (
 
 TASK_READ = (
     "path", "status", "attempt", "live", "failures", "crashes", "ready_at", "available_at", "skip_reason", "error",
-    "finished_at",
+    "finished_at", "block", "size", "awaits", "child_run_id",
 )  # fmt: skip
 """What the engine knows of a task run. Its input and output may be a thousand times larger than all the rest."""
 
@@ -38,6 +38,11 @@ NEW_ATTEMPT = (
     "type_key", "timeout_us", "queue_until", "expires_at", "available_at", "deadline_at", "started_at",
 )  # fmt: skip
 
+CONTROL = (
+    "block", "size", "awaits", "child_run_id", "input", "output", "started_at", "run_id", "path",
+)  # fmt: skip
+NEW_WAIT = ("run_id", "path", "kind", "request", "child_run_id", "wanted", "fire_at", "created_at")
+NEW_ROUTE = ("run_id", "path", "route", "correlation")
 NEW_RECORD = ("run_id", "seq", "type", "path", "data", "at")
 NEW_LOG = ("run_id", "seq", "path", "attempt", "level", "text", "metadata", "at")
 NEW_INBOX = ("id", "run_id", "kind", "data", "created_at")
@@ -104,6 +109,15 @@ update task_runs set status = ?, attempt = ?, live = ?, failures = ?, crashes = 
   finished_at = ?, input = coalesce(?, input), output = coalesce(?, output)
 where run_id = ? and path = ?"""
 
+# What only control tasks have: plain ones, which are nearly all, are written without it.
+UPDATE_CONTROL = """
+update task_runs set block = coalesce(?, block), size = coalesce(?, size), awaits = ?,
+  child_run_id = coalesce(?, child_run_id), input = coalesce(?, input), output = coalesce(?, output),
+  started_at = coalesce(started_at, ?)
+where run_id = ? and path = ?"""
+
+SET_SIGNALS = "update runs set signals = ? where id = ?"
+
 INSERT_ATTEMPT = insert(tables.attempts, NEW_ATTEMPT)
 
 END_ATTEMPT = f"""
@@ -123,6 +137,19 @@ on conflict (run_id, kind) do update set fire_at = excluded.fire_at"""
 
 DELETE_TIMER = "delete from timers where run_id = ? and kind = ?"
 CLEAR_TIMERS = "delete from timers where run_id = ?"
+
+INSERT_WAIT = insert(tables.waits, NEW_WAIT)
+INSERT_ROUTE = insert(tables.wait_routes, NEW_ROUTE)
+DELETE_WAIT = "delete from waits where run_id = ? and path = ?"
+DELETE_ROUTES = "delete from wait_routes where run_id = ? and path = ?"
+CLEAR_WAITS = "delete from waits where run_id = ?"
+CLEAR_ROUTES = "delete from wait_routes where run_id = ?"
+
+# A fact for another run. That run may not have been started yet, but it must not be over.
+TELL = """
+insert into inbox (id, run_id, kind, data, created_at)
+select ?1, ?2, ?3, ?4, ?5 where not exists (select 1 from runs where id = ?2 and finished_at is not null)
+on conflict (id) do nothing"""
 
 WITHDRAW = f"""
 update attempts set status = '{AttemptStatus.CANCELLED.value}', finished_at = ?

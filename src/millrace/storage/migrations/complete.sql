@@ -117,7 +117,7 @@ CREATE TABLE runs (
     cancelled_at BIGINT,
     created_at BIGINT NOT NULL,
     started_at BIGINT,
-    finished_at BIGINT, run_at BIGINT, when_full VARCHAR(16), rate_key VARCHAR(255), rate_limit INTEGER, rate_period_us BIGINT, payloads_deleted_at BIGINT,
+    finished_at BIGINT, run_at BIGINT, when_full VARCHAR(16), rate_key VARCHAR(255), rate_limit INTEGER, rate_period_us BIGINT, payloads_deleted_at BIGINT, parent_path VARCHAR(512), signals TEXT,
     CONSTRAINT pk_runs PRIMARY KEY (id),
     CONSTRAINT ck_runs_finished CHECK ((finished_at is not null) = ((status = 'cancelled' or status = 'completed' or status = 'failed'))),
     CONSTRAINT ck_runs_outcome CHECK (outcome is null or (outcome = 'cancelled' or outcome = 'completed' or outcome = 'failed')),
@@ -157,7 +157,7 @@ CREATE TABLE task_runs (
     ready_at BIGINT,
     available_at BIGINT,
     started_at BIGINT,
-    finished_at BIGINT, adopted_from VARCHAR(36),
+    finished_at BIGINT, adopted_from VARCHAR(36), block TEXT, size INTEGER, awaits TEXT, child_run_id VARCHAR(36),
     CONSTRAINT pk_task_runs PRIMARY KEY (run_id, path),
     CONSTRAINT ck_task_runs_finished CHECK ((finished_at is not null) = ((status = 'cancelled' or status = 'completed' or status = 'failed' or status = 'skipped'))),
     CONSTRAINT ck_task_runs_status CHECK ((status = 'cancelled' or status = 'cancelling' or status = 'completed' or status = 'failed' or status = 'pending' or status = 'ready' or status = 'running' or status = 'skipped' or status = 'waiting'))
@@ -534,4 +534,78 @@ CREATE INDEX ix_triggers_awaiting ON triggers (id) WHERE next_due_at is null and
 CREATE INDEX ix_events_unrouted ON events (id) WHERE routed_at is null;
 CREATE UNIQUE INDEX uq_events_source_external_id ON events (source, external_id) WHERE external_id is not null;
 CREATE INDEX ix_runs_ended_badly ON runs (workflow_id, id, status) WHERE status in ('failed', 'cancelled');
-insert into alembic_version values ('0007');
+CREATE INDEX ix_runs_parent_run_id_id ON runs (parent_run_id, id) WHERE parent_run_id is not null;
+CREATE TABLE waits (
+    run_id VARCHAR(36) NOT NULL,
+    path VARCHAR(512) NOT NULL,
+    kind VARCHAR(32),
+    request TEXT,
+    child_run_id VARCHAR(36),
+    wanted BOOLEAN DEFAULT 0 NOT NULL,
+    fire_at BIGINT,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT pk_waits PRIMARY KEY (run_id, path)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_waits_fire_at ON waits (fire_at) WHERE fire_at is not null;
+CREATE INDEX ix_waits_wanted ON waits (run_id, path) WHERE wanted;
+CREATE INDEX ix_waits_approvals ON waits (created_at, run_id, path) WHERE kind = 'approval';
+CREATE TABLE wait_routes (
+    run_id VARCHAR(36) NOT NULL,
+    path VARCHAR(512) NOT NULL,
+    route VARCHAR(255) NOT NULL,
+    correlation VARCHAR(512) NOT NULL,
+    CONSTRAINT pk_wait_routes PRIMARY KEY (run_id, path, route)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_wait_routes_route ON wait_routes (route, correlation, run_id, path);
+CREATE TABLE agents (
+    id VARCHAR(36) NOT NULL,
+    name VARCHAR(100) NOT NULL,
+    url TEXT NOT NULL,
+    description TEXT,
+    auth_type VARCHAR(16) NOT NULL,
+    auth_config TEXT NOT NULL,
+    sealed TEXT,
+    key_id VARCHAR(64),
+    timeout_ms INTEGER NOT NULL,
+    retry_config TEXT NOT NULL,
+    max_concurrent INTEGER,
+    health_path TEXT NOT NULL,
+    status VARCHAR(16) NOT NULL,
+    version INTEGER NOT NULL,
+    health VARCHAR(16) DEFAULT 'unknown' NOT NULL,
+    health_message TEXT,
+    health_latency_ms INTEGER,
+    health_checked_at BIGINT,
+    health_claimed_at BIGINT,
+    circuit_failures INTEGER DEFAULT '0' NOT NULL,
+    circuit_open_until BIGINT,
+    circuit_trial_until BIGINT,
+    created_by VARCHAR(36),
+    updated_by VARCHAR(36),
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    CONSTRAINT pk_agents PRIMARY KEY (id),
+    CONSTRAINT ck_agents_status CHECK (status in ('active', 'inactive', 'deleted')),
+    CONSTRAINT ck_agents_auth_type CHECK (auth_type in ('none', 'bearer', 'apikey')),
+    CONSTRAINT ck_agents_health CHECK (health in ('unknown', 'healthy', 'unhealthy')),
+    CONSTRAINT ck_agents_forgotten CHECK (status <> 'deleted' or sealed is null)
+)
+ WITHOUT ROWID;
+CREATE UNIQUE INDEX uq_agents_name ON agents (name) WHERE status <> 'deleted';
+CREATE INDEX ix_agents_name_id ON agents (name, id);
+CREATE TABLE agent_checks (
+    id VARCHAR(36) NOT NULL,
+    agent_id VARCHAR(36) NOT NULL,
+    asked BOOLEAN NOT NULL,
+    healthy BOOLEAN NOT NULL,
+    http_status INTEGER,
+    latency_ms INTEGER NOT NULL,
+    message TEXT,
+    at BIGINT NOT NULL,
+    CONSTRAINT pk_agent_checks PRIMARY KEY (id)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_agent_checks_agent_id_id ON agent_checks (agent_id, id);
+insert into alembic_version values ('0009');

@@ -23,7 +23,13 @@ where r.id = $1"""
 OUTPUTS = f"""
 select t.path, coalesce(adopted.output, t.output)
 from task_runs t left join task_runs adopted on adopted.run_id = t.adopted_from and adopted.path = t.path
-where t.run_id = $1 and t.status = '{TaskStatus.COMPLETED.value}' and t.revision > $2"""
+where t.run_id = $1 and (t.status = '{TaskStatus.COMPLETED.value}' or t.output is not null) and t.revision > $2"""
+
+INPUTS = "select path, input from task_runs where run_id = $1 and size is not null"
+
+GOES_ON = "select 1 from runs where id = $1 and finished_at is null"
+
+RUN_OUTPUT = "select output from runs where id = $1"
 
 # --- inbox, timers ----------------------------------------------------------------------------------------------------
 
@@ -36,11 +42,15 @@ on conflict (id) do update set kind = excluded.kind returning id"""
 
 INBOX = "select id, run_id, kind, data from inbox order by created_at, id limit $1"
 
-DUE_TIMERS = "select run_id, kind from timers where fire_at <= now_us() order by fire_at limit $1"
+DUE_TIMERS = """
+(select run_id, kind, null as path from timers where fire_at <= now_us() order by fire_at limit $1)
+union all
+(select run_id, 'task', path from waits where fire_at is not null and fire_at <= now_us() order by fire_at limit $1)"""
 
 NEXT_WAKE = f"""
 select least(
   (select min(fire_at) from timers where fire_at > now_us()),
+  (select min(fire_at) from waits where fire_at is not null and fire_at > now_us()),
   (select min(available_at) from attempts where status = '{SCHEDULED}' and available_at > now_us()),
   (select min(queue_until) from attempts
    where status = '{SCHEDULED}' and queue_until is not null and queue_until > now_us())) - now_us()"""

@@ -18,7 +18,7 @@ Rows: TypeAlias = list[dict[str, Any]]
 
 PLAIN = frozenset({str, int, float, bool, type(None)})
 
-COMMIT = "select commit_runs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+COMMIT = "select commit_runs($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
 
 
 class CommitRequest:
@@ -40,6 +40,7 @@ class CommitRequest:
         self._cleared: list[str] = []
         self._timers: Rows = []
         self._withdrawn: Rows = []
+        self._controls: dict[str, Rows] = {}
         for change in changes:
             self._add(change)
 
@@ -50,6 +51,7 @@ class CommitRequest:
             self._new_tasks or None, self._tasks or None, self._ended or None, self._attempts or None,
             self._records or None, self._logs or None, _json(self._read), _json(self._timers_done),
             self._cleared or None, _json(self._timers), _json(self._withdrawn),
+            orjson.dumps(self._controls).decode() if self._controls else None,
         )  # fmt: skip
 
     def _add(self, change: RunChange) -> None:
@@ -66,8 +68,14 @@ class CommitRequest:
                 self._headers.append(mapping.run_update_row(change))
             else:
                 self._advances.append(mapping.run_advance_row(change))
-            rows = [mapping.task_update_row(change, task, workers.get(task.path)) for task in change.tasks]
-            self._tasks += rows
+            for task in change.tasks:
+                worker = workers.get(task.path)
+                if task.path in change.added:
+                    self._new_tasks.append(mapping.new_task_row(change, task, worker))
+                else:
+                    self._tasks.append(mapping.task_update_row(change, task, worker))
+        if change.with_controls:
+            self._add_controls(change)
         self._ended += [mapping.ended_row(run_id, ended, now) for ended in change.ended]
         self._attempts += [(*mapping.new_attempt_row(run_id, attempt, now), now) for attempt in change.scheduled]
         self._records += _behind(mapping.record_rows(change, 0, claimed))
@@ -78,6 +86,27 @@ class CommitRequest:
         self._withdrawn += [
             {"run_id": run_id, "path": path, "number": number, "at": now} for path, number in change.withdraw
         ]
+
+    def _add_controls(self, change: RunChange) -> None:
+        """In the order in which the rows are written; see `write_controls` in the migrations."""
+        run_id, now = change.run.id, change.now
+        waits = [mapping.wait_row(run_id, wait, now) for wait in change.waits]
+        routes = [(run_id, wait.path, *route) for wait in change.waits for route in wait.routes]
+        told = [mapping.inbox_row(item, now) for item in change.told]
+        found: dict[str, Rows] = {
+            "tasks": [_row(statements.CONTROL, row) for row in mapping.control_rows(change)],
+            "unparked": [{"run_id": run_id, "path": path} for path in change.unparked],
+            "waits": [_row(statements.NEW_WAIT, row) for row in waits],
+            "routes": [_row(statements.NEW_ROUTE, row) for row in routes],
+            "cleared": [{"run_id": run_id}] if change.clear_timers else [],
+            "told": [{**_row(statements.NEW_INBOX, row), "teller": run_id} for row in told],
+            "signals": []
+            if change.signals is None
+            else [{"run_id": run_id, "signals": mapping.signals_text(change.signals)}],
+        }
+        for name, rows in found.items():
+            if rows:
+                self._controls.setdefault(name, []).extend(rows)
 
     def _add_timers(self, change: RunChange) -> None:
         run_id = change.run.id

@@ -14,6 +14,7 @@ import orjson
 
 from millrace.core.events import TimerKind
 from millrace.core.values import Duration, Instant, JsonValue
+from millrace.ports.incarnations import HeartbeatReply, Incarnation, LostAttempt
 from millrace.ports.payloads import Payloads
 from millrace.ports.store import (
     AlreadyStarted,
@@ -23,19 +24,17 @@ from millrace.ports.store import (
     CommitReply,
     Committed,
     Conflict,
-    HeartbeatReply,
     InboxItem,
-    Incarnation,
     IncarnationDead,
     LoadedRun,
     LogLine,
-    LostAttempt,
     NotStarted,
     Refusal,
     Rejected,
     RunChange,
     StoreUnavailable,
 )
+from millrace.ports.waits import DueTimer
 from millrace.storage import mapping, statements
 from millrace.storage.postgres import queries
 from millrace.storage.postgres.admission import admit_waiting
@@ -86,6 +85,19 @@ class PostgresStore:
     async def load_outputs(self, run_id: str, *, newer_than: int = 0) -> Mapping[str, JsonValue]:
         found = await self._database.look(queries.OUTPUTS, run_id, newer_than)
         return await self._payloads.values({path: mapping.from_text(output) for path, output in found})
+
+    async def load_inputs(self, run_id: str) -> Mapping[str, JsonValue]:
+        found = await self._database.look(queries.INPUTS, run_id)
+        return await self._payloads.values({path: mapping.from_text(text) for path, text in found})
+
+    async def goes_on(self, run_id: str) -> bool:
+        return bool(await self._database.look(queries.GOES_ON, run_id))
+
+    async def load_run_output(self, run_id: str) -> JsonValue:
+        found = await self._database.look(queries.RUN_OUTPUT, run_id)
+        output = mapping.from_text(found[0][0]) if found else None
+        value: JsonValue = (await self._payloads.values({"output": output}))["output"]
+        return value
 
     async def _write(self, changes: Sequence[RunChange], claim: ClaimRequest | None) -> Sequence[ChangeReply]:
         claimant = None if claim is None else claim.incarnation_id
@@ -144,8 +156,9 @@ class PostgresStore:
         found = await self._fetch(queries.INBOX, limit)
         return [InboxItem(id_, run_id, kind, mapping.from_text(data)) for id_, run_id, kind, data in found]
 
-    async def due_timers(self, limit: int) -> Sequence[tuple[str, TimerKind]]:
-        return [(run_id, TimerKind(kind)) for run_id, kind in await self._fetch(queries.DUE_TIMERS, limit)]
+    async def due_timers(self, limit: int) -> Sequence[DueTimer]:
+        found = await self._fetch(queries.DUE_TIMERS, limit)
+        return [DueTimer(run_id, TimerKind(kind), path) for run_id, kind, path in found]
 
     async def next_wake(self) -> Duration | None:
         ((found,),) = await self._fetch(queries.NEXT_WAKE)

@@ -1,6 +1,7 @@
 """All tables, in one MetaData, by what they are about:
 
 access      the installation, users, API keys, secrets, connections
+agents      services that tasks call, and their health
 workflows   workflows, versions, deployments
 runs        runs and all that the engine writes about them
 changes     the order of changes across all runs, and who follows it
@@ -11,6 +12,7 @@ retention   what is being deleted, when that was done, and where it is archived
 """
 
 from millrace.storage.tables.access import api_keys, connections, encryption_keys, installation, secrets, users
+from millrace.storage.tables.agents import agent_checks, agents
 from millrace.storage.tables.artifacts import artifacts, operations
 from millrace.storage.tables.base import metadata, one_of
 from millrace.storage.tables.changes import changes, followers
@@ -27,11 +29,15 @@ from millrace.storage.tables.runs import (
     start_keys,
     task_runs,
     timers,
+    wait_routes,
+    waits,
 )
 from millrace.storage.tables.triggers import backfills, events, firings, trigger_routes, triggers
 from millrace.storage.tables.workflows import deployments, task_uids, workflow_sources, workflow_versions, workflows
 
 __all__ = [
+    "agent_checks",
+    "agents",
     "api_keys",
     "archives",
     "artifacts",
@@ -65,6 +71,8 @@ __all__ = [
     "trigger_routes",
     "triggers",
     "users",
+    "wait_routes",
+    "waits",
     "workflow_sources",
     "workflow_versions",
     "workflows",

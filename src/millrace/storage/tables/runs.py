@@ -13,6 +13,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    String,
     Table,
     Text,
     false,
@@ -81,6 +82,7 @@ runs = Table(
     Column("rate_period_us", BigInteger),
     Column("root_run_id", short(36), nullable=False),
     Column("parent_run_id", short(36)),
+    Column("parent_path", short(512)),
     Column("retry_of", short(36)),
     Column("causation_depth", Integer, nullable=False, server_default="0"),
     Column("cancelled_by", short(36)),
@@ -89,6 +91,7 @@ runs = Table(
     instant("started_at"),
     instant("finished_at"),
     instant("payloads_deleted_at"),
+    Column("signals", Text),
     *possible(
         "is_possible_run",
         "status, phase, outcome, finished_at",
@@ -101,6 +104,7 @@ runs = Table(
     Index("ix_runs_status_id", "status", "id", **where(NOT_COMPLETED)),
     Index("ix_runs_ended_badly", "workflow_id", "id", "status", **where(ENDED_BADLY)),
     Index("ix_runs_root_run_id", "root_run_id", **where("root_run_id <> id")),
+    Index("ix_runs_parent_run_id_id", "parent_run_id", "id", **where("parent_run_id is not null")),
     Index("ix_runs_correlation_id_id", "correlation_id", "id",
           **where("correlation_id is not null")),
     Index("ix_runs_admitted", "admission_key", **where(ADMITTED_RUN)),
@@ -131,6 +135,10 @@ task_runs = Table(
     instant("available_at"),
     instant("started_at"),
     instant("finished_at"),
+    Column("block", Text),
+    Column("size", Integer),
+    Column("awaits", Text),
+    Column("child_run_id", short(36)),
     *possible(
         "is_possible_task_run",
         "status, finished_at",
@@ -158,7 +166,8 @@ attempts = Table(
     Column("error", Text),
     Column("limit_key", short(255)),
     Column("limit_size", Integer),
-    Column("type_key", short(64)),
+    # The key of an agent has its name in it; on SQLite the length says nothing.
+    Column("type_key", String(64).with_variant(String(128, collation="C"), "postgresql")),
     Column("timeout_us", BigInteger),
     instant("queue_until"),
     instant("expires_at"),
@@ -229,6 +238,37 @@ timers = Table(
     Index("ix_timers_fire_at", "fire_at"),
     sqlite_with_rowid=False,
 )
+
+waits = Table(
+    "waits",
+    metadata,
+    Column("run_id", short(36), primary_key=True),
+    Column("path", short(512), primary_key=True),
+    Column("kind", short(32)),
+    Column("request", Text),
+    Column("child_run_id", short(36)),
+    Column("wanted", Boolean, nullable=False, server_default=false()),
+    instant("fire_at"),
+    instant("created_at", nullable=False),
+    Index("ix_waits_fire_at", "fire_at", **where("fire_at is not null")),
+    Index("ix_waits_wanted", "run_id", "path", **where("wanted")),
+    Index("ix_waits_approvals", "created_at", "run_id", "path", **where("kind = 'approval'")),
+    sqlite_with_rowid=False,
+)
+"""What tasks wait for that no worker runs, and when their time is over. Without a `kind` only their time is looked at.
+`wanted`: the run of a sub-workflow is still to be started."""
+
+wait_routes = Table(
+    "wait_routes",
+    metadata,
+    Column("run_id", short(36), primary_key=True),
+    Column("path", short(512), primary_key=True),
+    Column("route", short(255), primary_key=True),
+    Column("correlation", short(512), nullable=False),
+    Index("ix_wait_routes_route", "route", "correlation", "run_id", "path"),
+    sqlite_with_rowid=False,
+)
+"""By which types of events a waiting task is found, and by which correlation key; without one by the empty text."""
 
 inbox = Table(
     "inbox",
