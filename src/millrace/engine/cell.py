@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from millrace.core.counting import restored
 from millrace.core.draft import Transition
 from millrace.core.events import (
     AttemptCompleted,
@@ -20,9 +21,10 @@ from millrace.core.events import (
     Verdict,
 )
 from millrace.core.plan import Plan
-from millrace.core.run import RunState, restored
+from millrace.core.run import RunState
 from millrace.core.states import FINISHED_RUN
 from millrace.core.values import Instant, JsonValue
+from millrace.ports.controls import Meaning
 from millrace.ports.store import LoadedRun, LogLine, NewRun, Refusal, TaskPayload
 
 EndEvent = AttemptCompleted | AttemptFailed | AttemptLost
@@ -44,12 +46,20 @@ class Mail:
 
     @property
     def timer(self) -> TimerKind | None:
-        return self.event.kind if isinstance(self.event, TimerFired) else None
+        """The timer of the run that fired."""
+        event = self.event
+        return event.kind if isinstance(event, TimerFired) and event.path is None else None
+
+    @property
+    def stale_alarm(self) -> str | None:
+        """The task whose timer fired in vain."""
+        late = isinstance(self.event, TimerFired) and self.verdict is not Verdict.APPLIED
+        return self.event.path if late and isinstance(self.event, TimerFired) else None
 
     @property
     def must_be_committed(self) -> bool:
         """Whether there is something to write even if the event changes nothing: a row to delete, lines to keep."""
-        return self.inbox_id is not None or self.timer is not None or bool(self.logs)
+        return self.inbox_id is not None or isinstance(self.event, TimerFired) or bool(self.logs)
 
 
 class Stage(Enum):
@@ -61,6 +71,19 @@ class Stage(Enum):
 
 
 @dataclass(slots=True)
+class Given:
+    """What the answers to the questions of a fold bring that the core does not look at, by the path of the task."""
+
+    inputs: dict[str, JsonValue] = field(default_factory=dict)
+    """Rendered configs, and the items of loops."""
+    outputs: dict[str, JsonValue] = field(default_factory=dict)
+    """Of loops that go on: what they have come to so far."""
+    meanings: dict[str, Meaning] = field(default_factory=dict)
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    """What stands in the row for an `input` or `output` (path, name) that is too large for it."""
+
+
+@dataclass(slots=True)
 class Proposal:
     """A fold that is complete and waits for, or is in, a commit."""
 
@@ -69,6 +92,16 @@ class Proposal:
     now: Instant
     output: JsonValue = None
     output_text: str | None = None
+    given: Given = field(default_factory=Given)
+
+
+def fresh_outputs(mail: list[Mail]) -> dict[str, JsonValue]:
+    """Outputs that this very fold brings."""
+    return {
+        item.event.path: item.payload.output
+        for item in mail
+        if item.verdict is Verdict.APPLIED and item.payload is not None and isinstance(item.event, AttemptCompleted)
+    }
 
 
 @dataclass(slots=True)
@@ -83,7 +116,9 @@ class Cell:
     revision: int = 0
     tokens: dict[tuple[str, int], str] = field(default_factory=dict)
     outputs: dict[str, JsonValue] | None = None
-    """Outputs of completed tasks; `None` until somebody needs them."""
+    """Outputs of tasks; `None` until somebody needs them."""
+    inputs: dict[str, JsonValue] | None = None
+    """Inputs of loops; `None` until somebody needs them."""
     mailbox: list[Mail] = field(default_factory=list)
     proposal: Proposal | None = None
     seen: set[str] = field(default_factory=set)
@@ -121,7 +156,20 @@ class Cell:
         self.revision = loaded.revision
         self.tokens = dict(loaded.tokens)
         self.outputs = None
+        self.inputs = None
         self.stage = Stage.IDLE
+
+    def advance(self, proposal: Proposal) -> None:
+        """Be what a commit has just made durable."""
+        self.run = proposal.transition.run
+        self.revision += 1
+        self.rejections = 0
+        given = proposal.given
+        if self.outputs is not None:
+            self.outputs.update(fresh_outputs(proposal.mail))
+            self.outputs.update({**given.outputs, **proposal.transition.outputs})
+        if self.inputs is not None:
+            self.inputs.update({path: taken for path, taken in given.inputs.items() if path not in given.meanings})
 
     def catch_up(self, plan: Plan, loaded: LoadedRun, outputs: Mapping[str, JsonValue]) -> None:
         """Take over what has changed since `revision`: task runs, and, if outputs are known here, those."""
@@ -133,6 +181,7 @@ class Cell:
         self.tokens = {**old, **loaded.tokens}
         if self.outputs is not None:
             self.outputs.update(outputs)
+        self.inputs = None
         self.stage = Stage.IDLE
 
     def tell_starter(self, answer: "Started | Exception") -> None:
@@ -144,6 +193,10 @@ class Cell:
             starter.set_exception(answer)
         else:
             starter.set_result(answer)
+
+    def has_live(self, path: str) -> bool:
+        """Whether an attempt of the task is known here as live, and with it all that it may read."""
+        return self.run is not None and path in self.run.tasks and self.run.tasks[path].live
 
     def misfits(self, mail: Mail) -> bool:
         """Whether the mail is about an attempt that is not known here as live: it has ended, or others scheduled it."""

@@ -9,22 +9,37 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from millrace.core.attempts import STOPPED
+from millrace.core.draft import Transition
 from millrace.core.effects import (
+    Alarm,
     AnnounceFinished,
+    CancelChild,
     ClearTimers,
+    Park,
     Record,
     ScheduleAttempt,
     SetTimer,
     StopAttempt,
+    TellRun,
+    Unpark,
     WithdrawAttempt,
 )
 from millrace.core.events import AttemptCompleted, AttemptFailed, AttemptLost, CancelRequested, TimerKind, Verdict
-from millrace.core.run import RunState
+from millrace.core.run import RunState, TaskRun
 from millrace.core.states import AttemptStatus
 from millrace.core.values import Instant, JsonObject
 from millrace.engine.cell import Cell, Mail, Proposal
+from millrace.engine.parking import ControlRows, control_payloads, stale_alarms
+from millrace.ports.agents import limit_key_of
 from millrace.ports.ids import Ids
-from millrace.ports.store import ClaimedAttempt, EndedAttempt, NewAttempt, RunChange, TaskPayload, time_left
+from millrace.ports.store import (
+    ClaimedAttempt,
+    EndedAttempt,
+    NewAttempt,
+    RunChange,
+    TaskPayload,
+    time_left,
+)
 from millrace.ports.worker import ClaimHost
 
 EVERY_QUEUE = "*"
@@ -38,7 +53,7 @@ class Placement:
     inline: bool
     """False when older attempts wait in the queue: those go first, so new ones must queue behind them."""
     type_limits: Mapping[str, int] = field(default_factory=dict)
-    """Task types of which only so many attempts may run at the same time."""
+    """Task types of which only so many attempts may run at the same time, and keys of agents that have a limit."""
     left_waiting: bool = False
     """Whether an attempt that could start now was left in the queue."""
     left_to_others: bool = False
@@ -70,6 +85,7 @@ class Rows:
     timers: list[tuple[TimerKind, Instant]] = field(default_factory=list)
     clear_timers: bool = False
     finished: bool = False
+    controls: ControlRows = field(default_factory=ControlRows)
 
 
 def sort_effects(cell: Cell, proposal: Proposal, placement: Placement, ids: Ids) -> Rows:
@@ -96,6 +112,9 @@ def sort_effects(cell: Cell, proposal: Proposal, placement: Placement, ids: Ids)
                 rows.clear_timers = True
             case AnnounceFinished():
                 rows.finished = True
+                rows.controls.add_end(cell, proposal.transition.run, ids)
+            case Alarm() | Park() | Unpark() | CancelChild() | TellRun():
+                rows.controls.add(proposal, effect, ids)
             case _:
                 assert_never(effect)
     return rows
@@ -105,9 +124,9 @@ def _new_attempt(
     cell: Cell, effect: ScheduleAttempt, placement: Placement, now: Instant, token: str, *, keep: bool
 ) -> NewAttempt:
     assert cell.plan is not None, "a fold needs a plan"  # noqa: S101
-    task = cell.plan.tasks[effect.path]
+    task = cell.plan.task_at(effect.path)
     run_priority = cell.new.priority if cell.new else 0
-    type_key = task.type if task.type in placement.type_limits else None
+    type_key = next((key for key in (limit_key_of(task), task.type) if key in placement.type_limits), None)
     limited = task.limit is not None or type_key is not None
     return NewAttempt(
         path=effect.path,
@@ -130,21 +149,32 @@ def change_of(cell: Cell, proposal: Proposal, rows: Rows) -> RunChange:
     """The one write of this fold."""
     transition = proposal.transition
     is_new = cell.revision == 0
+    kept = transition.run.signals
+    signals = kept if kept != (cell.run.signals if cell.run is not None else ()) else None
     applied = [mail for mail in proposal.mail if mail.verdict is Verdict.APPLIED]
     assert cell.plan is not None, "a fold needs a plan"  # noqa: S101
+    payloads = {**_payloads(applied), **control_payloads(proposal)}
+    tasks = tuple(transition.run.tasks.values()) if is_new else (*transition.tasks, *_noted(transition, payloads))
+    new_tasks = [task for task in tasks if is_new or task.path in transition.added]
     return RunChange(
         run=transition.run,
         revision=cell.revision,
         now=proposal.now,
         new=cell.new if is_new else None,
-        tasks=tuple(transition.run.tasks.values()) if is_new else transition.tasks,
-        task_types={task.id: task.type for task in cell.plan.tasks.values()} if is_new else {},
-        payloads=_payloads(applied),
+        tasks=tasks,
+        added=transition.added,
+        task_types={task.path: cell.plan.task_at(task.path).type for task in new_tasks},
+        payloads=payloads,
         scheduled=rows.scheduled,
         ended=[ended for mail in applied if (ended := _ended(mail)) is not None],
         withdraw=rows.withdraw,
         timers=rows.timers,
         timers_done=[mail.timer for mail in proposal.mail if mail.timer is not None],
+        waits=tuple(rows.controls.waits.values()),
+        unparked=(*rows.controls.unparked, *stale_alarms(proposal)),
+        told=rows.controls.told,
+        signals=signals,
+        with_controls=cell.plan.has_controls or bool(rows.controls.told) or signals is not None,
         clear_timers=rows.clear_timers,
         inbox_done=[mail.inbox_id for mail in proposal.mail if mail.inbox_id is not None],
         records=_with_limits(transition.records, rows.scheduled),
@@ -154,6 +184,12 @@ def change_of(cell: Cell, proposal: Proposal, rows: Rows) -> RunChange:
         cancelled_by=_canceller(applied),
         header_changed=is_new or header_of(transition.run) != header_of(cell.run),
     )
+
+
+def _noted(transition: Transition, payloads: Mapping[str, TaskPayload]) -> list[TaskRun]:
+    """Task runs of which the core has changed nothing, but that have come to something: a while that goes on."""
+    changed = {task.path for task in transition.tasks}
+    return [transition.run.tasks[path] for path in payloads if path not in changed]
 
 
 def header_of(run: RunState | None) -> tuple[object, ...]:

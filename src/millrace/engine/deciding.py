@@ -4,25 +4,23 @@ A fold that asks nothing, which is nearly every one, is decided on the spot. One
 or of the run's output is decided in a task of its own, so that a slow expression delays its own run only.
 """
 
-import logging
 from collections.abc import Mapping
 
 import orjson
 
 from millrace.core.draft import Draft
-from millrace.core.effects import Evaluate
-from millrace.core.events import AttemptCompleted, Evaluated, Verdict
-from millrace.core.failures import Failure, FailureKind
+from millrace.core.events import Verdict
 from millrace.core.transition import fold
-from millrace.core.values import SECOND, InvalidValue, JsonObject, JsonValue, check_value
-from millrace.engine.cell import Cell, Mail, Proposal
-from millrace.engine.views import scope_of
+from millrace.core.values import SECOND, JsonObject, JsonValue
+from millrace.engine.answering import Answers
+from millrace.engine.cell import Cell, Given, Mail, Proposal, fresh_outputs
+from millrace.engine.views import Payloads as KnownPayloads
 from millrace.ports.clock import Clock
-from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
+from millrace.ports.controls import ControlConfigs
+from millrace.ports.evaluator import Evaluator
+from millrace.ports.ids import Ids
 from millrace.ports.payloads import Payloads
 from millrace.ports.store import NO_LIMIT, Store
-
-logger = logging.getLogger(__name__)
 
 
 def open_fold(cell: Cell, clock: Clock) -> tuple[Draft, list[Mail]]:
@@ -47,14 +45,28 @@ def changes_anything(cell: Cell, mail: list[Mail]) -> bool:
 class Decider:
     """Answers the questions of drafts."""
 
-    def __init__(self, store: Store, evaluator: Evaluator, payloads: Payloads | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        evaluator: Evaluator,
+        controls: ControlConfigs,
+        ids: Ids,
+        payloads: Payloads | None = None,
+    ) -> None:
         """`payloads`: where outputs of runs go that are too large for their rows."""
         self._store = store
         self._payloads = payloads
         self._evaluator = evaluator
+        self._controls = controls
+        self._ids = ids
 
-    async def outputs(self, cell: Cell) -> Mapping[str, JsonValue]:
-        """The outputs of the cell's completed tasks, read once when a loaded run first needs them."""
+    async def payloads(self, cell: Cell) -> KnownPayloads:
+        """What the tasks of the cell's run took and answered, read once when a loaded run first needs them."""
+        outputs = await self._outputs(cell)
+        assert cell.plan is not None, "a cell is loaded before its expressions are evaluated"  # noqa: S101
+        return KnownPayloads(await self._inputs(cell) if cell.plan.has_loops else {}, outputs)
+
+    async def _outputs(self, cell: Cell) -> Mapping[str, JsonValue]:
         while cell.outputs is None:
             revision = cell.revision
             loaded = await self._loaded_outputs(cell)
@@ -62,6 +74,14 @@ class Decider:
             if cell.revision == revision:
                 cell.outputs = loaded
         return cell.outputs
+
+    async def _inputs(self, cell: Cell) -> Mapping[str, JsonValue]:
+        while cell.inputs is None:
+            revision = cell.revision
+            loaded = {} if revision == 0 else dict(await self._store.load_inputs(cell.run_id))
+            if cell.revision == revision:
+                cell.inputs = loaded
+        return cell.inputs
 
     async def _loaded_outputs(self, cell: Cell) -> dict[str, JsonValue]:
         if cell.revision > 0 or cell.new is None:
@@ -73,51 +93,42 @@ class Decider:
 
     async def decide(self, cell: Cell, draft: Draft, mail: list[Mail]) -> Proposal:
         """Answer every question of the draft, also those that answers raise, and close it."""
-        outputs = {**await self.outputs(cell), **fresh_outputs(mail)}
+        known = await self.payloads(cell)
+        known = KnownPayloads(known.inputs, {**known.outputs, **fresh_outputs(mail)})
+        given = Given()
+        answers = Answers(
+            cell, draft, known, given,
+            store=self._store, evaluator=self._evaluator, controls=self._controls, ids=self._ids,
+        )  # fmt: skip
         output: JsonValue = None
         while draft.questions:
             question = next(iter(draft.questions.values()))
-            answer = await self._answer(question, scope_of(cell, draft.peek(), outputs))
+            answer = await answers.answer(question)
             fold(draft, answer)
             if question.path is None:
                 output = answer.value
-        return Proposal(draft.close(), mail, draft.now, output, await self._put_away(cell.run_id, output))
+        transition = draft.close()
+        await self._put_away_given(cell.run_id, given, transition.outputs)
+        return Proposal(transition, mail, draft.now, output, await self._put_away(cell.run_id, "output", output), given)
 
-    async def _put_away(self, run_id: str, output: JsonValue) -> str | None:
-        """What stands in the row for an output that is too large for it."""
+    async def _put_away_given(self, run_id: str, given: Given, outputs: Mapping[str, JsonValue]) -> None:
+        for path, value in given.inputs.items():
+            text = await self._put_away(run_id, f"{path}.input", value)
+            if text is not None:
+                given.texts[path, "input"] = text
+        for path, value in {**given.outputs, **outputs}.items():
+            text = await self._put_away(run_id, f"{path}.output", value)
+            if text is not None:
+                given.texts[path, "output"] = text
+
+    async def _put_away(self, run_id: str, name: str, output: JsonValue) -> str | None:
+        """What stands in the row for a value that is too large for it."""
         if self._payloads is None or output is None:
             return None
         content = orjson.dumps(output)
         if len(content) <= self._payloads.largest_in_row:
             return None
-        return await self._payloads.put_away_of_run(run_id, "output", content)
-
-    async def _answer(self, question: Evaluate, scope: Scope) -> Evaluated:
-        place = "output" if question.path is None else f"tasks.{question.path}.if"
-        try:
-            if question.path is not None:
-                return Evaluated(
-                    question.path, await self._evaluator.evaluate(str(question.template), scope, place=place)
-                )
-            value = await self._evaluator.render(question.template, scope, place=place)
-            check_value(value)
-            return Evaluated(None, value)
-        except ExpressionError as error:
-            return Evaluated(question.path, failure=Failure(FailureKind.EXPRESSION, str(error)))
-        except InvalidValue as error:
-            return Evaluated(question.path, failure=Failure(FailureKind.INVALID_OUTPUT, f"{place}: {error}"))
-        except Exception as error:  # a defect of the evaluator ends this run, not the engine
-            logger.exception("an expression of run %s could not be evaluated", scope.run.get("id"))
-            return Evaluated(question.path, failure=Failure(FailureKind.EXPRESSION, f"{place}: {error!r}"))
-
-
-def fresh_outputs(mail: list[Mail]) -> dict[str, JsonValue]:
-    """Outputs that this very fold brings."""
-    return {
-        item.event.path: item.payload.output
-        for item in mail
-        if item.verdict is Verdict.APPLIED and item.payload is not None and isinstance(item.event, AttemptCompleted)
-    }
+        return await self._payloads.put_away_of_run(run_id, name, content)
 
 
 def _origin(cell: Cell) -> JsonObject:

@@ -15,6 +15,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 
+from millrace.core.counting import created
 from millrace.core.draft import Draft
 from millrace.core.errors import InvalidRequest, Unavailable
 from millrace.core.events import (
@@ -30,17 +31,18 @@ from millrace.core.events import (
 )
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Plan
-from millrace.core.run import RunState, created
+from millrace.core.run import RunState
 from millrace.engine.cell import Cell, EndEvent, Mail, Proposal, Stage, Started
 from millrace.engine.committer import CommitCounts, Committer, Entry
-from millrace.engine.deciding import Decider, changes_anything, fresh_outputs, open_fold
+from millrace.engine.deciding import Decider, changes_anything, open_fold
 from millrace.engine.inbox import Folded, event_of
-from millrace.engine.loading import load_with_reports, patiently
+from millrace.engine.loading import load_with_reports, loaded_anew, patiently
 from millrace.engine.views import scope_of
 from millrace.engine.waiting import Elsewhere, Unfinished
 from millrace.engine.wakeups import Wakeups
 from millrace.ports.bus import Bus
 from millrace.ports.clock import Clock
+from millrace.ports.controls import ControlConfigs
 from millrace.ports.evaluator import Evaluator, Scope
 from millrace.ports.ids import Ids
 from millrace.ports.payloads import Payloads
@@ -79,12 +81,14 @@ class Engine:
         bus: Bus,
         wakeups: Wakeups,
         *,
+        controls: ControlConfigs,
         type_limits: Mapping[str, int] | None = None,
         payloads: Payloads | None = None,
         unfinished: Unfinished | None = None,
     ) -> None:
-        """`type_limits`: attempts of a task type that may run at the same time in this installation. `payloads`: where
-        outputs of runs go that are too large for their rows. `unfinished`: asked where other processes may end runs."""
+        """`type_limits`: attempts of a task type, or under the key of an agent, that may run at the same time in this
+        installation; read anew for each commit. `payloads`: where outputs of runs go that are too large for their rows.
+        `unfinished`: asked where other processes may end runs."""
         self._store = store
         self._plans = plans
         self._clock = clock
@@ -94,8 +98,8 @@ class Engine:
         self._idle: dict[str, Cell] = {}
         self._elsewhere = None if unfinished is None else Elsewhere(bus, unfinished)
         self._folded = Folded()
-        self._decider = Decider(store, evaluator, payloads)
-        self._committer = Committer(store, ids, self, type_limits or {})
+        self._decider = Decider(store, evaluator, controls, ids, payloads)
+        self._committer = Committer(store, ids, self, {} if type_limits is None else type_limits)
         self._tasks: asyncio.TaskGroup | None = None
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -141,10 +145,10 @@ class Engine:
         """
         if self._committer.backlog >= MAX_BACKLOG:
             raise Unavailable("overloaded", "too many runs wait to be written; try again later")
-        run = created(plan, new.id, adopted=new.adopted, failures=new.adopted_failures, now=new.created_at)
+        run = created(plan, new.id, adopted=new.adopted, endings=new.endings, now=new.created_at)
         cell = Cell(new.id, Stage.IDLE, plan, run, new, workflow_name, version_number)
         # What was adopted lies with another run: it is read when an expression wants it.
-        cell.outputs = None if new.adopted else {}
+        cell.outputs, cell.inputs = (None if new.adopted else {}), {}
         if new.admission_key is None:
             cell.mailbox.append(Mail(Admitted() if new.run_at is None else Delayed(new.run_at)))
         cell.started = asyncio.get_running_loop().create_future()
@@ -186,8 +190,8 @@ class Engine:
                 if event is not None:
                     self._deliver(cell, Mail(event, inbox_id=item.id))
 
-    def fire(self, run_id: str, kind: TimerKind) -> None:
-        self._deliver(self._cell(run_id), Mail(TimerFired(kind)))
+    def fire(self, run_id: str, kind: TimerKind, path: str | None = None) -> None:
+        self._deliver(self._cell(run_id), Mail(TimerFired(kind, path)))
 
     def lost(self, run_id: str, path: str, number: int) -> None:
         """The worker of this attempt is gone, does not know it, or should have ended it long ago."""
@@ -224,11 +228,14 @@ class Engine:
             raise LookupError(f"there is no run {run_id}")
         return cell.plan
 
-    async def scope(self, run_id: str) -> Scope:
+    async def scope(self, run_id: str, path: str) -> Scope:
         await self.load_plan(run_id)
         cell = self._cell(run_id)
+        if not cell.has_live(path):
+            # Another engine scheduled the attempt: what it reads may not be known here yet.
+            cell = await loaded_anew(self._store, self._plans, run_id)
         assert cell.run is not None, "load_plan has loaded the run"  # noqa: S101
-        return scope_of(cell, cell.run, await patiently(lambda: self._decider.outputs(cell)))
+        return scope_of(cell, cell.run, await patiently(lambda: self._decider.payloads(cell)), path)
 
     # --- proposals ------------------------------------------------------------------------------------------------
 
@@ -256,7 +263,7 @@ class Engine:
         return Proposal(draft.close(), mail, draft.now)
 
     async def _decide(self, cell: Cell, draft: Draft, mail: list[Mail]) -> None:
-        await patiently(lambda: self._decider.outputs(cell))
+        await patiently(lambda: self._decider.payloads(cell))
         cell.proposal = await self._decider.decide(cell, draft, mail)
         cell.stage = Stage.IDLE
         self._committer.request(cell)
@@ -272,12 +279,8 @@ class Engine:
     def committed(self, entry: Entry, reply: Committed) -> None:
         """The change is durable: take the new state, and only now act on it."""
         cell, proposal, rows = entry.cell, entry.proposal, entry.rows
-        cell.run = proposal.transition.run
-        cell.revision += 1
-        cell.rejections = 0
+        cell.advance(proposal)
         self._update_tokens(cell, entry)
-        if cell.outputs is not None:
-            cell.outputs.update(fresh_outputs(proposal.mail))
         cell.at_work += len(entry.inline)
         cell.tell_starter(Started(cell.run_id))
         if self._committer.host is not None:
@@ -403,7 +406,7 @@ class Engine:
             self._cells.pop(cell.run_id, None)
             return
         # Outputs may be large and are read again when an expression wants them; the rest of a cell is small.
-        cell.outputs = None
+        cell.outputs = cell.inputs = None
         self._idle[cell.run_id] = cell
         if len(self._idle) > MAX_IDLE:
             oldest = self._idle.pop(next(iter(self._idle)))

@@ -8,10 +8,18 @@ from millrace.core.events import (
     AttemptExpired,
     AttemptWithdrawn,
     CancelRequested,
+    ChildFinished,
+    ChildRefused,
+    ChildStarted,
+    Decided,
     Event,
+    EventArrived,
     PauseRequested,
     ResumeRequested,
+    SignalReceived,
 )
+from millrace.core.failures import Failure, FailureKind
+from millrace.core.states import RunStatus
 from millrace.core.values import JsonObject
 from millrace.engine.service import Service
 from millrace.ports.store import InboxItem, Store
@@ -62,9 +70,36 @@ def event_of(item: InboxItem) -> Event | None:
             assert isinstance(number, int), "written by the store itself"  # noqa: S101
             kind = AttemptWithdrawn if item.kind == "attempt_withdrawn" else AttemptExpired
             return kind(str(item.data["path"]), number)
+        case "event" | "signal" | "decision" | "child_started" | "child_refused" | "child_finished":
+            return _of_wait(item.kind, item.data)
         case _:
             logger.error("inbox item %s is of the unknown kind %r and stays where it is", item.id, item.kind)
             return None
+
+
+def _of_wait(kind: str, data: JsonObject) -> Event:
+    """What comes for tasks that wait."""
+    path, run_id = str(data.get("path", "")), str(data.get("run_id", ""))
+    match kind:
+        case "event":
+            event = data["event"]
+            return EventArrived(path, event if isinstance(event, dict) else {})
+        case "signal":
+            return SignalReceived(str(data["name"]), data.get("data"), _text(data, "by"))
+        case "decision":
+            approved = data["approved"] is True
+            return Decided(path, approved, _text(data, "by"), _text(data, "comment"), data.get("form"))
+        case "child_started":
+            return ChildStarted(path, run_id)
+        case "child_refused":
+            return ChildRefused(path, run_id, _failure(data) or Failure(FailureKind.REFUSED, "it cannot be started"))
+        case _:
+            return ChildFinished(path, run_id, RunStatus(str(data["status"])), _failure(data))
+
+
+def _failure(data: JsonObject) -> Failure | None:
+    error = data.get("error")
+    return Failure.from_json(error) if isinstance(error, dict) else None
 
 
 def _text(data: JsonObject, key: str) -> str | None:

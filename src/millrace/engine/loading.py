@@ -54,6 +54,13 @@ async def load_with_reports(store: Store, plans: Plans, cell: Cell, failed: Call
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
+async def loaded_anew(store: Store, plans: Plans, run_id: str) -> Cell:
+    """The run as it is stored now, beside what the engine has of it in hand. Raises as `load_cell`."""
+    cell = Cell(run_id)
+    await load_cell(store, plans, cell)
+    return cell
+
+
 async def load_cell(store: Store, plans: Plans, cell: Cell) -> None:
     """Bring the cell to what is stored; what it knows already is not read again, however large the run is.
 

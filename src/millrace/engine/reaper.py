@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from millrace.core.values import SECOND, Duration, Instant
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
-from millrace.ports.store import LostAttempt, Store
+from millrace.ports.incarnations import LostAttempt
+from millrace.ports.store import Store
 
 if TYPE_CHECKING:
     from millrace.engine.engine import Engine

@@ -62,8 +62,8 @@ class Timers(Lookout):
             return None if self._next is None else (self._next - now) / SECOND
         left = await self._known()
         due = await self._store.due_timers(BATCH)
-        for run_id, kind in due:
-            self._engine.fire(run_id, kind)
+        for timer in due:
+            self._engine.fire(timer.run_id, timer.kind, timer.path)
         expired = await self._store.expire_attempts(BATCH)
         self._engine.receive(expired)
         self._engine.look_for_work()

@@ -28,20 +28,20 @@ class Wakeups:
         self.admission: WakableAlarm | None = None
         self.inbox: Callable[[], None] | None = None
         self.orphans: Callable[[], None] | None = None
+        self.child_wanted: Callable[[], None] | None = None
         self.run_ended: Callable[[], None] | None = None
         self.others: Hints | None = None
         """Other processes, if there may be any."""
 
     def after(self, rows: Rows, now: Instant, *, admission: bool, run_at: Instant | None = None) -> None:
         """A commit wrote `rows`; `admission` tells that the run is under a limit, `run_at` when it may start."""
-        if self.alarm is not None:
-            for attempt in rows.scheduled:
-                if attempt.available_at > now:
-                    self.alarm.expect(attempt.available_at)
-                if attempt.queue_until is not None:
-                    self.alarm.expect(attempt.queue_until)
-            for _, fire_at in rows.timers:
-                self.alarm.expect(fire_at)
+        self._expect(rows, now)
+        if rows.controls.told:
+            self.inbox_waits()
+            if self.others is not None:
+                self.others.tell(Hint.INBOX)
+        if rows.controls.child_wanted and self.child_wanted is not None:
+            self.child_wanted()
         if admission and self.admission is not None:
             if run_at is not None and run_at > now:
                 self.admission.expect(run_at)
@@ -49,6 +49,21 @@ class Wakeups:
                 self.admission.wake()
         if rows.finished and self.run_ended is not None:
             self.run_ended()
+
+    def _expect(self, rows: Rows, now: Instant) -> None:
+        """Have what becomes due looked at then."""
+        if self.alarm is None:
+            return
+        for attempt in rows.scheduled:
+            if attempt.available_at > now:
+                self.alarm.expect(attempt.available_at)
+            if attempt.queue_until is not None:
+                self.alarm.expect(attempt.queue_until)
+        for _, fire_at in rows.timers:
+            self.alarm.expect(fire_at)
+        for wait in rows.controls.waits.values():
+            if wait.fire_at is not None:
+                self.alarm.expect(wait.fire_at)
 
     def inbox_waits(self) -> None:
         """Facts that were brought to a run are to be brought again."""

@@ -198,7 +198,9 @@ class HttpRunner:
     instant: ClassVar[bool] = False
     literal_fields: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(self, services: RunnerServices) -> None:
+    def __init__(self, services: RunnerServices, *, silence: float = SILENCE) -> None:
+        """`silence`: seconds without a byte from the other side before a request is given up."""
+        self._silence = silence
         self._http = services.http
         self._authorizer = Authorizer(services.http)
         self._connections = services.connections
@@ -258,7 +260,7 @@ class HttpRunner:
             url=_with_query(config.url, query),
             headers=headers,
             content=content,
-            timeout=SILENCE,
+            timeout=self._silence,
             max_redirects=MOST_REDIRECTS if config.follow_redirects else 0,
             verify_tls=config.verify_tls,
         )

@@ -5,27 +5,17 @@ one key for each way in which its type can be named. So a million triggers cost 
 type. What is finer than type, source and subject is for the trigger's `if`.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated, TypeAlias
 
-from pydantic import AfterValidator, Field, ValidationError, WithJsonSchema
+from pydantic import Field, ValidationError
 
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
+from millrace.ports.event_patterns import ANY, BELOW, Pattern, Patterns, TypePattern, Types, listed
 from millrace.ports.events import OWN_TYPES
 from millrace.triggers.configs import Config
-from millrace.triggers.faults import told
-from millrace.triggers.globs import ANY, fits
-
-LONGEST = 255
-MOST_PATTERNS = 50
-BELOW = ".*"
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-
-TYPE_REMEDY = "write a type such as orders.imported, a beginning such as orders.*, or * for every type"
-TEXT_REMEDY = "write one line of at most 255 characters; * in it stands for any text"
+from millrace.triggers.globs import fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,34 +71,6 @@ def keys_of(type_: str) -> tuple[str, ...]:
     return (type_, *below) if type_.startswith(OWN_TYPES) else (type_, *below, ANY)
 
 
-def _type_pattern(text: str) -> str:
-    if text == ANY:
-        return text
-    name = text.removesuffix(BELOW)
-    if not name or text.strip() != text or CONTROL.search(text):
-        raise told("event_type", "this is no type of events", TYPE_REMEDY)
-    if ANY in name:
-        raise told("event_type", f"a * can only stand at the end, after a dot: {text[:60]!r}", TYPE_REMEDY)
-    return text
-
-
-def _pattern(text: str) -> str:
-    if CONTROL.search(text):
-        raise told("pattern", "this cannot hold a line break or another control character", TEXT_REMEDY)
-    return text
-
-
-TypePattern: TypeAlias = Annotated[
-    str,
-    AfterValidator(_type_pattern),
-    Field(min_length=1, max_length=LONGEST),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": LONGEST, "examples": ["orders.imported"]}),
-]
-Pattern: TypeAlias = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_pattern)]
-Types: TypeAlias = Annotated[list[TypePattern], Field(min_length=1, max_length=MOST_PATTERNS)]
-Patterns: TypeAlias = Annotated[list[Pattern], Field(min_length=1, max_length=MOST_PATTERNS)]
-
-
 class EventConfig(Config):
     event_type: TypePattern | Types = Field(
         description="The type of the events, or several. `orders.*` is every type that begins with `orders.`, and `*` "
@@ -135,12 +97,6 @@ class EventConfig(Config):
         """The most particular of its own types that stands for this one."""
         wanted = frozenset(self.types)
         return next((key for key in keys_of(type_) if key in wanted), None)
-
-
-def listed(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def refusals(config: EventConfig, event: Event) -> tuple[Refused, ...]:

@@ -4,7 +4,7 @@ They are written by users and matched against what outsiders send, so a match ta
 pattern is; a regular expression made of it could take far longer.
 """
 
-ANY = "*"
+from millrace.ports.event_patterns import ANY
 
 
 def fits(pattern: str, text: str) -> bool:

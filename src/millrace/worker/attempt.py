@@ -76,13 +76,13 @@ class AttemptRunner:
     def run_at_once(self) -> Report | None:
         """Run an attempt that cannot suspend, without an asyncio task; `None` when it needs one."""
         plan = self._around.desk.plan_of(self.attempt.run_id)
-        task = plan.tasks.get(self.attempt.path) if plan is not None else None
+        task = plan.task_at(self.attempt.path) if plan is not None else None
         runner = self._around.runners.get(task.type) if task is not None else None
         if task is None or runner is None or not runner.instant or task.templated:
             return None
         self._config = task.config
         try:
-            outcome = _drive(runner.run(_checked(runner, task.config), self._context()))
+            outcome = _drive(runner.run(_checked(runner, task.config), self._context(task)))
         except Refusal as refusal:
             outcome = Failed(refusal.failure)
         except Exception as error:
@@ -129,18 +129,18 @@ class AttemptRunner:
 
     async def _perform(self, artifacts: AttemptArtifacts) -> Outcome:
         plan = await self._around.desk.load_plan(self.attempt.run_id)
-        task = plan.tasks[self.attempt.path]
+        task = plan.task_at(self.attempt.path)
         runner = self._around.runners.get(task.type)
         if runner is None:
             raise Refusal(Failure(FailureKind.REFUSED, f"this worker has no task type {task.type!r}"))
         self._config = await self._rendered(task)
-        return await runner.run(_checked(runner, self._config), self._context(artifacts))
+        return await runner.run(_checked(runner, self._config), self._context(task, artifacts))
 
     async def _rendered(self, task: TaskPlan) -> JsonValue:
         if not task.templated:
             return task.config
         try:
-            scope = await self._around.desk.scope(self.attempt.run_id)
+            scope = await self._around.desk.scope(self.attempt.run_id, self.attempt.path)
             secrets = await self._around.secrets.resolve(task.secrets)
             literal = self._literal_fields(task)
             rendered = await self._around.evaluator.render(
@@ -160,7 +160,7 @@ class AttemptRunner:
         names = runner.literal_fields if runner is not None else frozenset()
         return {key: value for key, value in _fields(task.config).items() if key in names and isinstance(value, str)}
 
-    def _context(self, artifacts: Artifacts = NO_ARTIFACTS) -> RunnerContext:
+    def _context(self, task: TaskPlan, artifacts: Artifacts = NO_ARTIFACTS) -> RunnerContext:
         attempt = self.attempt
         return RunnerContext(
             attempt.run_id,
@@ -170,6 +170,8 @@ class AttemptRunner:
             self._environment,
             artifacts=artifacts,
             secrets=self._around.masker,
+            has_retry=task.retry.given,
+            time_limit=None if task.timeout is None or attempt.time_left is None else attempt.time_left / SECOND,
         )
 
     def _report(self, outcome: Outcome) -> Report:

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 from millrace.core.values import SECOND, Duration
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
-from millrace.ports.store import Incarnation, IncarnationDead, Store
+from millrace.ports.incarnations import Incarnation
+from millrace.ports.store import IncarnationDead, Store
 from millrace.worker.worker import Worker
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from millrace.core.failures import FailureKind
-from millrace.ports.store import ClaimedAttempt, HeartbeatReply
+from millrace.ports.incarnations import HeartbeatReply
+from millrace.ports.store import ClaimedAttempt
 from millrace.worker.attempt import AttemptRunner, Surroundings
 
 logger = logging.getLogger(__name__)
