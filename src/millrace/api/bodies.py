@@ -4,9 +4,7 @@ Bodies are read here and not by the framework, so that both formats, all errors 
 and so that large answers go out as they are stored.
 """
 
-import json
 import re
-from collections import Counter
 from typing import Any, TypeVar
 
 import orjson
@@ -19,7 +17,7 @@ from millrace.app.cursors import Page
 from millrace.app.request_faults import of_body
 from millrace.core.errors import Fault, InvalidRequest, Unreadable
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition import read_yaml
+from millrace.definition import read_json, read_yaml
 
 YAML_TYPES = frozenset({"application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml"})
 JSON_TYPE = "application/json"
@@ -36,7 +34,7 @@ async def document(request: Request) -> JsonValue:
     if media_type in YAML_TYPES:
         return read_yaml(_text(body))
     if media_type == JSON_TYPE or media_type.endswith("+json"):
-        return _json(_text(body))
+        return read_json(_text(body), "the body")
     raise Unreadable(
         "unsupported_media_type",
         f"the body is {media_type[:100] or 'of no type'}; send Content-Type: {JSON_TYPE} or application/yaml",
@@ -106,31 +104,3 @@ def _text(body: bytes) -> str:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable("unreadable", f"the body is not UTF-8 text; byte {error.start} is wrong") from None
-
-
-def _json(text: str) -> JsonValue:
-    """Read by the standard library: orjson turns integers beyond 64 bits into floats without a word."""
-    try:
-        value: JsonValue = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_without_doubles)
-    except json.JSONDecodeError as error:
-        raise Unreadable(
-            "unreadable", f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
-    except RecursionError:
-        raise Unreadable("unreadable", "the body is nested too deeply") from None
-    except ValueError as error:
-        raise Unreadable("unreadable", f"the body is not JSON: {error}") from None
-    return value
-
-
-def _without_doubles(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
-    """A mapping; that the last of two values with one key wins would hide that somebody meant the first."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the key {key[:40]!r} is given twice")
-    return made
-
-
-def _no_constant(name: str) -> JsonValue:
-    raise ValueError(f"{name} is not a JSON number")

@@ -7,12 +7,15 @@ from fastapi import FastAPI
 from millrace.api import openapi, problems, query_names
 from millrace.api.middleware import BodyLimit, NoNul, SecurityHeaders
 from millrace.api.routes import (
+    agents,
+    approval_links,
     archive,
     artifacts,
     backfills,
     connections,
     control,
     database,
+    decisions,
     deployments,
     events,
     histories,
@@ -47,6 +50,7 @@ PARTS = (
     tasks,
     test_modes,
     control,
+    decisions,
     events,
     simulations,
     trigger_previews,
@@ -58,7 +62,9 @@ PARTS = (
     database,
     secrets,
     connections,
+    agents,
     system,
+    approval_links,
     open_routes,
 )
 """The search for a route goes through these in turn, so what is asked for most comes first."""

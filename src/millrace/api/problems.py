@@ -18,6 +18,7 @@ from millrace.core.errors import (
     Conflict,
     Fault,
     Forbidden,
+    Gone,
     InvalidRequest,
     MillraceError,
     NotFound,
@@ -40,6 +41,7 @@ STATUS: tuple[tuple[type[MillraceError], int], ...] = (
     (InvalidRequest, 422),
     (Unauthenticated, 401),
     (Forbidden, 403),
+    (Gone, 410),
     (NotFound, 404),
     (Conflict, 409),
     (Unavailable, 503),
@@ -79,8 +81,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _defect)
 
 
+def status_of(error: MillraceError) -> int:
+    return next(status for kind, status in STATUS if isinstance(error, kind))
+
+
 def of_error(error: MillraceError) -> Response:
-    status = next(status for kind, status in STATUS if isinstance(error, kind))
+    status = status_of(error)
     headers = {401: {"WWW-Authenticate": "ApiKey"}, 503: RETRY_AFTER}.get(status)
     return problem(status, error.code, error.message, error.faults, headers)
 

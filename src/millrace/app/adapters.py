@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from millrace.app.agents.calling import StoredAgents
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.doctor import CheckDatabase
 from millrace.app.events.publishing import EventPublisher
@@ -18,9 +19,8 @@ from millrace.ports.connections import Connections
 from millrace.ports.database import Database, DatabaseCopies, DatabaseFile
 from millrace.ports.evaluator import Evaluator
 from millrace.ports.ids import Ids
-from millrace.ports.mail import Mailer
 from millrace.ports.objects import ObjectStore
-from millrace.ports.runner import RunnerRegistry
+from millrace.ports.runner import RunnerRegistry, RunnerServices, TypeSource
 from millrace.ports.store import Store
 
 
@@ -42,11 +42,15 @@ class Adapters:
     evaluator: Evaluator
     engine: Engine
     runners: RunnerRegistry
+    task_types: TypeSource
     vault: Vault
     masker: SecretMasker
     secrets: SecretChain
     connections: Connections
-    mailer: Mailer | None
+    agents: StoredAgents
+    """Its limits are those that the engine was given."""
+    outside: RunnerServices
+    """What runners are lent: the guarded ways out."""
     events: EventPublisher
     """What tasks publish events through."""
     check_database: CheckDatabase

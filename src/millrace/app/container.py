@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from millrace.app.adapters import Adapters
+from millrace.app.agent_container import AgentUseCases, build_agent_use_cases
 from millrace.app.archive.archiver import Archiver
 from millrace.app.archive.checking import ArchiveChecks
 from millrace.app.archive.lines import FamilyLines
@@ -14,6 +15,9 @@ from millrace.app.backups import Backups
 from millrace.app.connections.commands import ConnectionCommands
 from millrace.app.connections.queries import ConnectionQueries
 from millrace.app.connections.testing import ConnectionTester
+from millrace.app.decisions.deciding import Decisions
+from millrace.app.decisions.links import ApprovalLinks
+from millrace.app.decisions.queries import ApprovalQueries
 from millrace.app.deployments.queries import DeploymentQueries
 from millrace.app.doctor import Doctor
 from millrace.app.events.queries import EventQueries
@@ -31,6 +35,7 @@ from millrace.app.runs.repeating import RunRepeater
 from millrace.app.runs.starting import RunStarter
 from millrace.app.secrets.commands import SecretCommands
 from millrace.app.secrets.queries import SecretQueries
+from millrace.app.task_types import TaskTypes
 from millrace.app.trigger_container import TriggerUseCases, build_trigger_use_cases
 from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.triggers.registrar import Registrar
@@ -47,6 +52,7 @@ from millrace.app.workflows.writing import WorkflowWriter
 from millrace.auth.authentication import Authenticator
 from millrace.auth.names import UserNames
 from millrace.config import Settings
+from millrace.definition import ControlTypes
 from millrace.ports.database import Database
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.secrets import Masker
@@ -59,6 +65,7 @@ class Container:
     database: Database
     masker: Masker
     runners: RunnerRegistry
+    task_types: TaskTypes
     authenticator: Authenticator
     user_names: UserNames
     workflow_writer: WorkflowWriter
@@ -70,6 +77,9 @@ class Container:
     run_starter: RunStarter
     run_repeater: RunRepeater
     run_control: RunControl
+    decisions: Decisions
+    approval_queries: ApprovalQueries
+    approval_links: ApprovalLinks
     operations: Operations
     run_queries: RunQueries
     histories: HistoryQueries
@@ -88,6 +98,7 @@ class Container:
     connection_commands: ConnectionCommands
     connection_queries: ConnectionQueries
     connection_tester: ConnectionTester
+    agents: AgentUseCases
     doctor: Doctor
 
 
@@ -96,17 +107,17 @@ def build_container(a: Adapters) -> Container:
     settings, database, clock, ids = a.settings, a.database, a.clock, a.ids
     catalog, schedules = Catalog(database), Schedules(settings.scheduler_timezone)
     maker, keys = RunMaker(a.evaluator, clock, ids), CallerKeys(database, clock)
-    manual = ManualTriggers(database, a.evaluator)
-    run_starter = RunStarter(a.engine, a.plans, catalog, clock, maker, a.payloads, keys, manual)
-    run_queries = RunQueries(database, a.plans, clock, settings.task_limits, a.payloads)
+    run_starter = _run_starter(a, catalog, maker, keys)
+    run_queries = RunQueries(database, a.plans, clock, a.agents.limits.all, a.payloads)
     run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads, keys)
     run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries, keys, clock)
+    approvals = ApprovalQueries(database, run_queries)
+    decisions = Decisions(database, approvals, keys, clock, run_control.posted)
     drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker, schedules, clock))
     writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
     writer.hand_over = a.engine.receive
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
-    policy = policy_of(settings)
-    retention = Retention(database, a.file, clock, ids, policy, _archiver(a))
+    retention = Retention(database, a.file, clock, ids, policy := policy_of(settings), _archiver(a))
     connection_queries, user_names = ConnectionQueries(database), UserNames(database, clock)
     archive_queries = ArchiveQueries(database, a.objects, user_names)
     run_queries.is_archived = archive_queries.holds
@@ -115,6 +126,7 @@ def build_container(a: Adapters) -> Container:
         database=database,
         masker=a.masker,
         runners=a.runners,
+        task_types=TaskTypes(a.task_types, ControlTypes()),
         authenticator=Authenticator(database, clock, ids),
         user_names=user_names,
         workflow_writer=writer,
@@ -126,6 +138,9 @@ def build_container(a: Adapters) -> Container:
         run_starter=run_starter,
         run_repeater=run_repeater,
         run_control=run_control,
+        decisions=decisions,
+        approval_queries=approvals,
+        approval_links=ApprovalLinks(database, approvals, decisions, a.vault, clock),
         operations=Operations(database, run_control, run_repeater, clock, ids, catalog, keys),
         run_queries=run_queries,
         histories=HistoryQueries(database, a.bus, clock, user_names, run_queries.missing),
@@ -143,9 +158,15 @@ def build_container(a: Adapters) -> Container:
         secret_queries=SecretQueries(database, a.secrets),
         connection_commands=ConnectionCommands(database, clock, a.vault, a.masker),
         connection_queries=connection_queries,
-        connection_tester=ConnectionTester(connection_queries, a.connections, a.runners, a.mailer, a.masker),
+        connection_tester=ConnectionTester(connection_queries, a.connections, a.runners, a.outside.mailer, a.masker),
+        agents=build_agent_use_cases(a),
         doctor=_doctor(a),
     )
+
+
+def _run_starter(a: Adapters, catalog: Catalog, maker: RunMaker, keys: CallerKeys) -> RunStarter:
+    manual = ManualTriggers(a.database, a.evaluator)
+    return RunStarter(a.engine, a.plans, catalog, a.clock, maker, a.payloads, keys, manual)
 
 
 def _archiver(a: Adapters) -> Archiver:

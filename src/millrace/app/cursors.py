@@ -30,14 +30,14 @@ def encode_cursor(key: str | int) -> str:
 def decode_text(cursor: str | None) -> str | None:
     key = _decode(cursor)
     if key is not None and not isinstance(key, str):
-        raise _invalid()
+        raise invalid_cursor()
     return key
 
 
 def decode_number(cursor: str | None) -> int | None:
     key = _decode(cursor)
     if key is not None and (type(key) is not int or not MIN_INTEGER <= key <= MAX_INTEGER):
-        raise _invalid()
+        raise invalid_cursor()
     return key
 
 
@@ -47,9 +47,9 @@ def _decode(cursor: str | None) -> object:
     try:
         return orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
-        raise _invalid() from None
+        raise invalid_cursor() from None
 
 
-def _invalid() -> InvalidRequest:
+def invalid_cursor() -> InvalidRequest:
     fault = Fault("query.cursor", "invalid_cursor", "this is not a cursor", "pass on `next_cursor` of the last page")
     return InvalidRequest("invalid_cursor", "the cursor is not one that a list has answered", faults=[fault])

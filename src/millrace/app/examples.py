@@ -16,6 +16,10 @@ CHECKOUT = Path(__file__).parents[3] / "examples"
 """Where they are in a checkout; in an installed package they lie beside the code."""
 
 
+OF_THE_LANGUAGE = "language"
+"""The folder of the examples that explain the definition language: they are to be read, and applied by who wants to."""
+
+
 async def apply_examples(commands: WorkflowCommands, folder: Path | None) -> None:
     """Create every workflow under `folder` whose name is free."""
     for place in await asyncio.to_thread(_definitions, folder or _own_folder()):
@@ -35,4 +39,4 @@ def _own_folder() -> Path:
 
 
 def _definitions(folder: Path) -> list[Path]:
-    return sorted(folder.glob("**/*.yaml"))
+    return sorted(place for place in folder.glob("**/*.yaml") if place.parent != folder / OF_THE_LANGUAGE)

@@ -10,6 +10,7 @@ from millrace.app.firing.awaiting import AwaitedRuns
 from millrace.app.firing.occasions import Firer
 from millrace.app.firing.watching import OverdueWatch
 from millrace.app.routing.router import Router
+from millrace.app.routing.waits import EventWaits
 from millrace.app.runs.starting import RunStarter
 from millrace.app.test_mode.commands import TestModeCommands
 from millrace.app.test_mode.instructions import instance_of
@@ -49,6 +50,7 @@ class TriggerUseCases:
     webhook_queries: WebhookQueries
     event_intake: EventIntake
     router: Router
+    waits: EventWaits
     simulation: Simulation
     schedule_simulation: ScheduleSimulation
 
@@ -79,6 +81,7 @@ def build_trigger_use_cases(
         webhook_queries=WebhookQueries(database, schedules, a.secrets),
         event_intake=EventIntake(database, clock, ids),
         router=router,
+        waits=EventWaits(database, a.store, a.engine, ids),
         simulation=Simulation(database, router, catalog, clock),
         schedule_simulation=ScheduleSimulation(database, schedules, catalog),
     )

@@ -44,6 +44,9 @@ class Permission(StrEnum):
     CONNECTION_READ = "connection:read"
     CONNECTION_WRITE = "connection:write"
     CONNECTION_TEST = "connection:test"
+    AGENT_READ = "agent:read"
+    AGENT_WRITE = "agent:write"
+    AGENT_CHECK = "agent:check"
     ENCRYPTION_KEY_ROTATE = "encryption_key:rotate"
 
 
@@ -65,6 +68,8 @@ _OPERATE = _VIEW | {
     Permission.WORKER_READ,
     Permission.DOCTOR_READ,
     Permission.RETENTION_READ,
+    Permission.AGENT_READ,
+    Permission.AGENT_CHECK,
 }
 _DEVELOP = _OPERATE | {
     Permission.ARTIFACT_DELETE,

@@ -24,6 +24,14 @@ class KeyRow:
     disabled_at: Instant | None
 
 
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    id: str
+    name: str
+    role: str
+    disabled_at: Instant | None
+
+
 def has_users(connection: Connection) -> bool:
     return connection.execute(select(users.c.id).limit(1)).first() is not None
 
@@ -36,6 +44,12 @@ def names_of(connection: Connection, user_ids: Collection[str]) -> Mapping[str, 
     """By id; without those that there are not."""
     rows = connection.execute(select(users.c.id, users.c.name).where(users.c.id.in_(user_ids)))
     return {row.id: row.name for row in rows}
+
+
+def find_user(connection: Connection, user_id: str) -> UserRow | None:
+    query = select(users.c.id, users.c.name, users.c.role, users.c.disabled_at).where(users.c.id == user_id)
+    row = connection.execute(query).first()
+    return None if row is None else UserRow(*row)
 
 
 def add_key(connection: Connection, *, key_id: str, user_id: str, name: str, key: NewKey, now: Instant) -> None:

@@ -5,12 +5,14 @@ not already hide. Values too short to be hidden without hiding half of every log
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from millrace.auth.masking import SecretMasker
+from millrace.config import Settings
 from millrace.ports.secrets import SecretUnavailable
 
 VARIABLE = "MILLRACE_SECRET_"
@@ -156,6 +158,12 @@ class FolderSecrets:
             if value is not None:
                 values.append(value)
         return values
+
+
+def sources_of(settings: Settings) -> tuple[SecretSource, ...]:
+    """Those outside of the database, which win over it; in the order in which they win."""
+    folder = () if settings.secrets_dir is None else (FolderSecrets(settings.secrets_dir),)
+    return (EnvironmentSecrets(os.environ), *folder)
 
 
 def _read(place: Path) -> str | None:

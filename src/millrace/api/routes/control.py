@@ -1,4 +1,4 @@
-"""Routes that change the course of runs: cancel, pause, resume, retry, rerun, and many at once."""
+"""Routes that change the course of runs: cancel, pause, resume, signal, retry, rerun, and many at once."""
 
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from millrace.api.keys import IdempotencyKey, one_key
 from millrace.api.naming import named
 from millrace.api.schemas.control import BULK_EXAMPLE, BulkBody, OperationView
 from millrace.api.schemas.runs import CancelAnswer, EndBody, RerunBody, RetryBody, RunView
+from millrace.api.schemas.signals import SIGNAL_EXAMPLE, SignalBody
 from millrace.app.runs.repeating import RepeatRequest
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
@@ -54,6 +55,22 @@ async def resume_run(
 ) -> Response:
     """Let a paused run go on."""
     await container.run_control.resume(run, by=caller.user_id, key=idempotency_key)
+    return answer(await named(container, await container.run_queries.get(run)), 202)
+
+
+@router.post(
+    "/runs/{run}/signal",
+    status_code=202,
+    responses={202: {"model": RunView}},
+    openapi_extra=request_body(SignalBody.model_json_schema(), SIGNAL_EXAMPLE),
+)
+async def signal_run(
+    run: str, request: Request, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
+) -> Response:
+    """Send a signal to a run: tasks that wait for its name take it, else it is kept for the next one that does."""
+    body = await checked(request, SignalBody)
+    key = one_key(idempotency_key, body.idempotency_key)
+    await container.run_control.signal(run, body.name, body.data, by=caller.user_id, key=key)
     return answer(await named(container, await container.run_queries.get(run)), 202)
 
 

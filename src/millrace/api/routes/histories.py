@@ -71,7 +71,13 @@ async def list_logs(
     request: Request,
     container: Containers,
     level: Words,
-    task: Annotated[str | None, Query(max_length=512, description="Only lines of this task.")] = None,
+    task: Annotated[
+        str | None,
+        Query(
+            max_length=512,
+            description="Only lines of this task; with load, or load[3], those of tasks in the loop or iteration.",
+        ),
+    ] = None,
     attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Only lines of this attempt.")] = None,
     after: After = None,
     before: Before = None,

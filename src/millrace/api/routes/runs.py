@@ -27,9 +27,10 @@ from millrace.api.schemas.runs import (
     TaskRunView,
 )
 from millrace.app.runs.repository import RunFilter
+from millrace.app.runs.tasks.reading import TaskFilter
 from millrace.auth.permissions import Permission
-from millrace.core.states import RunStatus
-from millrace.definition.model import TRIGGER_TYPES
+from millrace.core.states import RunStatus, TaskStatus
+from millrace.definition.model import START_TYPES
 
 router = api_router("runs")
 
@@ -46,6 +47,7 @@ async def list_runs(
     ] = None,
     trigger_type: TriggerTypeWord = None,
     correlation_id: str | None = None,
+    parent: Annotated[str | None, Query(description="Id of the run that started them by its sub-workflows.")] = None,
     created_after: Moment = None,
     created_before: Moment = None,
     cursor: Cursor = None,
@@ -55,11 +57,12 @@ async def list_runs(
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
         workflow_id=None if workflow is None else await container.workflow_queries.id_of_runs(workflow),
-        trigger_type=known_word("query.trigger_type", trigger_type, TRIGGER_TYPES),
+        trigger_type=known_word("query.trigger_type", trigger_type, START_TYPES),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),
         labels=labels(label),
+        parent=parent,
     )
     return page_answer(
         await named_page(container, await container.run_queries.list(narrow, cursor=cursor, limit=limit))
@@ -72,9 +75,20 @@ async def get_run(run: str, container: Containers) -> Response:
     return answer(await named(container, await container.run_queries.get(run)))
 
 
-async def list_task_runs(run: str, container: Containers, cursor: Cursor = None, limit: Limit = 50) -> Response:
-    """The tasks of a run, in the order of the definition."""
-    return page_answer(await container.run_queries.tasks(run, cursor=cursor, limit=limit))
+async def list_task_runs(
+    run: str,
+    container: Containers,
+    status: Words,
+    within: Annotated[
+        str | None,
+        Query(max_length=512, description="Only what stands in this control task, or in this iteration of a loop."),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """The tasks of a run, in the order of the definition, iteration after iteration."""
+    narrow = TaskFilter(within, words("status", status, values_of(TaskStatus)))
+    return page_answer(await container.run_queries.tasks(run, narrow, cursor=cursor, limit=limit))
 
 
 async def get_task_run(run: str, path: str, container: Containers) -> Response:

@@ -16,7 +16,7 @@ from millrace.app.runs.starting import StartRequest
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 from millrace.core.states import RunStatus
-from millrace.definition.model import TRIGGER_TYPES
+from millrace.definition.model import START_TYPES
 
 router = api_router("workflows")
 
@@ -89,7 +89,7 @@ async def list_runs_of_workflow(
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
         workflow_id=await container.workflow_queries.id_of_runs(workflow),
-        trigger_type=known_word("query.trigger_type", trigger_type, TRIGGER_TYPES),
+        trigger_type=known_word("query.trigger_type", trigger_type, START_TYPES),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),

@@ -36,12 +36,9 @@ READ = [requires(Permission.WORKFLOW_READ)]
 
 @router.get("/task-types", dependencies=READ, responses={200: {"model": TaskTypePage}})
 async def list_task_types(container: Containers) -> Response:
-    """The task types of this installation and what their `config` takes."""
-    items = [
-        {"type": name, "summary": runner.summary, "config_schema": runner.config_model.model_json_schema()}
-        for name, runner in sorted(container.runners.types().items())
-    ]
-    return answer({"items": items, "next_cursor": None})
+    """The task types of this installation, where they come from and what their `config` takes; also those that cannot
+    be used, with the reason."""
+    return answer({"items": container.task_types.list(), "next_cursor": None})
 
 
 @router.get("/definition-schema", dependencies=READ)

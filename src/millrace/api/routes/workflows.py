@@ -57,7 +57,8 @@ async def list_workflows(
 
 @router.post("/workflows", status_code=201, responses={201: {"model": WorkflowDetail}}, openapi_extra=DEFINITION_BODY)
 async def create_workflow(request: Request, container: Containers, caller: Writer) -> Response:
-    """Create a workflow from a definition in JSON or YAML. It is deployed unless it is a draft or `deploy: false`."""
+    """Create a workflow from a definition in JSON or YAML, of any accepted shape. It is deployed unless it is a draft
+    or `deploy: false`."""
     shown, tag = await container.workflow_commands.create(await document(request), by=caller.user_id)
     return answer(await named(container, shown), 201, {"ETag": tag, "Location": f"/api/v1/workflows/{shown['id']}"})
 

@@ -14,7 +14,7 @@ from millrace.app.operations.operations import BulkRequest
 from millrace.app.runs.control import LONGEST_REASON
 from millrace.app.runs.repository import RunFilter
 from millrace.core.errors import Fault, InvalidRequest
-from millrace.definition.model import TRIGGER_TYPES
+from millrace.definition.model import START_TYPES
 
 RunStatusName = Literal["pending", "running", "waiting", "paused", "cancelling", "failed", "cancelled"]
 
@@ -77,7 +77,7 @@ class BulkBody(BaseModel):
             raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
         narrow = RunFilter(
             status=tuple(found.status),
-            trigger_type=known_word("filter.trigger_type", found.trigger_type, TRIGGER_TYPES),
+            trigger_type=known_word("filter.trigger_type", found.trigger_type, START_TYPES),
             correlation_id=found.correlation_id,
             created_from=instant(found.created_after),
             created_before=instant(found.created_before),

@@ -136,6 +136,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "correlation_id": "order-import-17",
     "priority": 0,
     "parent": None,
+    "parent_path": None,
     "retry_of": None,
     "root": "019e2f60-7a1b-7c3d-8e4f-5a6b7c8d9e0f",
     "done_again": [],
@@ -155,7 +156,20 @@ class WaitingFor(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     reason: Literal[
-        "delayed", "concurrency", "rate_limit", "admission", "paused", "delay", "task_limit", "worker", "no_worker"
+        "delayed",
+        "concurrency",
+        "rate_limit",
+        "admission",
+        "paused",
+        "delay",
+        "task_limit",
+        "worker",
+        "no_worker",
+        "sleep",
+        "event",
+        "signal",
+        "approval",
+        "sub_workflow",
     ]
     message: str
 
@@ -180,7 +194,8 @@ class RunView(BaseModel):
     error: FailureView | None
     correlation_id: str | None
     priority: int
-    parent: str | None
+    parent: str | None = Field(description="The run whose sub-workflow it is.")
+    parent_path: str | None = Field(description="The task there that waits for it.")
     retry_of: str | None
     root: str = Field(description="The first run of its family: what was retried and rerun belongs together.")
     done_again: list[DoneAgain] = Field(
@@ -206,10 +221,23 @@ class WorkerOfTask(BaseModel):
     host: str | None
 
 
+class QuestionView(BaseModel):
+    message: str
+    form: dict[str, Any] | None = Field(description="JSON Schema of what whoever decides may fill in.")
+    default: Literal["approve", "reject"] | None = Field(
+        description="What is decided when its time is over; null: then the task has timed out."
+    )
+    since: str
+    until: str | None = Field(description="When its time is over; null if it may wait for ever.")
+
+
 class TaskRunView(BaseModel):
     run_id: str
-    task: str
-    path: str
+    task: str = Field(description="The id of the task.")
+    path: str = Field(description="Its id, in loops behind the iterations that it stands in: `load[3].store`.")
+    parent: str | None = Field(description="The path of the control task that it stands in.")
+    iteration: int | None = Field(description="The number of the innermost iteration that it stands in, from 0.")
+    item_key: str | None = Field(description="What its item is called, in a foreach with a `key`.")
     type: str
     status: str
     attempt: int = Field(description="Number of its latest attempt, lost ones included; 0 before the first.")
@@ -219,12 +247,18 @@ class TaskRunView(BaseModel):
     input: Any = Field(description="The rendered config, secrets masked.")
     output: Any
     error: FailureView | None
+    block: str | None = Field(description="Of a control task: which of its lists of tasks runs, or ran.")
+    items: int | None = Field(description="Of a foreach: how many items it has.")
+    child_run_id: str | None = Field(description="Of a sub_workflow: its run.")
     adopted_from: str | None = Field(description="The earlier run whose output it has taken over.")
     worker: WorkerOfTask | None
     ready_at: str | None
     available_at: str | None
     started_at: str | None
     finished_at: str | None
+    approval: QuestionView | None = Field(
+        default=None, description="What is asked, if it waits for a decision; left out in lists."
+    )
     omitted: list[str] = []
 
 

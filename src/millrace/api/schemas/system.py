@@ -50,8 +50,14 @@ class Readiness(Health):
 
 class TaskType(BaseModel):
     type: str = Field(examples=["http"])
-    summary: str
-    config_schema: dict[str, Any]
+    summary: str = Field(description="Empty if the type cannot be used.")
+    origin: str = Field(
+        description="`built-in`, or the package that brings it.", examples=["built-in", "parse-csv 1.0"]
+    )
+    config_schema: dict[str, Any] | None = Field(
+        description="JSON Schema of what `config` takes; null if the type cannot be used."
+    )
+    problem: str | None = Field(description="Why the type cannot be used; null if it can.")
 
 
 class TaskTypePage(BaseModel):

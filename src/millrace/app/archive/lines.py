@@ -18,8 +18,10 @@ from millrace.app.archive.repository import OF_A_RUN, Family, Rows, RunRows
 from millrace.app.artifacts.views import artifact_view
 from millrace.app.histories.views import log_view
 from millrace.app.plans import StoredPlans
+from millrace.app.runs.tasks.order import is_path, place_of
 from millrace.app.runs.views import run_view, task_run_view
 from millrace.auth.masked_documents import masked_document
+from millrace.core.plan import Plan
 from millrace.core.values import Instant, to_iso
 from millrace.ports.database import Database
 from millrace.ports.payloads import MARK, PayloadLost, Payloads, PutAway
@@ -59,25 +61,25 @@ class FamilyLines:
 
     async def _of_run(self, found: RunRows) -> AsyncIterator[bytes]:
         run_id, given = found.run["id"], found.trigger_data
-        places = await self._places(found.run["version_id"])
+        plan = await self._plan(found.run["version_id"])
         trigger_data = PutAway(given) if given[:1] == MARK else orjson.Fragment(given)
         yield await self._line("run", {**run_view(found.run, (), found.told), "trigger_data": trigger_data})
         for rows, first in zip(OF_A_RUN, found.first, strict=True):
             some = first
             while some:
                 for one in some:
-                    yield await self._line(rows.kind, _view(rows, one, places))
+                    yield await self._line(rows.kind, _view(rows, one, plan))
                 if found.whole or len(some) < rows.at_once:
                     break
                 read = partial(repository.rows_after, rows=rows, run_id=run_id, last=some[-1])
                 some = await self._database.read(read)
 
-    async def _places(self, version_id: str) -> Mapping[str, int]:
-        """Where each task comes in the definition, for those who show them; of a version that is gone nobody knows."""
+    async def _plan(self, version_id: str) -> Plan | None:
+        """It says where each task stands, for those who show them; of a version that is gone nobody knows."""
         try:
-            return {path: place for place, path in enumerate((await self._plans.plan(version_id)).tasks)}
+            return await self._plans.plan(version_id)
         except LookupError:
-            return {}
+            return None
 
     async def _line(self, kind: str, view: Mapping[str, object]) -> bytes:
         content: Line = dict(view)
@@ -92,10 +94,14 @@ class FamilyLines:
         return masked_document(line_of(kind, {**content, "lost": lost} if lost else content), self._masker)
 
 
-def _view(rows: Rows, row: RowMapping, places: Mapping[str, int]) -> Mapping[str, object]:
+def _view(rows: Rows, row: RowMapping, plan: Plan | None) -> Mapping[str, object]:
     match rows.kind:
         case "task_run":
-            return {**task_run_view(row), "place": places.get(row["path"])}
+            path = row["path"]
+            if plan is None or not is_path(plan, path):
+                return {**task_run_view(row), "place": None}
+            listed = list(plan.tasks).index(plan.task_at(path).id)
+            return {**task_run_view(row, place_of(plan, path)), "place": listed}
         case "attempt":
             return _attempt_view(row)
         case "record":

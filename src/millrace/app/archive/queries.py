@@ -12,7 +12,7 @@ from millrace.app.archive import repository
 from millrace.app.archive.format import Place, places_in, unpacked
 from millrace.app.archive.repository import ArchiveRow
 from millrace.app.cursors import Page, decode_text, encode_cursor
-from millrace.app.histories.views import BY_USERS, with_user
+from millrace.app.histories.views import BY_USERS, user_of, with_user
 from millrace.auth.names import UserNames
 from millrace.core.errors import NotFound
 from millrace.core.values import Instant, JsonObject, to_iso
@@ -143,7 +143,7 @@ def _users_in(line: JsonObject) -> Iterator[str]:
             yield str(user)
     data: Any = line.get("data")
     if line.get("type") in BY_USERS and data and data.get("by"):
-        yield data["by"]
+        yield user_of(data["by"])
 
 
 def _users(line: JsonObject, names: Mapping[str, str]) -> JsonObject:

@@ -8,7 +8,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, func, or_, select
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.dialects import Unsettled, items_of, json_list
@@ -36,6 +36,7 @@ class LogFilter:
     """What log lines may be narrowed to; empty and `None` do not narrow."""
 
     path: str | None = None
+    """Of a task; of a loop or an iteration, whose lines are those of the tasks in it."""
     attempt: int | None = None
     levels: tuple[str, ...] = ()
 
@@ -93,12 +94,18 @@ def read_records(connection: Connection, run_id: str, window: Window) -> Sequenc
     return _windowed(connection, query.where(records.c.run_id == run_id), records, window)
 
 
+def _begins_with(prefix: str) -> ColumnElement[bool]:
+    """By what comes before and after: a path may hold what means something to `like`."""
+    after = f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
+    return and_(logs.c.path >= prefix, logs.c.path < after)
+
+
 def read_logs(connection: Connection, run_id: str, window: Window, narrow: LogFilter) -> Sequence[RowMapping]:
     query = select(
         logs.c.seq, logs.c.path, logs.c.attempt, logs.c.at, logs.c.level, logs.c.text, logs.c.metadata
     ).where(logs.c.run_id == run_id)
     if narrow.path is not None:
-        query = query.where(logs.c.path == narrow.path)
+        query = query.where(or_(logs.c.path == narrow.path, *map(_begins_with, (f"{narrow.path}[", f"{narrow.path}."))))
     if narrow.attempt is not None:
         query = query.where(logs.c.attempt == narrow.attempt)
     if narrow.levels:

@@ -68,6 +68,8 @@ class _Task:
     reason: JsonValue = None
     error: JsonValue = None
     finished_at: Instant | None = None
+    entered_at: Instant | None = None
+    """Of a control task: when what stands in it began."""
     attempts: dict[int, _Attempt] = field(default_factory=dict)
     waits: list[_Wait] = field(default_factory=list)
     notes: list[RowMapping] = field(default_factory=list)
@@ -121,6 +123,8 @@ def _tell(task: _Task, record: RowMapping) -> None:
     teller = _TELLERS.get(record["type"])
     if teller is not None:
         teller(task, record["at"], data)
+        if record["type"] == "task.entered":
+            task.notes.append(record)
     elif record["type"] in OUTCOMES:
         _ended(task, record, data)
     elif record["type"] != "task.skipped":
@@ -170,10 +174,25 @@ def _ended(task: _Task, record: RowMapping, data: JsonObject) -> None:
         attempt.error = data.get("error")
 
 
+def _waiting(task: _Task, at: Instant, data: JsonObject) -> None:
+    """A control task waits for what its record names."""
+    task.begin_wait(str(data.get("for", "")), at)
+    until = data.get("until")
+    task.waits[-1].data = {"limit": to_iso(until)} if isinstance(until, int) else {}
+
+
+def _entered(task: _Task, at: Instant, _data: JsonObject) -> None:
+    """What it waited for has come, or it begins with what stands in it."""
+    task.end_wait(at)
+    task.entered_at = task.entered_at or at
+
+
 _TELLERS: dict[str, Callable[[_Task, Instant, JsonObject], None]] = {
     "task.ready": _ready,
     "task.scheduled": _scheduled,
     "task.started": _started,
+    "task.waiting": _waiting,
+    "task.entered": _entered,
 }
 
 
@@ -211,7 +230,7 @@ def _task_view(task: _Task) -> dict[str, object]:
         "outcome": task.outcome,
         "reason": task.reason,
         "error": task.error,
-        "started_at": _iso(min(started, default=None)),
+        "started_at": _iso(min(started, default=task.entered_at)),
         "finished_at": _iso(task.finished_at),
         "attempts": [_attempt_view(attempt) for attempt in attempts],
         "waits": [_wait_view(wait) for wait in task.waits if wait.until != wait.since],

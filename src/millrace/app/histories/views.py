@@ -11,14 +11,27 @@ from millrace.core.values import to_iso
 View: TypeAlias = Mapping[str, object]
 
 
-BY_USERS = frozenset({"run.created", "run.paused", "run.resumed", "run.cancel_requested"})
-"""Records whose data may say `by` whom: by an id as they are stored, by id and name as they are shown."""
+BY_USERS = frozenset(
+    {"run.created", "run.paused", "run.resumed", "run.cancel_requested", "run.signalled", "task.decided"}
+)
+"""Records whose data may say `by` whom: by an id as they are stored, by id and name as they are shown. A run may
+have signalled, too, which is told by a text."""
+
+OF_A_RUN = "run "
+"""What the text begins with by which a run is told that signalled."""
+BY_LINK = "link made by "
+"""Before the id of a user: somebody has decided by a link that he had made."""
 
 
 def users_in(rows: Sequence[RowMapping]) -> frozenset[str]:
     """Ids of the users that the records tell of."""
     told = (orjson.loads(row["data"]).get("by") for row in rows if row["type"] in BY_USERS and row["data"] is not None)
-    return frozenset(user_id for user_id in told if user_id)
+    return frozenset(user_of(by) for by in told if by and not by.startswith(OF_A_RUN))
+
+
+def user_of(by: str) -> str:
+    """The id of the user that a record tells of."""
+    return by.removeprefix(BY_LINK)
 
 
 def record_view(row: RowMapping, names: Mapping[str, str]) -> View:
@@ -36,7 +49,10 @@ def record_view(row: RowMapping, names: Mapping[str, str]) -> View:
 def with_user(data: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:
     """The data of a record of `BY_USERS`, with its user called by a name."""
     by = data.get("by")
-    return {**data, "by": {"id": by, "name": names[by]}} if by else data
+    if not by or user_of(by) not in names:
+        return data
+    user = {"id": user_of(by), "name": names[user_of(by)]}
+    return {**data, "by": {**user, "by_link": True} if by.startswith(BY_LINK) else user}
 
 
 def log_view(row: RowMapping) -> View:

@@ -49,6 +49,8 @@ from millrace.storage.tables import (
     runs,
     task_runs,
     timers,
+    wait_routes,
+    waits,
     workflow_versions,
     workflows,
 )
@@ -260,6 +262,8 @@ _DELETE_FIRINGS = delete(firings).where(firings.c.id.in_(FIRINGS_OF_RUNS))
 _REMEMBER = {whole: _remember(whole=whole) for whole in (True, False)}
 _DELETE_RUNS = (
     delete(timers).where(timers.c.run_id.in_(_ids())),
+    delete(waits).where(waits.c.run_id.in_(_ids())),
+    delete(wait_routes).where(wait_routes.c.run_id.in_(_ids())),
     delete(inbox).where(inbox.c.run_id.in_(_ids())),
     delete(runs).where(runs.c.id.in_(_ids())),
 )

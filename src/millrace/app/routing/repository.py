@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Select, bindparam, func, select, update
+from sqlalchemy import Connection, Select, bindparam, func, select, tuple_, update
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.dialects import items_of, json_list
 from millrace.app.triggers.repository import COLUMNS, TriggerRow
 from millrace.ports.database import Columns, Database
-from millrace.storage.tables import events, trigger_routes, triggers, workflows
+from millrace.storage.tables import events, trigger_routes, triggers, wait_routes, waits, workflows
 from millrace.triggers.event import Event
 
 KIND = "event"
+PAGE: Final = 500
+"""Tasks that wait, in one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,19 @@ UNROUTED = (
     .order_by(events.c.id)
     .limit(bindparam("limit"))
 )
+
+TASKS_WAITING = (
+    select(waits.c.run_id, waits.c.path, waits.c.request)
+    .join(wait_routes, (wait_routes.c.run_id == waits.c.run_id) & (wait_routes.c.path == waits.c.path))
+    .where(
+        wait_routes.c.route.in_(items_of("routes")),
+        wait_routes.c.correlation.in_(items_of("correlations")),
+        tuple_(wait_routes.c.run_id, wait_routes.c.path) > tuple_(bindparam("run_id"), bindparam("path")),
+    )
+    .order_by(wait_routes.c.run_id, wait_routes.c.path)
+    .limit(PAGE)
+)
+"""Tasks that wait for an event, under any of some keys of its type and with no correlation key or this one."""
 
 
 async def unrouted(database: Database, limit: int, *, without: Sequence[str]) -> Sequence[Event]:

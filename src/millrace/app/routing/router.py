@@ -3,8 +3,7 @@
     the keys of the event's type → triggers under them, by the index → source, subject → `if`
 
 Cheap filters come before expressions, and what the index can tell before both: a trigger that waits for another type
-is never looked at. An event may be for very many, so they come page by page. `wait_for_event` tasks will be found by
-the same keys and judged by the same filters; what they add is another table under `waiting`.
+is never looked at. An event may be for very many, so they come page by page.
 """
 
 from collections.abc import AsyncIterator, Sequence

@@ -1,6 +1,7 @@
-"""Routes events: starts a run of each trigger that an event is for, once, however often the event is routed.
+"""Routes events: starts a run of each trigger that an event is for, once, however often the event is routed, and tells
+tasks that wait for it.
 
-    events that nobody has routed (by an index) → the triggers of each (router) → fire → mark the event
+    events that nobody has routed (by an index) → tasks that wait and triggers (waits, router) → tell, fire → mark it
 
 An event is marked when all its triggers are decided. Until then a crash, a lost answer or another process may have it
 routed again, which starts nothing twice: the start key of a run is made of the event's id. What is stored is routed;
@@ -18,6 +19,7 @@ from millrace.app.firing.repository import Decision
 from millrace.app.firing.scheduler import KEY_LIFETIME, KEYS
 from millrace.app.routing import repository
 from millrace.app.routing.router import Match, Router
+from millrace.app.routing.waits import EventWaits
 from millrace.app.runs.starting import FiringOutcome
 from millrace.core.errors import Unavailable
 from millrace.engine.service import Service
@@ -47,8 +49,11 @@ HELD_SECONDS = 60.0
 class EventRouting(Service):
     interval = 1.0
 
-    def __init__(self, database: Database, router: Router, firer: Firer, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, database: Database, router: Router, firer: Firer, waits: EventWaits, clock: Clock, ids: Ids
+    ) -> None:
         super().__init__()
+        self._waits = waits
         self._database = database
         self._router = router
         self._firer = firer
@@ -101,8 +106,9 @@ class EventRouting(Service):
     # --- one event ------------------------------------------------------------------------------------------------
 
     async def _route(self, event: Event) -> bool:
-        """Fire every trigger that the event is for; whether all of them are decided."""
+        """Tell every task that waits for the event, and fire every trigger that it is for; whether all are decided."""
         try:
+            await self._waits.tell(event)
             async for page in self._router.waiting(event):
                 # Each answers for itself: one that fails must not keep the others of the page from being waited for.
                 answers = await asyncio.gather(*(self._fire(match, event) for match in page), return_exceptions=True)

@@ -3,63 +3,190 @@
 A task is taken over when it completed, is the same task in the plan of the new run, reads nothing of the input and the
 variables that is another now, and nothing it comes after is done again: a result must never be older than what it was
 made from. A task that failed with `allow_failure` is done with, too: what came after it went on, so it is taken over
-as failed.
+as failed. What stands in a task is taken over with it.
+
+A branch, a group or a foreach that is not taken over, but comes after nothing that is done again, goes on where it
+was: what was decided when it began holds (which branch runs, over which items), and within it the same rules say what
+is taken over. So a loop of ten thousand items of which three failed does these three again. A while and a wait start
+anew: an iteration of a while follows from the one before, and what was waited for may have been for its `then` alone.
 """
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import orjson
 
+from millrace.core.controls import Condition, ForEach, Group, Switch, prefix_of
+from millrace.core.counting import container_of
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.values import JsonObject
 from millrace.definition.compiling import reads_of
 from millrace.definition.expressions.paths import MISSING, find
 
+ANOTHER_TASK = "it is another task in this version"
+NOTHING_ELSE: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """How a task run of the finished run ended."""
+
+    status: str
+    block: str | None = None
+    """Which of its blocks ran."""
+    size: int | None = None
+    """Of a foreach: how many items it had."""
+
+
+@dataclass(slots=True)
 class Adoption:
-    adopted: frozenset[str]
-    """Tasks of the main part that need not run."""
-    done_again: Mapping[str, str]
-    """Tasks that were done and are done again all the same, in listed order, each with why."""
+    adopted: dict[str, None] = field(default_factory=dict)
+    """Task runs of the main part that need not run, those around others first."""
+    done_again: dict[str, str] = field(default_factory=dict)
+    """Those that were done and are done again all the same, in listed order, each with why."""
+    loops: list[str] = field(default_factory=list)
+    """Loops that go on, with the items that they had."""
 
 
 def adoption(
-    before: Plan, after: Plan, statuses: Mapping[str, str], *, settled: Collection[str], again: Mapping[str, str]
+    before: Plan,
+    after: Plan,
+    ended: Mapping[str, Ended],
+    *,
+    settled: Collection[str],
+    again: Mapping[str, str] = NOTHING_ELSE,
+    changed: Mapping[str, str] = NOTHING_ELSE,
 ) -> Adoption:
     """What of the main part of `after` need not run.
 
-    `statuses`: how each task of the finished run (of plan `before`) ended. `settled`: statuses of tasks that do not
-    count as to be done again although they cannot be taken over (`skipped` by an `if` that would answer the same).
-    `again`: tasks to be done again whatever they came to, each with why.
+    `ended`: the task runs of the finished run (of plan `before`). `settled`: statuses of tasks that do not count as to
+    be done again although they cannot be taken over (`skipped` by an `if` that would answer the same). `again`: task
+    runs to be done again whatever they came to, by path, and `changed`: tasks, by id, each with why.
     """
-    main = after.tasks_of(Phase.MAIN)
-    over = {path for path in main if _is_done(after.tasks[path], statuses.get(path))}
-    why = dict(again)
-    for path in main:
-        if path not in before.tasks or not _same(before.tasks[path], after.tasks[path]):
-            why.setdefault(path, "it is another task in this version")
-        elif path in over and _undone(before, path, statuses):
-            why.setdefault(path, "the rollback has undone it")
-    left = {path for path in main if path not in why and statuses.get(path) in settled}
-    causes = _with_descendants(after, (path for path in main if path in why or path not in over | left))
-    told = {path: why.get(path) or f"it comes after {causes[path]}" for path in main if path in causes and path in over}
-    return Adoption(frozenset(over - causes.keys()), told)
+    adopting = _Adopting(before, after, ended, settled, again, changed)
+    adopting.of_list(after.tasks_of(Phase.MAIN), "")
+    return adopting.found
+
+
+class _Adopting:
+    def __init__(
+        self,
+        before: Plan,
+        after: Plan,
+        ended: Mapping[str, Ended],
+        settled: Collection[str],
+        again: Mapping[str, str],
+        changed: Mapping[str, str],
+    ) -> None:
+        self.found = Adoption()
+        self._before = before
+        self._after = after
+        self._ended = ended
+        self._settled = settled
+        self._again = again
+        self._changed = changed
+        self._around_again = {around: path for path in again for around in _containers(after, path)}
+        self._within: dict[str, list[str]] = {}
+        """Task runs by the control task around them."""
+        for path in ended:
+            if (around := container_of(before, path)) is not None:
+                self._within.setdefault(around, []).append(path)
+        self._others: dict[str, str | None] = {}
+
+    def of_list(self, ids: Sequence[str], prefix: str) -> None:
+        """Look at the tasks of a list, as they ended under this prefix."""
+        over = {one for one in ids if self._is_done(prefix + one)}
+        why = {one: reason for one in ids if (reason := self._why_again(prefix + one, one, done=one in over))}
+        if not why and len(over) == len(ids):
+            self._take(prefix + one for one in ids)
+            return
+        left = {one for one in ids if one not in why and self._status(prefix + one) in self._settled}
+        causes = _with_descendants(self._after, (one for one in ids if one in why or one not in over | left))
+        for one in ids:
+            path = prefix + one
+            if one not in causes:
+                self._take([path] if one in over else [])
+                continue
+            if one in over:
+                self.found.done_again[path] = why.get(one) or f"it comes after {prefix}{causes[one]}"
+            if causes.keys().isdisjoint(self._after.tasks[one].needs):
+                self._go_on(path, one)
+
+    def _status(self, path: str) -> str | None:
+        return self._ended[path].status if path in self._ended else None
+
+    def _is_done(self, path: str) -> bool:
+        status = self._status(path)
+        return status == "completed" or (status == "failed" and self._after.task_at(path).allow_failure)
+
+    def _why_again(self, path: str, task_id: str, *, done: bool) -> str | None:
+        if path in self._again:
+            return self._again[path]
+        if path in self._around_again:
+            return f"{self._around_again[path]} in it is done again"
+        if task_id not in self._others:
+            self._others[task_id] = self._is_other(task_id)
+        if self._others[task_id] is None and done and self._is_undone(path):
+            return "the rollback has undone it"
+        return self._others[task_id]
+
+    def _is_other(self, task_id: str) -> str | None:
+        """Why the task would not do the same, wherever it stands; or what stands in it."""
+        if task_id in self._changed:
+            return self._changed[task_id]
+        if not self._is_itself(task_id):
+            return ANOTHER_TASK
+        now, then = self._after.tasks[task_id].blocks, self._before.tasks[task_id].blocks
+        if now != then:
+            return ANOTHER_TASK
+        return next((why for ids in now.values() for inner in ids if (why := self._is_other(inner))), None)
+
+    def _is_itself(self, task_id: str) -> bool:
+        """Whether the task is the same, what stands in it aside; what comes after it may differ."""
+        then = self._before.tasks.get(task_id)
+        return then is not None and _alone(then) == _alone(self._after.tasks[task_id])
+
+    def _is_undone(self, path: str) -> bool:
+        """Whether the rollback of the finished run has begun to undo it: then its output means nothing any more."""
+        return any(self._status(other) in ("completed", "failed") for other in self._before.rollbacks.get(path, ()))
+
+    def _take(self, paths: Iterable[str]) -> None:
+        """Take over task runs and all that stands in them."""
+        for path in paths:
+            self.found.adopted[path] = None
+            if path in self._within:
+                self._take(self._within[path])
+
+    def _go_on(self, path: str, task_id: str) -> None:
+        """Take over what is done in a task that is not."""
+        ended, own = self._ended.get(path), self._after.tasks[task_id]
+        if ended is None or ended.block is None or path in self._again or task_id in self._changed:
+            return
+        if not self._is_itself(task_id) or self._is_undone(path):
+            return
+        ids = own.blocks.get(ended.block, ())
+        if isinstance(own.control, Group | Condition | Switch):
+            self.of_list(ids, prefix_of(path))
+        elif isinstance(own.control, ForEach) and path in self._within:
+            self.found.loops.append(path)
+            for index in range(ended.size or 0):
+                prefix = f"{path}[{index}]."
+                if any(prefix + one in self._ended for one in ids):
+                    self.of_list(ids, prefix)
 
 
 def changed_reads(plan: Plan, before: Mapping[str, JsonObject], after: Mapping[str, JsonObject]) -> dict[str, str]:
-    """Tasks of the main part that read what is another in `after` (`input` and `variables`), each with why."""
+    """Tasks of the main part, by id, that read what is another in `after` (`input` and `variables`), each with why."""
     if _text(dict(before)) == _text(dict(after)):
         return {}
     found: dict[str, str] = {}
-    for path in plan.tasks_of(Phase.MAIN):
-        for read in reads_of(plan.tasks[path]):
+    for task in plan.tasks.values():
+        for read in reads_of(task) if task.phase is Phase.MAIN else ():
             if read.root not in before:
                 continue
             then, now = find(before[read.root], read.keys), find(after[read.root], read.keys)
             if _text(then) != _text(now):
-                found[path] = f"it reads {read.text}, which is another now"
+                found[task.id] = f"it reads {read.text}, which is another now"
                 break
     return found
 
@@ -69,18 +196,24 @@ def _text(value: object) -> bytes | None:
     return None if value is MISSING else orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
-def _same(before: TaskPlan, after: TaskPlan) -> bool:
-    """Whether the task does the same; what comes after it may differ."""
-    return replace(before, dependents=()) == replace(after, dependents=())
+def _alone(task: TaskPlan) -> TaskPlan:
+    return replace(task, dependents=(), blocks={})
 
 
-def _is_done(task: TaskPlan, status: str | None) -> bool:
-    return status == "completed" or (status == "failed" and task.allow_failure)
+def _containers(plan: Plan, path: str) -> list[str]:
+    found: list[str] = []
+    around = container_of(plan, path)
+    while around is not None:
+        found.append(around)
+        around = container_of(plan, around)
+    return found
 
 
-def _undone(plan: Plan, path: str, statuses: Mapping[str, str]) -> bool:
-    """Whether the rollback of the finished run has begun to undo the task: then its output means nothing any more."""
-    return any(statuses.get(other) in ("completed", "failed") for other in plan.rollbacks.get(path, ()))
+def starts_anew(plan: Plan, path: str) -> str | None:
+    """The outermost control task around a path that begins from its start whenever it is not taken over."""
+    kinds = Group | Condition | Switch | ForEach
+    anew = [one for one in _containers(plan, path) if not isinstance(plan.task_at(one).control, kinds)]
+    return anew[-1] if anew else None
 
 
 def _with_descendants(plan: Plan, paths: Iterable[str]) -> dict[str, str]:

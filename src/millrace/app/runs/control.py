@@ -1,4 +1,4 @@
-"""Cancel, pause, resume, stop. A wish about a run is a row in its inbox: it survives whatever happens here."""
+"""Cancel, pause, resume, signal, stop. A wish about a run is a row in its inbox: it survives whatever happens here."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,10 +9,11 @@ from millrace.app.runs import repository
 from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, other_request
 from millrace.app.runs.queries import RunQueries, is_finished, unknown_run
 from millrace.app.runs.repository import RunHead
+from millrace.app.runs.telling import check_told
 from millrace.app.workflows.catalog import Catalog
 from millrace.core.errors import Conflict
 from millrace.core.states import RunStatus
-from millrace.core.values import Instant, JsonObject
+from millrace.core.values import Instant, JsonObject, JsonValue
 from millrace.engine.engine import Engine
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -64,6 +65,22 @@ class RunControl:
         """Let a paused run go on. Raises `Conflict` when it has finished."""
         await self._wish(run_id, "resume", by, key)
 
+    async def signal(self, run_id: str, name: str, data: JsonValue, *, by: str, key: str | None = None) -> None:
+        """Tell a run something that its tasks wait for, or will. Raises `Conflict` `run_finished` when it has finished.
+
+        Raises `InvalidRequest` for data that cannot be stored or is too large.
+        """
+        check_told("data", data)
+        given = self._keys.key(KeySpace.CONTROL, run_id, key, lambda: fingerprint(("signal", name, data)))
+        item = InboxItem(self._ids.new(), run_id, "signal", {"name": name, "data": data, "by": by})
+        await self._queries.head(run_id)
+        if given is not None:
+            await self._post_once(item, given)
+        elif await self._store.post([item]):
+            self.posted([item])
+        else:
+            raise _refused(await self._queries.head(run_id), "signal")
+
     async def _wish(self, run_id: str, kind: str, by: str, key: str | None) -> None:
         given = self._keys.key(KeySpace.CONTROL, run_id, key, lambda: fingerprint((kind,)))
         if given is not None:
@@ -76,9 +93,12 @@ class RunControl:
     async def _wish_once(self, run_id: str, kind: str, by: str, key: StartKey, *, reason: str | None = None) -> None:
         """Key and wish are noted in one transaction: an answer that was lost is given again, and the run asked once."""
         await self._queries.head(run_id)
-        wishes = self.wishes([run_id], kind, by=by, reason=reason)
+        (wish,) = self.wishes([run_id], kind, by=by, reason=reason)
+        await self._post_once(wish, key)
+
+    async def _post_once(self, wish: InboxItem, key: StartKey) -> None:
         now = self._clock.now()
-        self.posted(await self._database.write(lambda connection: _asked_once(connection, wishes, key, now)))
+        self.posted(await self._database.write(lambda connection: _asked_once(connection, wish, key, now)))
 
     async def wish(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None = None) -> frozenset[str]:
         """Ask many runs to `cancel`, `pause` or `resume`, in one commit; answers which have not finished."""
@@ -103,11 +123,8 @@ class RunControl:
         return len(await self.wish(live, "cancel", by=by, reason=reason))
 
 
-def _asked_once(
-    connection: Connection, wishes: Sequence[InboxItem], key: StartKey, now: Instant
-) -> Sequence[InboxItem]:
-    """The wishes, posted, or none if the key has been used for them."""
-    (wish,) = wishes
+def _asked_once(connection: Connection, wish: InboxItem, key: StartKey, now: Instant) -> Sequence[InboxItem]:
+    """The wish, posted, or none if the key has been used for it."""
     request_hash, held = repository.take_key(connection, key, wish.id, now)
     if held != wish.id:
         if request_hash != key.request_hash:
@@ -118,8 +135,8 @@ def _asked_once(
         raise unknown_run(wish.run_id)
     if not _takes(head, wish.kind):
         raise _refused(head, wish.kind)
-    repository.post(connection, wishes)
-    return wishes
+    repository.post(connection, [wish])
+    return [wish]
 
 
 def _takes(head: RunHead, kind: str) -> bool:

@@ -1,8 +1,8 @@
 """Idempotency keys of callers: for seven days the same key and request give what the first one gave.
 
 A key belongs to what the request is about: a start to its workflow, a retry or rerun to the run that it repeats, a
-cancel, pause or resume to its run; an operation on many runs to who asks for it. So one key may start a run and retry
-it, and neither is taken for the other.
+cancel, pause, resume, signal or decision to its run; an operation on many runs to who asks for it. So one key may start
+a run and retry it, and neither is taken for the other.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class KeySpace(StrEnum):
     REPEAT = "repeat"
     """The run that is repeated."""
     CONTROL = "control"
-    """The run that is cancelled, paused or resumed. What such a key holds is the wish, not a run."""
+    """The run that is cancelled, paused, resumed or told something. What such a key holds is the wish, not a run."""
     MANY = "bulk"
     """The user who asks. What such a key holds is an operation, not a run."""
 

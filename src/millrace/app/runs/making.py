@@ -34,6 +34,9 @@ class Origin:
     root_run_id: str | None = None
     causation_depth: int = 0
     firing: NewFiring | None = None
+    parent_run_id: str | None = None
+    parent_path: str | None = None
+    """The task of that run that waits for the end of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,10 @@ class RunMaker:
         *,
         start_key: StartKey | None = None,
         may_be_old: bool = False,
+        run_id: str | None = None,
     ) -> NewRun:
-        """`may_be_old`: the workflow is as it is remembered; the commit is to see whether it still is.
+        """`run_id`: its id, where others know it already. `may_be_old`: the workflow is as it is remembered; the commit
+        is to see whether it still is.
 
         Raises `InvalidRequest` for input that the schema refuses and for limits whose key has no value.
         """
@@ -75,7 +80,7 @@ class RunMaker:
         rate = await self._rate_limit(workflow, definition.rate_limit, scope)
         key, limit, when_full = await self._admission(workflow, definition.concurrency, scope, rated=rate is not None)
         return NewRun(
-            id=self._ids.new(),
+            id=run_id or self._ids.new(),
             workflow_id=workflow.id,
             version_id=version.id,
             created_at=self._clock.now(),
@@ -93,6 +98,8 @@ class RunMaker:
             rate_limit=rate,
             run_at=wanted.run_at,
             root_run_id=origin.root_run_id,
+            parent_run_id=origin.parent_run_id,
+            parent_path=origin.parent_path,
             retry_of=origin.retry_of,
             causation_depth=origin.causation_depth,
             start_key=start_key,

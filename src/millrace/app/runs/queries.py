@@ -1,19 +1,26 @@
 """Reading runs: one, lists of them, and their tasks."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 
+import orjson
 from sqlalchemy import Connection
 
 from millrace.app.cursors import Page, decode_text, encode_cursor
+from millrace.app.decisions.repository import Wait, find_wait
+from millrace.app.decisions.views import question_view
 from millrace.app.plans import StoredPlans
 from millrace.app.runs import repository
 from millrace.app.runs.payloads import read_back
-from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS, RunFilter, RunHead
+from millrace.app.runs.repository import RUN_PAYLOADS, RunFilter, RunHead
+from millrace.app.runs.tasks.order import holds_tasks, is_path, place_of
+from millrace.app.runs.tasks.reading import TaskFilter, TaskReader, TaskRows
+from millrace.app.runs.tasks.repository import TASK_PAYLOADS
 from millrace.app.runs.views import View, run_view, task_run_view
 from millrace.app.runs.waiting.reasons import waiting_for, waiting_in_list
+from millrace.core.controls import APPROVAL
 from millrace.core.errors import Fault, InvalidRequest, NotFound
-from millrace.core.states import FINISHED_RUN, RunStatus
+from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.definition.words import hint
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -69,29 +76,58 @@ class RunQueries:
         views, below = await self._database.read(read)
         return Page(views, None if below is None else encode_cursor(below))
 
-    async def tasks(self, run_id: str, *, cursor: str | None, limit: int) -> Page[View]:
-        """The task runs of a run, in the order in which the definition lists their tasks."""
+    async def tasks(self, run_id: str, narrow: TaskFilter, *, cursor: str | None, limit: int) -> Page[View]:
+        """The task runs of a run, as the definition lists their tasks, iteration after iteration.
+
+        A page that is narrowed by status may hold fewer than `limit`, or none, and have a next one all the same.
+        Raises `InvalidRequest` for `within` nothing that could hold tasks.
+        """
         after = decode_text(cursor)
         head = await self.head(run_id)
-        paths = list((await self._plans.plan(head.version_id)).tasks)
-        first = paths.index(after) + 1 if after in paths else 0
-        wanted = paths[first : first + limit]
-        rows = await self._database.read(lambda connection: repository.task_runs_of(connection, run_id, wanted))
-        more = encode_cursor(wanted[-1]) if first + limit < len(paths) else None
-        return Page([task_run_view(rows[path]) for path in wanted if path in rows], more)
+        plan = await self._plans.plan(head.version_id)
+        if narrow.within is not None and not holds_tasks(plan, narrow.within):
+            message = f"{narrow.within[:100]!r} is no task of this run that holds others, nor an iteration of a loop"
+            fault = Fault("query.within", "unknown_task", message, "write a path such as load, or load[3]")
+            raise InvalidRequest("unknown_task", "there is no such task in the run", faults=[fault])
+        found = await self._database.read(
+            lambda connection: TaskReader(connection, plan, head).page(narrow, after=after, limit=limit)
+        )
+        keys = await self._keys(found.inputs)
+        views = [task_run_view(row, place_of(plan, row["path"]), keys) for row in found.rows]
+        return Page(views, None if found.next is None else encode_cursor(found.next))
+
+    async def _keys(self, inputs: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+        """What the items of loops are called, by the path of the loop."""
+        taken = {path: orjson.loads(await self._payloads.read(text)) for path, text in inputs.items()}
+        return {path: given.get("keys", ()) for path, given in taken.items()}
 
     async def task(self, run_id: str, path: str) -> View:
-        row = await self._database.read(lambda connection: repository.find_task_run(connection, run_id, path))
-        if row is None:
-            await self.head(run_id)
+        """One task run, and what is asked if it waits for a decision. Raises `NotFound`."""
+        head = await self.head(run_id)
+        plan = await self._plans.plan(head.version_id)
+
+        def read(connection: Connection) -> tuple[TaskRows, Wait | None]:
+            found = TaskReader(connection, plan, head).one(path)
+            row = found.rows[0] if found.rows else None
+            waits = row is not None and row["type"] == APPROVAL and row["status"] == TaskStatus.WAITING
+            return found, find_wait(connection, run_id, path) if waits else None
+
+        found, wait = await self._database.read(read)
+        if not found.rows:
             raise NotFound("task_run_not_found", f"run {run_id} has no task {path!r}")
-        return await read_back(task_run_view(row), TASK_PAYLOADS, self._payloads)
+        view = task_run_view(found.rows[0], place_of(plan, path), await self._keys(found.inputs))
+        shown = {**view, "approval": None if wait is None else question_view(wait)}
+        return await read_back(shown, TASK_PAYLOADS, self._payloads)
 
     async def require_task(self, run_id: str, path: str) -> None:
-        """Raise `InvalidRequest` for a filter by a task that the run does not have, `NotFound` without such a run."""
-        known = (await self._plans.plan((await self.head(run_id)).version_id)).tasks
-        if path in known:
+        """Raise `InvalidRequest` for a filter by a task that the run cannot have, `NotFound` without such a run.
+
+        Also the path of an iteration stands for what is in it.
+        """
+        plan = await self._plans.plan((await self.head(run_id)).version_id)
+        if is_path(plan, path) or holds_tasks(plan, path):
             return
+        known = plan.tasks
         message = f"run {run_id} has no task {path[:100]!r}{hint(path, known)}"
         remedy = f"write one of {', '.join(islice(known, TASKS_TOLD))}{', …' if len(known) > TASKS_TOLD else ''}"
         fault = Fault("query.task", "unknown_task", message, remedy)

@@ -3,7 +3,7 @@
 The old run never changes. What the new one takes over it refers to: outputs are not copied.
 """
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -13,16 +13,18 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.plans import CompiledVersion, StoredPlans
 from millrace.app.runs import repository
-from millrace.app.runs.adoption import Adoption, adoption, changed_reads
+from millrace.app.runs.adoption import Adoption, Ended, adoption, changed_reads, starts_anew
 from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
 from millrace.app.runs.payloads import whole_row
 from millrace.app.runs.queries import unknown_run
 from millrace.app.runs.starting import RunStarter, payloads_deleted
+from millrace.app.runs.tasks.order import is_path
 from millrace.app.workflows.catalog import Catalog, CatalogEntry
 from millrace.core.errors import Conflict, Fault, InvalidRequest, MillraceError
 from millrace.core.failures import Failure
 from millrace.core.plan import Phase
+from millrace.core.run import SkipReason, TaskRun
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.core.values import JsonObject
 from millrace.definition import check_overrides
@@ -35,6 +37,8 @@ SAME, NEWEST = "same", "newest"
 
 MOST_TOLD = 100
 """Tasks that are told of which are done again although they were done; a workflow may have a thousand."""
+KNOWN_TOLD = 20
+"""Of a version whose task was asked for under a wrong name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +179,14 @@ class RunRepeater:
         """The run with what it takes over. Raises `InvalidRequest` and `Conflict`."""
         found = _adoption(old, version, new, from_task)
         adopted = {path: old.tasks[path]["adopted_from"] or old.row["id"] for path in found.adopted}
-        await self._refuse_deleted(adopted)
+        # The items of a loop that goes on are those of the run before, whoever has done with some of them.
+        await self._refuse_deleted({*adopted.values(), *([old.row["id"]] if found.loops else [])})
         told = dict(islice(found.done_again.items(), MOST_TOLD))
-        return replace(new, adopted=adopted, adopted_failures=_failures(old, adopted), done_again=told)
+        return replace(new, adopted=adopted, endings=_endings(old, adopted), done_again=told)
 
-    async def _refuse_deleted(self, adopted: dict[str, str]) -> None:
+    async def _refuse_deleted(self, among: Collection[str]) -> None:
         """What a task answered is kept for a while only; without it nothing can be taken over."""
-        origins = sorted(set(adopted.values()))
+        origins = sorted(among)
         gone = await self._database.read(lambda connection: repository.without_payloads(connection, origins))
         if gone:
             raise payloads_deleted(gone[0])
@@ -204,26 +209,56 @@ class RunRepeater:
 
 
 def _adoption(old: OldRun, version: CompiledVersion, new: NewRun, from_task: str | None) -> Adoption:
-    if from_task is not None and from_task not in version.plan.tasks_of(Phase.MAIN):
-        known = ", ".join(version.plan.tasks_of(Phase.MAIN)[:20])
-        message = f"version {version.number} has no task {from_task!r}"
-        fault = Fault("from_task", "unknown_task", message, f"write one of {known}")
-        raise InvalidRequest("unknown_task", "there is no such task to start from", faults=[fault])
+    if from_task is not None:
+        _require_start(old, version, from_task)
     before = {name: repository.json_of(old.row[name]) for name in ("input", "variables")}
     changed = changed_reads(version.plan, before, {"input": new.input, "variables": new.variables})
     return adoption(
         old.version.plan,
         version.plan,
-        {path: _status(row) for path, row in old.tasks.items()},
+        {path: Ended(_status(row), row["block"], row["size"]) for path, row in old.tasks.items()},
         settled=("skipped by if",) if version.id == old.version.id else (),
-        again=changed if from_task is None else {**changed, from_task: "the new run begins with it"},
+        again={} if from_task is None else {from_task: "the new run begins with it"},
+        changed=changed,
     )
 
 
-def _failures(old: OldRun, adopted: Mapping[str, str]) -> dict[str, Failure]:
-    """With what those of the adopted tasks failed that did."""
-    errors = {path: old.tasks[path]["error"] for path in adopted if old.tasks[path]["status"] == TaskStatus.FAILED}
-    return {path: Failure.from_json(repository.json_of(error)) for path, error in errors.items()}
+def _require_start(old: OldRun, version: CompiledVersion, path: str) -> None:
+    """Raise `InvalidRequest` for a path that no run of the version can begin with, after what came before it."""
+    plan = version.plan
+    if not is_path(plan, path) or plan.task_at(path).phase is not Phase.MAIN:
+        known = ", ".join(islice((task.id for task in plan.tasks.values() if task.phase is Phase.MAIN), KNOWN_TOLD))
+        message = f"version {version.number} has no task {path[:100]!r}"
+        remedy = f"write one of {known}; a task in a loop with its iteration, as in load[3].store"
+        raise _no_start("unknown_task", message, remedy)
+    if (anew := starts_anew(plan, path)) is not None:
+        what = "loop" if plan.task_at(anew).type == "while" else "wait"
+        raise _no_start("starts_anew", f"{path} stands in the {what} {anew}, which starts anew", f"write {anew}")
+    if plan.task_at(path).parent is not None and path not in old.tasks:
+        raise _no_start("unknown_task", f"run {old.row['id']} did not come to {path}", "write a task that has run")
+
+
+def _no_start(code: str, message: str, remedy: str) -> InvalidRequest:
+    fault = Fault("from_task", code, message, remedy)
+    return InvalidRequest("unknown_task", "there is no such task to start from", faults=[fault])
+
+
+def _endings(old: OldRun, adopted: Mapping[str, str]) -> dict[str, TaskRun]:
+    """How those of the adopted tasks ended that did not just complete."""
+    found = ((path, old.tasks[path]) for path in adopted)
+    return {
+        path: TaskRun(
+            path,
+            TaskStatus(row["status"]),
+            skip=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
+            failure=None if row["error"] is None else Failure.from_json(repository.json_of(row["error"])),
+            block=row["block"],
+            size=row["size"],
+            child=row["child_run_id"],
+        )
+        for path, row in found
+        if row["status"] != TaskStatus.COMPLETED or row["block"] is not None or row["child_run_id"] is not None
+    }
 
 
 def _status(row: RowMapping) -> str:

@@ -33,7 +33,6 @@ from millrace.ports.payloads import MARK
 from millrace.ports.store import InboxItem, StartKey
 from millrace.storage.tables import (
     inbox,
-    incarnations,
     records,
     runs,
     start_keys,
@@ -50,22 +49,13 @@ NEAR = 60 * SECOND
 """A run's id is made shortly before its `created_at`, by the same clock."""
 
 RUN_PAYLOADS = ("input", "variables", "output")
-TASK_PAYLOADS = ("input", "output")
 
 _RUN_PLAIN = [
     runs.c[name]
     for name in (
         "id", "workflow_id", "version_id", "status", "trigger_type", "trigger_id", "triggered_by", "error",
-        "correlation_id", "priority", "parent_run_id", "retry_of", "created_at", "started_at", "finished_at",
-        "cancelled_at", "cancelled_by", "run_at", "root_run_id", "payloads_deleted_at",
-    )
-]  # fmt: skip
-
-_TASK_PLAIN = [
-    task_runs.c[name]
-    for name in (
-        "run_id", "path", "type", "status", "attempt", "failures", "crashes", "skip_reason", "error", "worker",
-        "ready_at", "available_at", "started_at", "finished_at", "adopted_from",
+        "correlation_id", "priority", "parent_run_id", "parent_path", "retry_of", "created_at", "started_at",
+        "finished_at", "cancelled_at", "cancelled_by", "run_at", "root_run_id", "payloads_deleted_at",
     )
 ]  # fmt: skip
 
@@ -83,6 +73,8 @@ class RunFilter:
     created_before: Instant | None = None
     """Exclusive."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    parent: str | None = None
+    """The run whose sub-workflows they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +85,7 @@ class RunHead:
     workflow_id: str
     version_id: str
     status: str
+    retry_of: str | None = None
 
 
 def find_run(connection: Connection, run_id: str) -> RowMapping | None:
@@ -184,7 +177,9 @@ def first_id(at: Instant) -> str:
 
 
 def head(connection: Connection, run_id: str) -> RunHead | None:
-    query = select(runs.c.id, runs.c.workflow_id, runs.c.version_id, runs.c.status).where(runs.c.id == run_id)
+    query = select(runs.c.id, runs.c.workflow_id, runs.c.version_id, runs.c.status, runs.c.retry_of).where(
+        runs.c.id == run_id
+    )
     row = connection.execute(query).first()
     return None if row is None else RunHead(*row)
 
@@ -217,22 +212,11 @@ def unfinished(connection: Connection, run_ids: Sequence[str]) -> frozenset[str]
     return frozenset(connection.execute(query).scalars())
 
 
-def task_runs_of(connection: Connection, run_id: str, paths: Sequence[str]) -> Mapping[str, RowMapping]:
-    """The task runs at `paths`, large payloads left out."""
-    query = _tasks(whole=False).where(task_runs.c.run_id == run_id, task_runs.c.path.in_(paths))
-    return {row["path"]: row for row in connection.execute(query).mappings()}
-
-
-def find_task_run(connection: Connection, run_id: str, path: str) -> RowMapping | None:
-    query = _tasks(whole=True).where(task_runs.c.run_id == run_id, task_runs.c.path == path)
-    return connection.execute(query).mappings().first()
-
-
 def run_to_repeat(connection: Connection, run_id: str) -> tuple[RowMapping | None, Sequence[RowMapping]]:
     """The whole row of a run, and of each of its tasks how it ended, with what error and whose output."""
     run = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
     ended = select(task_runs.c.path, task_runs.c.status, task_runs.c.skip_reason, task_runs.c.adopted_from,
-                   task_runs.c.error)  # fmt: skip
+                   task_runs.c.error, task_runs.c.block, task_runs.c.size, task_runs.c.child_run_id)  # fmt: skip
     return run, connection.execute(ended.where(task_runs.c.run_id == run_id)).mappings().all()
 
 
@@ -288,7 +272,7 @@ def _runs(*, whole: bool) -> Select[Any]:
     return (
         select(
             *_RUN_PLAIN,
-            *_payloads({name: runs.c[name] for name in RUN_PAYLOADS}, whole=whole),
+            *payload_columns({name: runs.c[name] for name in RUN_PAYLOADS}, whole=whole),
             workflows.c.name.label("workflow_name"),
             workflow_versions.c.number.label("version_number"),
         )
@@ -297,17 +281,7 @@ def _runs(*, whole: bool) -> Select[Any]:
     )
 
 
-def _tasks(*, whole: bool) -> Select[Any]:
-    adopted = task_runs.alias("adopted")
-    payloads = {"input": task_runs.c.input, "output": func.coalesce(adopted.c.output, task_runs.c.output)}
-    return (
-        select(*_TASK_PLAIN, *_payloads(payloads, whole=whole), incarnations.c.host.label("worker_host"))
-        .outerjoin(incarnations, incarnations.c.id == task_runs.c.worker)
-        .outerjoin(adopted, (adopted.c.run_id == task_runs.c.adopted_from) & (adopted.c.path == task_runs.c.path))
-    )
-
-
-def _payloads(columns: Mapping[str, Any], *, whole: bool) -> list[Any]:
+def payload_columns(columns: Mapping[str, Any], *, whole: bool) -> list[Any]:
     if whole:
         return [column.label(name) for name, column in columns.items()]
     small = {name: _is_small(column) for name, column in columns.items()}
@@ -362,6 +336,12 @@ def _walks(narrow: RunFilter, within: Sequence[str] | None, span: Sequence[Colum
     few = within if within is not None and len(within) <= FEW_WORKFLOWS else ()
     if within is not None and not within:
         return ()
+    if narrow.parent is not None:
+        fits = [
+            *fits,
+            *([] if narrow.correlation_id is None else [hidden(runs.c.correlation_id) == narrow.correlation_id]),
+        ]
+        return (Walk((runs.c.parent_run_id == narrow.parent, *span), (*of_status, *fits, *of_workflow)),)
     if narrow.correlation_id is not None:
         return (Walk((runs.c.correlation_id == narrow.correlation_id, *span), (*of_status, *fits, *of_workflow)),)
     if narrow.status and RunStatus.COMPLETED not in narrow.status:

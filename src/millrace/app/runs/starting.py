@@ -157,6 +157,35 @@ class RunStarter:
             return started
         return await self._submit(workflow, version, new)
 
+    async def start_child(
+        self,
+        reference: str,
+        request: StartRequest,
+        origin: Origin,
+        *,
+        run_id: str,
+        check: Callable[[NewRun, CompiledVersion], None],
+    ) -> Started:
+        """Start the run of a sub-workflow, or find that it was started: it has its id before. `check` may refuse it.
+
+        Raises as `start` does.
+        """
+        check_values(input=request.input, variables=request.variables)
+
+        async def begin(entry: CatalogEntry) -> Started:
+            refuse_inactive(entry.workflow)
+            version = await self._version(entry, request.version)
+            check_overrides(version.definition, request.variables)
+            wanted = Wanted(request.input, request.variables, request.correlation_id, request.priority)
+            new = await self._maker.make(entry.workflow, version, wanted, origin, may_be_old=True, run_id=run_id)
+            check(new, version)
+            return await self._submit(entry.workflow, version, new)
+
+        try:
+            return await self._as_it_is(reference, begin)
+        except _OutOfDate:
+            raise Unavailable("busy", f"{reference!r} is being changed by many at once; try again") from None
+
     async def submit(self, workflow: WorkflowRow, version: CompiledVersion, new: NewRun) -> Started:
         """Hand a run to the engine that was made of what its workflow is.
 

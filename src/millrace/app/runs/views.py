@@ -9,11 +9,17 @@ from typing import TypeAlias
 import orjson
 from sqlalchemy.engine import RowMapping
 
-from millrace.app.runs.repository import RUN_PAYLOADS, TASK_PAYLOADS
+from millrace.app.runs.repository import RUN_PAYLOADS
+from millrace.app.runs.tasks.repository import TASK_PAYLOADS
+from millrace.core.controls import id_in
 from millrace.core.values import JsonObject, to_iso
 from millrace.ports.payloads import MARK, PutAway
 
 View: TypeAlias = Mapping[str, object]
+Place: TypeAlias = tuple[str | None, str | None, int | None]
+
+NO_PLACE: Place = (None, None, None)
+NO_KEYS: Mapping[str, Sequence[str]] = {}
 
 
 def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject | None = None) -> View:
@@ -32,6 +38,7 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject
         "correlation_id": row["correlation_id"],
         "priority": row["priority"],
         "parent": row["parent_run_id"],
+        "parent_path": row["parent_path"],
         "retry_of": row["retry_of"],
         "root": row["root_run_id"],
         "done_again": [{"task": path, "reason": why} for path, why in done_again.items()]
@@ -45,12 +52,18 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject
     }
 
 
-def task_run_view(row: RowMapping) -> View:
+def task_run_view(row: RowMapping, place: Place = NO_PLACE, keys: Mapping[str, Sequence[str]] = NO_KEYS) -> View:
+    """`place`: the control task around it, and the loop and the number of its iteration; `keys`: of items, by loop."""
     worker = row["worker"]
+    parent, loop, index = place
+    named = keys.get(loop, ()) if loop is not None else ()
     return {
         "run_id": row["run_id"],
-        "task": row["path"],
+        "task": id_in(row["path"]),
         "path": row["path"],
+        "parent": parent,
+        "iteration": index,
+        "item_key": named[index] if index is not None and index < len(named) else None,
         "type": row["type"],
         "status": row["status"],
         "attempt": row["attempt"],
@@ -59,6 +72,9 @@ def task_run_view(row: RowMapping) -> View:
         "skip_reason": row["skip_reason"],
         **_json(row, TASK_PAYLOADS),
         "error": _fragment(row["error"]),
+        "block": row["block"],
+        "items": row["size"],
+        "child_run_id": row["child_run_id"],
         "adopted_from": row["adopted_from"],
         "worker": None if worker is None else {"id": worker, "host": row["worker_host"]},
         **_times(row, ("ready_at", "available_at", "started_at", "finished_at")),

@@ -1,4 +1,5 @@
-"""Which deployed workflows name a secret or a connection, so that whoever changes one is told whom that concerns."""
+"""Which deployed workflows name a secret, a connection or an agent, so that whoever changes one is told whom that
+concerns."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,6 +7,7 @@ import orjson
 from sqlalchemy import Connection
 
 from millrace.app.usage import repository
+from millrace.app.usage.naming import named_agents
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import secrets_in
 
@@ -19,6 +21,12 @@ def users_of_secret(connection: Connection, name: str) -> list[JsonValue]:
 def users_of_connection(connection: Connection, name: str) -> list[JsonValue]:
     """Deployed workflows with a task whose config names the connection. One that is computed cannot be told."""
     return _users(repository.deployed_with(connection, name), lambda said: name in _named_connections(said))
+
+
+def users_of_agent(connection: Connection, name: str) -> list[JsonValue]:
+    """Deployed workflows with a task that calls the agent."""
+    rows = repository.deployed_with(connection, name)
+    return _users(rows, lambda said: any(called == name for _, called in named_agents(said)))
 
 
 def _users(rows: Sequence[repository.DeployedRow], uses: Callable[[JsonObject], bool]) -> list[JsonValue]:

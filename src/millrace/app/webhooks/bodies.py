@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from millrace.definition.model import Condition, TriggerId
+from millrace.definition.fields import Condition, TriggerId
 from millrace.triggers.faults import told
 from millrace.triggers.webhook.config import Methods, MethodWord, WebhookOptions
 from millrace.triggers.webhook.paths import WebhookPath

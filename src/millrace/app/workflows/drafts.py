@@ -1,15 +1,17 @@
 """A definition on its way into a version: read, merged with what is there, checked."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypedDict
 
 import orjson
 
 from millrace.app.workflows.surroundings import Surroundings
-from millrace.core.errors import InvalidRequest
+from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject
 from millrace.definition import InvalidDefinition, content_hash, validate
+from millrace.definition.faults import MOST_FAULTS
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.trigger import TriggerTypes
 
@@ -61,19 +63,33 @@ class Drafts:
         self._surroundings = surroundings
 
     async def judged(self, raw: JsonObject) -> Draft:
-        """As `checked`, without holding up others, and warned also of what it needs and this installation lacks."""
-        draft = await asyncio.to_thread(self.checked, raw)
+        """As `runnable`, and warned also of what it needs and this installation lacks."""
+        draft = await self.runnable(raw)
         return replace(draft, warnings=[*draft.warnings, *await self._surroundings.warnings(draft.canonical)])
+
+    async def runnable(self, raw: JsonObject) -> Draft:
+        """As `checked`, without holding up others, and refused also for agents that it could not call."""
+        try:
+            draft = await asyncio.to_thread(self.checked, raw)
+        except InvalidRequest as error:
+            faults = (*error.faults, *await self._surroundings.faults(raw))
+            raise _invalid(faults[:MOST_FAULTS]) from None
+        if faults := tuple(await self._surroundings.faults(draft.canonical)):
+            raise _invalid(faults)
+        return draft
 
     def checked(self, raw: JsonObject) -> Draft:
         """Validate a definition of any accepted shape. Raises `InvalidRequest` with every fault at once."""
         try:
             validated = validate(raw, task_types=self._runners.types(), trigger_types=self._trigger_types)
         except InvalidDefinition as error:
-            count = len(error.faults)
-            message = f"the definition has {count} fault{'s' if count > 1 else ''}"
-            raise InvalidRequest("invalid_definition", message, faults=error.faults) from None
+            raise _invalid(error.faults) from None
         return Draft(validated.canonical, content_hash(validated.canonical), list(validated.warnings))
+
+
+def _invalid(faults: Sequence[Fault]) -> InvalidRequest:
+    message = f"the definition has {len(faults)} fault{'s' if len(faults) > 1 else ''}"
+    return InvalidRequest("invalid_definition", message, faults=faults)
 
 
 def _text(definition: JsonObject, key: str) -> str | None:

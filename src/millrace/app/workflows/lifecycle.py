@@ -1,6 +1,5 @@
 """From a saved version to one that runs: status, deploy and undeploy, roll back, and the names of versions."""
 
-import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -172,7 +171,7 @@ class WorkflowLifecycle:
 
     async def _check(self, workflow: WorkflowRow, version: VersionRow) -> None:
         """Raise `InvalidRequest` unless this installation can run the version as it is now."""
-        await asyncio.to_thread(self._drafts.checked, _described(workflow, version))
+        await self._drafts.runnable(_described(workflow, version))
 
 
 def _described(workflow: WorkflowRow, version: VersionRow) -> JsonObject:

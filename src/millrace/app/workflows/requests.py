@@ -1,16 +1,17 @@
 """What a request about a workflow says besides the definition: status, deployment, the version it changes, a comment.
 
-These keys stand at the top level of the body next to the definition's own and are taken out of it here, so that
-everything behind sees a definition and nothing else.
+These keys stand at the top level of the body next to the definition's own (or, in an envelope, in the definition) and
+are taken out of it here, so that everything behind sees a definition and nothing else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.faults import kind_of
+from millrace.definition.shapes.envelope import with_request_words_outside
 
 STATUSES: Final = ("draft", "active", "paused", "inactive", "archived")
 LONGEST_COMMENT = 2000
@@ -33,7 +34,8 @@ def split(body: JsonValue) -> tuple[JsonObject, SaveOptions]:
         fault = Fault("", "type", f"a workflow is a mapping, not {kind_of(body)}", "write `name: …` and `tasks: …`")
         raise InvalidRequest("invalid_definition", "the request is not a workflow definition", faults=[fault])
     faults: list[Fault] = []
-    read = _Reader(body, faults)
+    body, places = with_request_words_outside(body)
+    read = _Reader(body, faults, places)
     status = read.take("status", lambda value: value in STATUSES, f"one of {', '.join(STATUSES)}")
     active = read.take("is_active", lambda value: isinstance(value, bool), "true (active) or false (paused)")
     deploy = read.take("deploy", lambda value: isinstance(value, bool), "true or false")
@@ -76,7 +78,7 @@ def split_task(body: JsonValue) -> tuple[JsonObject, Position, SaveOptions]:
         fault = Fault("", "type", f"a task is a mapping, not {kind_of(body)}", "write `id: …`, `type: …`, `config: …`")
         raise InvalidRequest("invalid_request", "the request is not a task", faults=[fault])
     faults: list[Fault] = []
-    read = _Reader(body, faults)
+    read = _Reader(body, faults, {})
     within = read.take("list", _is_word, "the name of a list as GET …/tasks shows it, for example finally")
     index = read.take("index", _is_index, "a whole number from 0 on")
     after = read.take("after", _is_word, "the id or uid of a task")
@@ -102,16 +104,20 @@ def split_task(body: JsonValue) -> tuple[JsonObject, Position, SaveOptions]:
 
 
 class _Reader:
-    def __init__(self, body: JsonObject, faults: list[Fault]) -> None:
+    """Takes words out of a body. `places`: where those stand in the request that stand elsewhere there."""
+
+    def __init__(self, body: JsonObject, faults: list[Fault], places: Mapping[str, str]) -> None:
         self._body = body
         self._faults = faults
+        self._places = places
         self.taken: set[str] = set()
 
     def take(self, key: str, accepts: Callable[[JsonValue], bool], remedy: str) -> JsonValue:
         self.taken.add(key)
         value = self._body.get(key)
         if value is not None and not accepts(value):
-            self._faults.append(Fault(key, "value", f"{key} cannot be {_shown(value)}", f"write {remedy}"))
+            place = self._places.get(key, key)
+            self._faults.append(Fault(place, "value", f"{key} cannot be {_shown(value)}", f"write {remedy}"))
             return None
         return value
 

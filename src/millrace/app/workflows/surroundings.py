@@ -1,7 +1,8 @@
 """What a definition needs and this installation has not got (yet): secrets, connections, workers for its queues; and
 schedules whose time is over.
 
-Such a definition is saved all the same, since these things may come after it; whoever saves it is told.
+Such a definition is saved all the same, since these things may come after it; whoever saves it is told. Only agents
+have to be there before: a definition that names one which is missing or inactive is refused.
 """
 
 import asyncio
@@ -13,20 +14,26 @@ from functools import partial
 import orjson
 from sqlalchemy import Connection
 
+from millrace.app.agents import repository as agents
 from millrace.app.connections import repository as connections
 from millrace.app.runs.waiting.reasons import EVERY_QUEUE
 from millrace.app.runs.waiting.repository import served_queues
 from millrace.app.triggers.schedules import Schedules
+from millrace.app.usage.naming import named_agents
 from millrace.auth.secrets import SecretChain
+from millrace.core.controls import CONTROL_TYPES
+from millrace.core.errors import Fault
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import DEFAULT_QUEUE, secrets_in, templates_of
 from millrace.definition.expressions.templates import has_expressions
 from millrace.definition.faults import at
-from millrace.definition.rough import items, lists_of, mapping
+from millrace.definition.outline import placed_tasks
+from millrace.definition.rough import items, mapping
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.secrets import Masker
 
+ACTIVE = "active"
 LOST = 9
 """Characters that masking takes from what holds a secret of at least twelve; shorter ones are often words."""
 
@@ -66,6 +73,16 @@ class Surroundings:
                 told.append(f"{_places(places)}: no live worker serves the queue {queue!r}; {remedy}")
         return told
 
+    async def faults(self, definition: JsonObject) -> list[Fault]:
+        """Agents that it names, perhaps malformed, and that cannot be called, each with its place."""
+        named = {path: name for path, name in named_agents(definition) if not has_expressions(name)}
+        if not named:
+            return []
+        statuses = await self._database.read(lambda connection: agents.statuses(connection, frozenset(named.values())))
+        return [
+            _no_agent(path, name, statuses.get(name)) for path, name in named.items() if statuses.get(name) != ACTIVE
+        ]
+
     def _read_through(self, canonical: JsonObject) -> tuple[Needs, list[str]]:
         return needs_of(canonical), [*self._known_values(canonical), *self._silent_schedules(canonical)]
 
@@ -78,21 +95,19 @@ class Surroundings:
 
     def _known_values(self, canonical: JsonObject) -> Iterator[str]:
         """Definitions are shown as they were saved, so the value of a secret in one is seen by every reader."""
-        for name, tasks in lists_of(canonical).items():
-            for position, task in enumerate(tasks):
-                config = mapping(mapping(task).get("config"))
-                for key, value in config.items():
-                    if _length(value) - _length(self._masker.value(value)) >= LOST:
-                        place = at(at(at(name, position), "config"), key)
-                        yield f"{place} holds the value of a secret, which every reader sees; name the secret instead"
+        for placed in placed_tasks(canonical):
+            for key, value in mapping(placed.task.get("config")).items():
+                if _length(value) - _length(self._masker.value(value)) >= LOST:
+                    place = at(at(placed.path, "config"), key)
+                    yield f"{place} holds the value of a secret, which every reader sees; name the secret instead"
 
 
 def needs_of(canonical: JsonObject) -> Needs:
     needs = Needs()
     usual = mapping(canonical.get("defaults")).get("queue") or canonical.get("queue") or DEFAULT_QUEUE
-    for name, tasks in lists_of(canonical).items():
-        for position, task in enumerate(map(mapping, tasks)):
-            _add(needs, task, at(name, position), usual)
+    for placed in placed_tasks(canonical):
+        if placed.task["type"] not in CONTROL_TYPES:
+            _add(needs, placed.task, placed.path, usual)
     for position, trigger in enumerate(map(mapping, items(canonical.get("triggers")))):
         for secret in sorted(secrets_in(mapping(trigger.get("config")))):
             needs.secrets[secret].append(at(at("triggers", position), "config"))
@@ -121,3 +136,12 @@ def _places(places: list[str]) -> str:
 
 def _length(value: JsonValue) -> int:
     return len(orjson.dumps(value))
+
+
+def _no_agent(path: str, name: str, status: str | None) -> Fault:
+    shown = name[:100]
+    if status is None:
+        remedy = f"register it with `millrace agents create {shown}`, or name another"
+        return Fault(path, "unknown_agent", f"there is no agent {shown!r}", remedy)
+    remedy = f"make it active with `millrace agents update {shown} --status active`, or name another"
+    return Fault(path, "inactive_agent", f"the agent {shown!r} is {status}", remedy)

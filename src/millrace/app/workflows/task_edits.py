@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from millrace.app.workflows.requests import Position
 from millrace.core.errors import Fault, InvalidRequest, NotFound
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition.faults import FaultList
-from millrace.definition.model import TASK_LISTS
+from millrace.definition.controls.kinds import KINDS
+from millrace.definition.faults import FaultList, at
+from millrace.definition.model import CASES, TASK_LISTS
 from millrace.definition.outline import PlacedTask, TaskList, placed_tasks, task_lists
-from millrace.definition.shapes.accepted import Rewritten, to_canonical
+from millrace.definition.shapes.accepted import to_canonical
+from millrace.definition.shapes.rewritten import Rewritten
 
 ALONE = "tasks[0]"
 """Where a task stands in a definition that holds nothing else."""
@@ -159,10 +161,31 @@ def _list_called(definition: JsonObject, name: str) -> TaskList:
     for found in task_lists(definition):
         if found.name == name:
             return found
-    if name in TASK_LISTS:
-        tasks: list[JsonValue] = []
-        definition[name] = tasks
-        return TaskList(name, name, tasks)
+    made = _made_list(definition, name)
+    if made is not None:
+        return made
     known = ", ".join(dict.fromkeys([*TASK_LISTS, *(found.name for found in task_lists(definition))]))
     fault = Fault("list", "unknown_list", f"the workflow has no list of tasks named {name[:80]!r}", f"one of {known}")
     raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+
+
+def _made_list(definition: JsonObject, name: str) -> TaskList | None:
+    """A list that is not there and may be: of the definition itself, or of a task whose type takes such a list."""
+    tasks: list[JsonValue] = []
+    if name in TASK_LISTS:
+        definition[name] = tasks
+        return TaskList(name, name, tasks)
+    task_id, _, field = name.partition(".")
+    for placed in placed_tasks(definition):
+        kind = KINDS.get(str(placed.task["type"]))
+        if placed.id != task_id or kind is None:
+            continue
+        if field in kind.blocks and field != CASES:
+            placed.task[field] = tasks
+            return TaskList(name, at(placed.path, field), tasks)
+        case = field.removeprefix(f"{CASES}.")
+        cases = placed.task.get(CASES)
+        if CASES in kind.blocks and case != field and isinstance(cases, dict):
+            cases[case] = tasks
+            return TaskList(name, at(at(placed.path, CASES), case), tasks)
+    return None

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from millrace.auth.vault.envelope import Sealed, Subject
-from millrace.storage.tables import connections, encryption_keys, secrets
+from millrace.storage.tables import agents, connections, encryption_keys, secrets
 
-SEALING = (secrets, connections)
+SEALING = (secrets, connections, agents)
 """Tables with the columns `name`, `version`, `sealed` and `key_id`."""
 SECRETS = secrets.name
 

@@ -1,4 +1,4 @@
-"""The vault seals values for the database and opens them again, with the keys of this installation.
+"""The vault seals values for the database and opens them again, and signs texts, with the keys of this installation.
 
 It is opened once, at the start, and only with the right keys: a server that made itself a new key because the old one
 was lost or mistyped would go on for weeks with secrets that no task can read.
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millrace.auth.vault import envelope, repository
+from millrace.auth.vault import envelope, repository, signing
 from millrace.auth.vault.envelope import Sealed, Subject
 from millrace.auth.vault.key_source import (
     FILE,
@@ -74,6 +74,19 @@ class Vault:
     def open(self, subject: Subject, sealed: Sealed) -> str:
         """The value. Raises `CannotOpen`."""
         return envelope.open_sealed(self._ring_with(sealed.key_id), subject, sealed)
+
+    def sign(self, purpose: str, content: bytes) -> str:
+        """A text to give away; anybody can read the content, and nobody else can make one."""
+        return signing.signed(self._ring.current, purpose, content)
+
+    def signed(self, purpose: str, text: str) -> bytes | None:
+        """What `sign` was given, by this installation and for this purpose; `None` for any other text."""
+        key_id = signing.key_id_of(text)
+        if key_id is None:
+            return None
+        # Strangers send such texts: where nobody else can change the key, it is not looked for at their wish.
+        key = (self._ring_with(key_id) if self._shared else self._ring).get(key_id)
+        return None if key is None else signing.content_of(key, purpose, text)
 
     def _ring_with(self, key_id: str) -> KeyRing:
         """The keys; read again if this one is not among them."""
@@ -187,7 +200,8 @@ def _require_keys(
     ring: KeyRing | None, in_use: Mapping[str, int], known: Mapping[str, str], settings: Settings
 ) -> None:
     for key_id, count in sorted(in_use.items()):
-        values = f"{count} secret{'s' if count > 1 else ''} or connection{'s' if count > 1 else ''}"
+        many = "s" if count > 1 else ""
+        values = f"{count} secret{many}, connection{many} or agent{many}"
         key = None if ring is None else ring.get(key_id)
         if key is None:
             raise EncryptionKeyUnusable(

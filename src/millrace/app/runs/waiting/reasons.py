@@ -1,4 +1,4 @@
-"""Why a run waits: for a time, a person, a place under a limit, a worker. Told from the rows as they are now."""
+"""Why a run waits: for a time, a person, an event, a place under a limit, a worker. Told from the rows as they are."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,6 +8,7 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.runs.views import View
 from millrace.app.runs.waiting import repository
+from millrace.app.runs.waiting.engaged import told_of_wait
 from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.core.values import Instant, to_iso
 from millrace.ports.store import NO_LIMIT
@@ -27,7 +28,8 @@ def waiting_for(connection: Connection, run_id: str, now: Instant, type_limits: 
     if row["status"] == RunStatus.PENDING:
         return [_admission(connection, row, now)]
     found = repository.scheduled_attempts(connection, run_id, MOST_TASKS)
-    return list(map(_Attempts(connection, found, now, type_limits).told, found))
+    attempts = list(map(_Attempts(connection, found, now, type_limits).told, found))
+    return attempts + list(map(told_of_wait, repository.waits_of(connection, run_id, MOST_TASKS)))
 
 
 def waiting_in_list(
@@ -47,6 +49,8 @@ def waiting_in_list(
         free = repository.next_free(connection, [row["rate_key"] for row in waiting if row["rate_key"]])
         told |= {row["id"]: [_admission_in_list(row, now, held, free)] for row in waiting}
     started = [run_id for status in _STARTED for run_id in of_status.get(status, ())]
+    if started:
+        told |= {row["run_id"]: [told_of_wait(row)] for row in repository.first_waits(connection, started)}
     if started and (first := repository.first_scheduled(connection, started)):
         attempts = _Attempts(connection, first, now, type_limits)
         told |= {row["run_id"]: [attempts.told(row)] for row in first}

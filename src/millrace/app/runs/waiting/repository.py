@@ -9,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.core.states import RunStatus
 from millrace.core.values import Instant
-from millrace.storage.tables import attempts, incarnations, limits, runs
+from millrace.storage.tables import attempts, incarnations, limits, runs, waits
 
 
 def runs_that_wait(connection: Connection, run_ids: Sequence[str]) -> Sequence[RowMapping]:
@@ -103,6 +103,26 @@ def first_scheduled(connection: Connection, run_ids: Sequence[str]) -> Sequence[
     first = paths.where(attempts.c.run_id.in_(run_ids), *_SCHEDULED).group_by(attempts.c.run_id).subquery()
     same = (attempts.c.run_id == first.c.run_id) & (attempts.c.path == first.c.path)
     return connection.execute(select(*_OF_ATTEMPT).join(first, same).where(*_SCHEDULED)).mappings().all()
+
+
+_OF_WAIT = [
+    waits.c[name] for name in ("run_id", "path", "kind", "request", "child_run_id", "wanted", "fire_at")
+]  # fmt: skip
+_NAMED = waits.c.kind.is_not(None)
+"""Without it only the time limit of a task is looked at, which does not wait."""
+
+
+def waits_of(connection: Connection, run_id: str, limit: int) -> Sequence[RowMapping]:
+    query = select(*_OF_WAIT).where(waits.c.run_id == run_id, _NAMED).order_by(waits.c.path)
+    return connection.execute(query.limit(limit)).mappings().all()
+
+
+def first_waits(connection: Connection, run_ids: Sequence[str]) -> Sequence[RowMapping]:
+    """Of each run that has any, the first wait by its path."""
+    paths = select(waits.c.run_id, func.min(waits.c.path).label("path"))
+    first = paths.where(waits.c.run_id.in_(run_ids), _NAMED).group_by(waits.c.run_id).subquery()
+    same = (waits.c.run_id == first.c.run_id) & (waits.c.path == first.c.path)
+    return connection.execute(select(*_OF_WAIT).join(first, same)).mappings().all()
 
 
 def running_under(connection: Connection, column: str, keys: Sequence[str]) -> Mapping[str, int]:
