@@ -10,36 +10,30 @@ On PostgreSQL a process may have a part of the whole as its role, and any number
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
 
 from millrace.app.adapters import Adapters
+from millrace.app.agent_container import open_agents
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
-from millrace.app.artifacts.sweeping import ExpiredArtifacts, OrphanedObjects
 from millrace.app.container import Container, build_container
-from millrace.app.endings.following import Endings
-from millrace.app.endings.telling import RunEvents
 from millrace.app.events.publishing import EventPublisher
-from millrace.app.firing.scheduler import Scheduler
 from millrace.app.histories.queries import unfinished
-from millrace.app.housekeeping import ClockKeeper, ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, Partitions
-from millrace.app.mails.sending import Mails, OldMails
+from millrace.app.housekeeping import ClockKeeper
 from millrace.app.plans import StoredPlans
-from millrace.app.routing.routing import EventRouting
+from millrace.app_services import app_services
 from millrace.artifacts.opening import open_objects
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import SHORTEST, EnvironmentSecrets, FolderSecrets, SecretChain, SecretSource
+from millrace.auth.secrets import SHORTEST, SecretChain, sources_of
 from millrace.auth.vault.connections import StoredConnections
 from millrace.auth.vault.secrets import StoredSecrets
-from millrace.auth.vault.vault import Vault, open_vault
+from millrace.auth.vault.vault import open_vault
 from millrace.config import Settings
 from millrace.core.durations import parse_period
 from millrace.core.values import SECOND, Duration
+from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.processes import Processes, alone, on_postgres
 from millrace.engine.admission import Admission
@@ -52,12 +46,14 @@ from millrace.engine.wakeups import AdmissionElsewhere, Wakeups
 from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.net.smtp import SmtpMailer, server_of
+from millrace.ports.agents import Agents
 from millrace.ports.connections import Connections
 from millrace.ports.database import Database
 from millrace.ports.dispatch import Hint, Turns
 from millrace.ports.objects import ObjectStore
 from millrace.ports.runner import RunnerServices
 from millrace.ports.store import Store, StoreUnavailable
+from millrace.roles import Role
 from millrace.runners.own_folders import AttemptFolders, place_of_folders
 from millrace.runners.registry import EntryPointRegistry
 from millrace.storage.opening import Storage, open_postgres, open_sqlite
@@ -74,27 +70,6 @@ ALONE_INTERVAL = 5.0
 """Seconds between two looks for what only other processes leave undone; an idle one does nothing but look."""
 SETTLE_SECONDS = 5.0
 """How long a stop waits for the last reports to be committed. Beyond that the next start finds those attempts lost."""
-
-
-class Role(StrEnum):
-    """What a process does. On SQLite one does everything."""
-
-    UP = "up"
-    API = "api"
-    SCHEDULER = "scheduler"
-    WORKER = "worker"
-
-    @property
-    def serves_http(self) -> bool:
-        return self in (Role.UP, Role.API)
-
-    @property
-    def schedules(self) -> bool:
-        return self in (Role.UP, Role.SCHEDULER)
-
-    @property
-    def works(self) -> bool:
-        return self in (Role.UP, Role.WORKER)
 
 
 class RoleRefused(Exception):
@@ -163,7 +138,7 @@ async def _assembled(
         container = build_container(made)
         await container.object_store_watch.run_once()
         services = _engine_services(made, wakeups, processes, role)
-        services += _app_services(made, container, wakeups, processes, role)
+        services += app_services(made, container, wakeups, processes, role)
         if storage.keep_clock is not None:
             services.append(ClockKeeper(storage.keep_clock))
         worker = None
@@ -194,19 +169,18 @@ async def _adapters(
     closing: AsyncExitStack,
 ) -> Adapters:
     """Everything that use cases, engine and worker stand on; what has to be closed is handed to `closing`."""
-    database, clock = storage.database, storage.clock
-    ids, bus, evaluator, plans = Uuid7Ids(), processes.bus, CelEvaluator(), StoredPlans(database)
+    database, clock, ids, bus = storage.database, storage.clock, Uuid7Ids(), processes.bus
+    evaluator, plans = CelEvaluator(), StoredPlans(database)
     vault = await open_vault(settings, database, processes.turns.others if processes.several else None)
-    secrets = SecretChain(_secret_sources(settings, database, vault), masker)
+    secrets = SecretChain([*sources_of(settings), StoredSecrets(database, vault)], masker)
     connections = StoredConnections(database, vault, masker)
     await secrets.learn_all()
     await connections.learn_all()
-    objects = _objects(settings, masker, closing)
-    payloads = StoredPayloads(objects, settings.max_row_bytes)
-    store = storage.store(payloads)
+    agents = await open_agents(settings, database, vault, masker, clock)
+    payloads = StoredPayloads(objects := _objects(settings, masker, closing), settings.max_row_bytes)
     events = EventPublisher(database, clock, ids, masker)
-    services = _runner_services(settings, connections, events, masker, closing)
-    runners = EntryPointRegistry(services)
+    services = _runner_services(settings, connections, agents, events, masker, closing)
+    store, runners = storage.store(payloads), EntryPointRegistry(services)
     closing.push_async_callback(runners.close)
     return Adapters(
         settings=settings,
@@ -229,16 +203,19 @@ async def _adapters(
             ids,
             bus,
             wakeups,
-            type_limits=settings.task_limits,
+            controls=ControlMeanings(),
+            type_limits=agents.limits.all,
             payloads=payloads,
             unfinished=unfinished(database) if storage.shared else None,
         ),
         runners=runners,
+        task_types=runners,
         vault=vault,
         masker=masker,
         secrets=secrets,
         connections=connections,
-        mailer=services.mailer,
+        agents=agents,
+        outside=services,
         events=events,
         check_database=storage.check,
         keep_partitions=storage.keep_partitions,
@@ -258,6 +235,7 @@ def _objects(settings: Settings, masker: SecretMasker, closing: AsyncExitStack) 
 def _runner_services(
     settings: Settings,
     connections: Connections,
+    agents: Agents,
     events: EventPublisher,
     masker: SecretMasker,
     closing: AsyncExitStack,
@@ -275,11 +253,12 @@ def _runner_services(
         own_database=settings.database_path,
         shell_enabled=settings.shell_enabled,
         shell_allowed_dirs=settings.shell_allowed_dirs,
-        script_interpreters=_interpreters(settings),
+        script_interpreters=settings.script_interpreters,
         mailer=SmtpMailer(addresses),
         mail_server=mail_server,
         events=events,
         connections=connections,
+        agents=agents,
     )
 
 
@@ -359,114 +338,8 @@ def _engine_services(made: Adapters, wakeups: Wakeups, processes: Processes, rol
     return [inbox, timers, admission, reaper]
 
 
-def _app_services(
-    made: Adapters, container: Container, wakeups: Wakeups, processes: Processes, role: Role
-) -> list[Service]:
-    services: list[Service] = [container.object_store_watch]
-    if role.serves_http or role.schedules:
-        services.append(container.triggers.overdue_watch)
-    if role.serves_http:
-        services.append(KeyUseWriter(container.authenticator))
-    if role.schedules:
-        services += _scheduling(made, container, processes)
-        services += _event_services(made, container, wakeups, processes)
-        return services
-    made.events.after_publish = container.triggers.event_intake.after_publish = lambda: processes.hints.tell(
-        Hint.EVENTS
-    )
-    if role.serves_http:
-        container.triggers.commands.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
-        container.workflow_writer.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
-        container.triggers.backfills.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
-        container.operations.after_begin = lambda: processes.hints.tell(Hint.OPERATIONS)
-        container.retention.after_ask = lambda: processes.hints.tell(Hint.RETENTION)
-    return services
-
-
-def _scheduling(made: Adapters, container: Container, processes: Processes) -> list[Service]:
-    database, clock, hints = made.database, made.clock, processes.hints
-    scheduler = Scheduler(
-        database,
-        made.plans,
-        container.triggers.schedules,
-        made.evaluator,
-        container.run_starter,
-        clock,
-        made.ids,
-        container.triggers.test_mode,
-    )
-    mails = Mails(database, made.mailer, server_of(made.settings))
-    container.triggers.test_mode.after_mail = mails.wake
-    of_schedules = (scheduler, container.triggers.awaited_runs, container.triggers.backfill_filler)
-
-    def look() -> None:
-        for service in of_schedules:
-            service.wake()
-
-    container.triggers.commands.after_change = container.workflow_writer.after_change = look
-    container.triggers.backfills.after_change = container.triggers.backfill_filler.wake
-    container.triggers.awaited_runs.after_change = scheduler.wake
-    hints.on(Hint.TRIGGERS, lambda _: look())
-    hints.on(Hint.OPERATIONS, lambda _: container.operations.wake())
-    hints.on(Hint.RETENTION, lambda _: container.retention.wake())
-    return [
-        *of_schedules,
-        mails,
-        *_in_turn(
-            processes,
-            container.operations,
-            container.retention,
-            ExpiredKeys(database, clock),
-            OldChanges(database),
-            OldMails(database),
-            OldBackfills(database),
-            *(() if made.keep_partitions is None else (Partitions(made.keep_partitions),)),
-            ExpiredArtifacts(database, made.objects, clock),
-            OrphanedObjects(database, made.objects, clock),
-        ),
-    ]
-
-
-def _event_services(
-    made: Adapters, container: Container, wakeups: Wakeups, processes: Processes
-) -> tuple[Service, ...]:
-    database, clock, hints = made.database, made.clock, processes.hints
-    routing = EventRouting(database, container.triggers.router, container.triggers.firer, clock, made.ids)
-    run_events = RunEvents(database, clock, made.ids)
-    endings = Endings(database, [run_events, container.triggers.awaited_runs, container.triggers.backfill_filler])
-    wakeups.run_ended = endings.run_ended
-
-    def look() -> None:
-        # Another process may have the turn, and hear of it only by this.
-        routing.wake()
-        hints.tell(Hint.EVENTS)
-
-    made.events.after_publish = container.triggers.event_intake.after_publish = run_events.after_publish = look
-    hints.on(Hint.EVENTS, lambda _: routing.wake())
-    return _in_turn(processes, routing, endings)
-
-
-def _in_turn(processes: Processes, *services: Service) -> tuple[Service, ...]:
-    """Services that would do the same work twice if two processes did a round at a time."""
-    if processes.several:
-        for service in services:
-            service.turn = partial(processes.turns.turn, type(service).__name__)
-    return services
-
-
 def _lease(made: Adapters) -> Duration:
     return made.settings.worker_lease_seconds * SECOND
-
-
-def _interpreters(settings: Settings) -> dict[str, str]:
-    named = {"python": settings.script_python, "node": settings.script_node, "bash": settings.script_bash}
-    return {language: program for language, program in named.items() if program is not None}
-
-
-def _secret_sources(settings: Settings, database: Database, vault: Vault) -> tuple[SecretSource, ...]:
-    """In the order in which they win."""
-    folder = () if settings.secrets_dir is None else (FolderSecrets(settings.secrets_dir),)
-    return (EnvironmentSecrets(os.environ), *folder, StoredSecrets(database, vault))
 
 
 async def _run(engine: Engine, worker: Worker | None, services: Sequence[Service], processes: Processes) -> None:

@@ -33,6 +33,7 @@ from millrace.setting_checks import (
     checked_bucket,
     checked_endpoint,
     checked_postgres,
+    checked_public_url,
     mailed,
     maskable_for_bucket,
     needed_for_bucket,
@@ -97,6 +98,11 @@ class Settings(BaseSettings):
         "they still need an API key, but keys travel in clear text unless a proxy adds TLS.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port the API listens on; 0 takes a free one.")
+    public_url: Annotated[str | None, AfterValidator(checked_public_url)] = Field(
+        default=None,
+        description="Address at which others reach this installation, as in https://millrace.example.com: what links "
+        "begin with. Without it, the address that whoever asks for a link has used.",
+    )
     database_url: str = Field(
         default_factory=lambda data: f"{SQLITE}{data['home'] / 'millrace.db'}",
         validation_alias=AliasChoices("MILLRACE_DATABASE_URL", "DATABASE_URL"),
@@ -135,6 +141,11 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Task attempts of a type that run at the same time, for example `shell=4,database=8`.",
     )
+    agent_health_seconds: int = Field(
+        default=60, ge=0, le=86_400, description="Seconds between checks of agents; 0: none."
+    )
+    agent_circuit_failures: int = Field(default=5, ge=1, le=1_000, description="Failures in a row that open a circuit.")
+    agent_circuit_seconds: int = Field(default=30, ge=1, le=86_400, description="How long an open circuit stays so.")
     shell_enabled: bool = Field(default=True, description="Whether shell and script tasks may run at all.")
     shell_allowed_dirs: Folders = Field(
         default=(),
@@ -377,6 +388,12 @@ class Settings(BaseSettings):
                 "or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
             )
         return url
+
+    @property
+    def script_interpreters(self) -> dict[str, str]:
+        """The programs that are named, by language."""
+        named = {"python": self.script_python, "node": self.script_node, "bash": self.script_bash}
+        return {language: program for language, program in named.items() if program is not None}
 
     @property
     def on_postgres(self) -> bool:

@@ -27,9 +27,10 @@ from millrace.auth.first_admin import KEY_FILE, ensure_first_admin, is_first_sta
 from millrace.auth.masked_logs import mask_logs
 from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
-from millrace.bootstrap import Role, RoleRefused, Runtime, running
+from millrace.bootstrap import RoleRefused, Runtime, running
 from millrace.config import Settings, SettingsError, load_settings, setting_warnings
 from millrace.ports.store import StoreUnavailable
+from millrace.roles import Role
 from millrace.storage.database import DatabaseUnusable
 from millrace.storage.lock import DatabaseInUse
 from millrace.storage.schema import UnknownSchema

@@ -39,6 +39,19 @@ def checked_endpoint(url: str | None, info: ValidationInfo) -> str | None:
     return url
 
 
+def checked_public_url(url: str | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    try:
+        plain = parts.port != 0 and not (parts.query or parts.fragment or "@" in parts.netloc)
+    except ValueError:
+        plain = False
+    if not plain or parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
+        raise ValueError("write https://HOST, https://HOST:PORT or https://HOST/PREFIX")
+    return url.rstrip("/")
+
+
 def needed_for_bucket(value: T, info: ValidationInfo) -> T:
     if value is None and info.data.get("artifacts_url") is not None:
         raise ValueError("MILLRACE_ARTIFACTS_URL needs it; it says who may use the bucket")

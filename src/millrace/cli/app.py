@@ -5,6 +5,7 @@ from collections.abc import Callable
 import typer
 
 from millrace.cli import (
+    agents,
     applying,
     archive,
     artifacts,
@@ -12,6 +13,7 @@ from millrace.cli import (
     connections,
     control,
     database,
+    decisions,
     definitions,
     exporting,
     histories,
@@ -61,6 +63,11 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
         control.resume,
         control.stop,
         control.bulk,
+        decisions.signal,
+        decisions.approvals,
+        decisions.approve,
+        decisions.reject,
+        decisions.approval_link,
     ),
     "Files and secrets": (),
     "Installation": (
@@ -91,6 +98,7 @@ GROUPS: dict[str, dict[str, typer.Typer]] = {
         "artifacts": artifacts.artifacts,
         "secrets": secrets.secrets,
         "connections": connections.connections,
+        "agents": agents.agents,
     },
     "Installation": {"retention": retention.retention, "db": database.db},
 }

@@ -95,7 +95,7 @@ def show(run_id: ArchivedRun, as_json: AsJson = False, server: Server = None) ->
             for kind, some in kinds:
                 if kind == "task_run":
                     # A version that is gone says no places: then all are null, and the order stays.
-                    _print_run(connection, found, sorted(some, key=lambda task: task["place"] or 0))
+                    _print_run(connection, found, in_order(some))
                 elif kind in PRINTED:
                     _print_lines(kind, some)
 
@@ -137,6 +137,21 @@ def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
         for begun in more:
             yield b"".join(waiting)
             waiting = [begun]
+
+
+def in_order(tasks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As the definition lists them, iteration after iteration: `each[2].load` is the third of `each`."""
+    listed = list(tasks)
+    places = {task["path"].rpartition(".")[2]: task["place"] or 0 for task in listed}
+
+    def key(task: dict[str, Any]) -> list[int]:
+        found: list[int] = []
+        for part in task["path"].split("."):
+            name, _, index = part.partition("[")
+            found += [places.get(name, 0), *([int(index[:-1])] if index else [])]
+        return found
+
+    return sorted(listed, key=key)
 
 
 def _print_run(connection: Connection, found: dict[str, Any], tasks: list[dict[str, Any]]) -> None:

@@ -24,6 +24,10 @@ RUNS_OF = {
     "cancel": "pending,running,waiting,paused,cancelling",
     "pause": "pending,running,waiting",
     "resume": "paused",
+    "signal": "pending,running,waiting,paused",
+    "approve": "running,waiting,paused",
+    "reject": "running,waiting,paused",
+    "approval-link": "running,waiting,paused",
     "retry": "failed,cancelled",
 }
 """Statuses of the runs that a command can be about; the others take any."""
@@ -119,4 +123,5 @@ triggers: Any = _offering(_triggers)
 webhooks: Any = _offering(_webhooks)
 secrets: Any = _offering(_named("/secrets", "description"))
 connections: Any = _offering(_named("/connections", "type"))
+agents: Any = _offering(_named("/agents", "status"))
 artifacts: Any = _offering(_artifacts)

@@ -6,7 +6,19 @@ import time
 from typing import Any
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.output import MARKS, cleaned, clock_time, duration, failure_told, name_of, on_terminal, say, skip_told
+from millrace.cli.output import (
+    MARKS,
+    cleaned,
+    clock_time,
+    counted,
+    duration,
+    failure_told,
+    moment_of,
+    name_of,
+    on_terminal,
+    say,
+    skip_told,
+)
 from millrace.cli.streams import Event
 from millrace.cli.streams import follow as events_of
 
@@ -33,17 +45,42 @@ def record_line(record: dict[str, Any]) -> str:
     details = []
     if subject == "task" and data.get("attempt", 1) > 1:
         details.append(f"attempt {data['attempt']}")
+    details += _of_control(record["type"], data)
     if "phase" in data:
         details.append(str(data["phase"]))
     if "reason" in data:
         details.append(skip_told(data["reason"]) if record["type"] == "task.skipped" else str(data["reason"]))
     if "by" in data and record["type"] != "run.created":
-        details.append(f"by {name_of(data['by'])}")
+        by = data["by"]
+        details.append(f"by {by if isinstance(by, str) else name_of(by)}")
     if "error" in data:
         details.append(failure_told(data["error"]))
     name = record.get("path") or "run"
     suffix = f" ({'; '.join(details)})" if details else ""
     return f"{clock_time(record['at'])} {name} {what.replace('_', ' ')}{suffix}"
+
+
+def _of_control(kind: str, data: dict[str, Any]) -> list[str]:
+    """What a record says about a control task, or about a signal."""
+    match kind:
+        case "task.waiting":
+            until = data.get("until")
+            return [f"for {data['for']}"] + ([] if until is None else [f"until {moment_of(until)}"])
+        case "task.entered":
+            block = [] if data.get("block") in (None, "tasks") else [str(data["block"])]
+            return [*block, *([counted(data["items"], "item")] if "items" in data else []), *_said(data, "why")]
+        case "task.decided":
+            return ["approved" if data["approved"] else "rejected"]
+        case "task.child_started" | "task.cancelling":
+            return [f"run {run_id}" for run_id in _said(data, "run_id")]
+        case "run.signalled" | "run.signal_dropped":
+            return _said(data, "name")
+        case _:
+            return []
+
+
+def _said(data: dict[str, Any], name: str) -> list[str]:
+    return [str(data[name])] if name in data else []
 
 
 def _follow_live(connection: Connection, run_id: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a run is given on the command line: `-i key=value`, `--input-file`, `-v key=value`.
+"""What a run is given on the command line: `-i key=value`, `--input-file`, `-v key=value`, and `--form key=value`.
 
 A value is JSON if it can be read as such, else text. Whether `12345` is a number or the digits of a postcode only the
 input schema of the workflow knows, so it is asked where that makes a difference.
@@ -51,12 +51,12 @@ def parse_pairs(option: str, pairs: list[str]) -> JsonObject:
     return {key: _json_or_text(text) for key, text in _texts(option, pairs).items()}
 
 
-def parse_input(pairs: list[str], schema_of: SchemaOf) -> JsonObject:
+def parse_input(pairs: list[str], schema_of: SchemaOf, option: str = "-i") -> JsonObject:
     """As `parse_pairs`, with text where the input schema takes text and not what the text can be read as.
 
     The schema is asked for only if a value can be read as something else than text.
     """
-    texts = _texts("-i", pairs)
+    texts = _texts(option, pairs)
     values = {key: _json_or_text(text) for key, text in texts.items()}
     if all(isinstance(value, str) for value in values.values()):
         return values

@@ -1,6 +1,6 @@
 """Commands that show what an installation can do and how it is set: task-types, schema, workers, settings."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,18 +14,24 @@ def task_types(
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
-    """List the task types of this installation."""
+    """List the task types of this installation, and where they come from."""
     with Connection(server) as connection:
         found = connection.get("/task-types")["items"]
     if name is not None:
-        schema = next((item["config_schema"] for item in found if item["type"] == name), None)
-        if schema is None:
+        one = next((item for item in found if item["type"] == name), None)
+        if one is None:
             raise CommandError(f"there is no task type {name!r}; there are {', '.join(item['type'] for item in found)}")
-        print_json(schema)
+        if one["problem"] is not None and not as_json:
+            raise CommandError(f"the task type {name} of {one['origin']} cannot be used: {one['problem']}")
+        print_json(one if as_json else one["config_schema"])
     elif as_json:
         print_json(found)
     else:
-        print_table(["type", "what it does"], [[item["type"], item["summary"]] for item in found])
+        print_table(["type", "from", "what it does"], [[item["type"], item["origin"], _does(item)] for item in found])
+
+
+def _does(item: dict[str, Any]) -> str:
+    return str(item["summary"] if item["problem"] is None else f"cannot be used: {item['problem']}")
 
 
 def schema(server: Server = None) -> None:

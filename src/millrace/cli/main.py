@@ -26,7 +26,7 @@ def start_server(role: str = "up", **changed: object) -> int:
     """Serve in this role until asked to stop; answers the exit status. `changed`: settings in place of those given."""
     # What is loaded now stays; a collector that looks at it again and again takes a tenth of the start.
     gc.disable()
-    from millrace.bootstrap import Role
+    from millrace.roles import Role
     from millrace.serve import serve
 
     return serve(Role(role), **changed)

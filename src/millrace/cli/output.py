@@ -6,7 +6,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -136,6 +136,11 @@ def moment(iso: str | None) -> str:
     return datetime.fromisoformat(iso).astimezone().isoformat(" ", "seconds")
 
 
+def moment_of(microseconds: int) -> str:
+    """An instant as records tell it, in microseconds since 1970; shown as by `moment`."""
+    return datetime.fromtimestamp(microseconds / 1_000_000, UTC).astimezone().isoformat(" ", "seconds")
+
+
 def clock_time(iso: str) -> str:
     """The local time of day, to the millisecond, with which lines begin; their `--json` has the whole instant."""
     return datetime.fromisoformat(iso).astimezone().strftime("%H:%M:%S.%f")[:-3]
@@ -154,7 +159,9 @@ def duration(start: str | None, end: str | None) -> str:
 
 def name_of(user: dict[str, Any] | None) -> str:
     """Who did it, as the API tells users."""
-    return str(user["name"]) if user else "-"
+    if not user:
+        return "-"
+    return f"a link of {user['name']}" if user.get("by_link") else str(user["name"])
 
 
 def skip_told(reason: str) -> str:

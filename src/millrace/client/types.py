@@ -8,6 +8,119 @@ from __future__ import annotations
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class AgentCheck(TypedDict):
+    id: str
+    # It answered with a status from 200 to 299.
+    healthy: bool
+    # Somebody asked for this look; all others are due by themselves.
+    asked: bool
+    http_status: int | None
+    latency_ms: int
+    # What was wrong.
+    message: str | None
+    at: str
+
+
+class AgentCircuit(TypedDict):
+    # `open`: tasks that call it fail at once; `half_open`: the next call is tried, and decides.
+    state: Literal["closed", "open", "half_open"]
+    # Failed calls in a row.
+    failures: int
+    open_until: str | None
+
+
+class AgentDeleted(TypedDict):
+    id: str
+    name: str
+    # Deployed workflows that call it and will fail without it.
+    used_by: list[UserOfIt]
+
+
+class AgentDetail(TypedDict):
+    id: str
+    name: str
+    url: str
+    description: str | None
+    auth_type: Literal["none", "bearer", "apikey"]
+    # With *** in place of what is secret.
+    auth_config: dict[str, Any]
+    timeout_ms: int
+    retry_config: AgentRetryView
+    max_concurrent: int | None
+    health_path: str
+    status: Literal["active", "inactive", "deleted"]
+    health: AgentHealth
+    circuit: AgentCircuit
+    # Counts its changes; also its ETag.
+    version: int
+    created_by: UserRef | None
+    updated_by: UserRef | None
+    created_at: str
+    updated_at: str
+    # Workflows whose deployed version calls it.
+    used_by: list[UserOfIt]
+
+
+class AgentHealth(TypedDict):
+    # As it was when it was last looked at.
+    status: Literal["unknown", "healthy", "unhealthy"]
+    # What was wrong.
+    message: str | None
+    latency_ms: int | None
+    checked_at: str | None
+
+
+class AgentHealthPage(TypedDict):
+    agent: AgentRef
+    health: AgentHealth
+    circuit: AgentCircuit
+    # The newest first; the last 1,000 are kept.
+    items: list[AgentCheck]
+    next_cursor: str | None
+
+
+class AgentPage(TypedDict):
+    items: list[AgentView]
+    next_cursor: str | None
+
+
+class AgentRef(TypedDict):
+    id: str
+    name: str
+
+
+class AgentRetryView(TypedDict):
+    max_retries: int
+    # Seconds.
+    delay: float
+    # Seconds.
+    max_delay: float
+    multiplier: float
+
+
+class AgentView(TypedDict):
+    id: str
+    name: str
+    url: str
+    description: str | None
+    auth_type: Literal["none", "bearer", "apikey"]
+    # With *** in place of what is secret.
+    auth_config: dict[str, Any]
+    timeout_ms: int
+    retry_config: AgentRetryView
+    max_concurrent: int | None
+    health_path: str
+    status: Literal["active", "inactive", "deleted"]
+    health: AgentHealth
+    circuit: AgentCircuit
+    # Counts its changes; also its ETag.
+    version: int
+    created_by: UserRef | None
+    updated_by: UserRef | None
+    created_at: str
+    updated_at: str
+
+
 class ApplyAnswer(TypedDict):
     version: int
     status: str
@@ -21,6 +134,27 @@ class ApplyAnswer(TypedDict):
     # Without it the workflow is new.
     changes: Differences | None
     warnings: list[str]
+
+
+class ApprovalPage(TypedDict):
+    items: list[ApprovalView]
+    next_cursor: str | None
+
+
+class ApprovalView(TypedDict):
+    """A task that waits for a decision."""
+
+    message: str
+    # JSON Schema of what whoever decides may fill in.
+    form: dict[str, Any] | None
+    # What is decided when its time is over; null: then the task has timed out.
+    default: Literal["approve", "reject"] | None
+    since: str
+    # When its time is over; null if it may wait for ever.
+    until: str | None
+    run_id: str
+    path: str
+    workflow: WorkflowOfApproval
 
 
 class ArchivePage(TypedDict):
@@ -66,7 +200,10 @@ class ArchivedRun(TypedDict):
     error: FailureView | None
     correlation_id: str | None
     priority: int
+    # The run whose sub-workflow it is.
     parent: str | None
+    # The task there that waits for it.
+    parent_path: str | None
     retry_of: str | None
     # The first run of its family: what was retried and rerun belongs together.
     root: str
@@ -280,6 +417,12 @@ class CronTriggerConfigDst(TypedDict):
     overlap: NotRequired[Literal["first", "last", "both"]]
 
 
+class DecisionAnswer(TypedDict):
+    run_id: str
+    path: str
+    approved: bool
+
+
 class Deleted(TypedDict):
     name: str
     # Deployed workflows that name it and will fail without it.
@@ -465,6 +608,13 @@ class LastFiring(TypedDict):
     run_id: str | None
 
 
+class LinkView(TypedDict):
+    # Whoever has it may decide, once; it is shown in this answer only.
+    url: str
+    expires_at: str
+    decision: Literal["approve", "reject"] | None
+
+
 class LogPage(TypedDict):
     items: list[LogView]
     next_cursor: str | None
@@ -617,6 +767,17 @@ class PublishedEvents(TypedDict):
     items: list[PublishedEvent]
 
 
+class QuestionView(TypedDict):
+    message: str
+    # JSON Schema of what whoever decides may fill in.
+    form: dict[str, Any] | None
+    # What is decided when its time is over; null: then the task has timed out.
+    default: Literal["approve", "reject"] | None
+    since: str
+    # When its time is over; null if it may wait for ever.
+    until: str | None
+
+
 class Readiness(TypedDict):
     status: str
     # Schedules that should have fired a minute ago or more and did not; left out if there are none. 101 means more
@@ -721,6 +882,19 @@ class RetentionView(TypedDict):
     last_round: RetentionRound | None
 
 
+class RetryConfig(TypedDict):
+    """How often, and after how many seconds, a call is tried again where the task does not say it."""
+
+    # Tries after the first one.
+    max_retries: NotRequired[int]
+    # Seconds before the first of them.
+    delay: NotRequired[float]
+    # No delay is longer, in seconds.
+    max_delay: NotRequired[float]
+    # Each further delay is so much longer.
+    multiplier: NotRequired[float]
+
+
 class RunPage(TypedDict):
     items: list[RunView]
     next_cursor: str | None
@@ -739,7 +913,10 @@ class RunView(TypedDict):
     error: FailureView | None
     correlation_id: str | None
     priority: int
+    # The run whose sub-workflow it is.
     parent: str | None
+    # The task there that waits for it.
+    parent_path: str | None
     retry_of: str | None
     # The first run of its family: what was retried and rerun belongs together.
     root: str
@@ -906,8 +1083,16 @@ class TaskRunPage(TypedDict):
 
 class TaskRunView(TypedDict):
     run_id: str
+    # The id of the task.
     task: str
+    # Its id, in loops behind the iterations that it stands in: `load[3].store`.
     path: str
+    # The path of the control task that it stands in.
+    parent: str | None
+    # The number of the innermost iteration that it stands in, from 0.
+    iteration: int | None
+    # What its item is called, in a foreach with a `key`.
+    item_key: str | None
     type: str
     status: str
     # Number of its latest attempt, lost ones included; 0 before the first.
@@ -919,6 +1104,12 @@ class TaskRunView(TypedDict):
     input: Any
     output: Any
     error: FailureView | None
+    # Of a control task: which of its lists of tasks runs, or ran.
+    block: str | None
+    # Of a foreach: how many items it has.
+    items: int | None
+    # Of a sub_workflow: its run.
+    child_run_id: str | None
     # The earlier run whose output it has taken over.
     adopted_from: str | None
     worker: WorkerOfTask | None
@@ -926,6 +1117,8 @@ class TaskRunView(TypedDict):
     available_at: str | None
     started_at: str | None
     finished_at: str | None
+    # What is asked, if it waits for a decision; left out in lists.
+    approval: NotRequired[QuestionView | None]
     omitted: NotRequired[list[str]]
 
 
@@ -954,8 +1147,14 @@ class TaskSummary(TypedDict):
 
 class TaskType(TypedDict):
     type: str
+    # Empty if the type cannot be used.
     summary: str
-    config_schema: dict[str, Any]
+    # `built-in`, or the package that brings it.
+    origin: str
+    # JSON Schema of what `config` takes; null if the type cannot be used.
+    config_schema: dict[str, Any] | None
+    # Why the type cannot be used; null if it can.
+    problem: str | None
 
 
 class TaskTypePage(TypedDict):
@@ -1142,7 +1341,20 @@ WaitView = TypedDict(
 
 class WaitingFor(TypedDict):
     reason: Literal[
-        "delayed", "concurrency", "rate_limit", "admission", "paused", "delay", "task_limit", "worker", "no_worker"
+        "delayed",
+        "concurrency",
+        "rate_limit",
+        "admission",
+        "paused",
+        "delay",
+        "task_limit",
+        "worker",
+        "no_worker",
+        "sleep",
+        "event",
+        "signal",
+        "approval",
+        "sub_workflow",
     ]
     message: str
 
@@ -1369,6 +1581,11 @@ class WorkflowDetail(TypedDict):
 
 
 class WorkflowName(TypedDict):
+    id: str
+    name: str
+
+
+class WorkflowOfApproval(TypedDict):
     id: str
     name: str
 

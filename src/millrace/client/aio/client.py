@@ -7,6 +7,8 @@ from typing import Any, Self, Unpack
 
 import httpx2
 
+from millrace.client.aio.agents import AsyncAgents
+from millrace.client.aio.approvals import AsyncApprovals
 from millrace.client.aio.artifacts import AsyncArtifacts
 from millrace.client.aio.backfills import AsyncBackfills
 from millrace.client.aio.runs import AsyncRuns
@@ -55,12 +57,14 @@ class AsyncClient:
         self.deployments = AsyncDeployments(self._transport)
         self.tasks = AsyncTasks(self._transport)
         self.runs = AsyncRuns(self._transport)
+        self.approvals = AsyncApprovals(self._transport)
         self.triggers = AsyncTriggers(self._transport)
         self.backfills = AsyncBackfills(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
         self.artifacts = AsyncArtifacts(self._transport)
         self.secrets = AsyncSecrets(self._transport)
         self.connections = AsyncConnections(self._transport)
+        self.agents = AsyncAgents(self._transport)
         self.events = AsyncEvents(self._transport)
         self.retention = AsyncRetention(self._transport)
         self.archive = AsyncArchive(self._transport)

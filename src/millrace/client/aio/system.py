@@ -170,7 +170,10 @@ class AsyncSystem(AsyncResource):
         return cast(Health, await self._transport.get("/health/ready"))
 
     async def task_types(self) -> TaskTypePage:
-        """The task types of this installation and what their `config` takes."""
+        """The task types of this installation, where they come from and what their `config` takes.
+
+        Those with a `problem` cannot be used.
+        """
         return cast(TaskTypePage, await self._transport.get("/task-types"))
 
     async def definition_schema(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from millrace.client.errors import InvalidArgument, RunFailed
 from millrace.client.location import locate
 from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
+from millrace.client.sync.agents import Agents
+from millrace.client.sync.approvals import Approvals
 from millrace.client.sync.artifacts import Artifacts
 from millrace.client.sync.backfills import Backfills
 from millrace.client.sync.runs import Runs
@@ -56,12 +58,14 @@ class Client:
         self.deployments = Deployments(self._transport)
         self.tasks = Tasks(self._transport)
         self.runs = Runs(self._transport)
+        self.approvals = Approvals(self._transport)
         self.triggers = Triggers(self._transport)
         self.backfills = Backfills(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.artifacts = Artifacts(self._transport)
         self.secrets = Secrets(self._transport)
         self.connections = Connections(self._transport)
+        self.agents = Agents(self._transport)
         self.events = Events(self._transport)
         self.retention = Retention(self._transport)
         self.archive = Archive(self._transport)

@@ -110,13 +110,14 @@ class Runs(Histories):
         labels: Mapping[str, str] | None = None,
         trigger_type: str | None = None,
         correlation_id: str | None = None,
+        parent: str | None = None,
         created_after: Moment | None = None,
         created_before: Moment | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> RunPage:
         """A page of the runs, newest first; `next_cursor` leads to the next page."""
-        query = _filter(workflow, status, labels, trigger_type, correlation_id, created_after, created_before)
+        query = _filter(workflow, status, labels, trigger_type, correlation_id, parent, created_after, created_before)
         return cast(RunPage, self._transport.get("/runs", {**query, "cursor": cursor, "limit": limit}))
 
     def iterate(
@@ -127,21 +128,36 @@ class Runs(Histories):
         labels: Mapping[str, str] | None = None,
         trigger_type: str | None = None,
         correlation_id: str | None = None,
+        parent: str | None = None,
         created_after: Moment | None = None,
         created_before: Moment | None = None,
     ) -> Iterator[RunView]:
         """All runs that `list` would find on its pages, newest first."""
-        query = _filter(workflow, status, labels, trigger_type, correlation_id, created_after, created_before)
+        query = _filter(workflow, status, labels, trigger_type, correlation_id, parent, created_after, created_before)
         return self._transport.pages("/runs", query)
 
-    def tasks(self, run: str, *, cursor: str | None = None, limit: int = 50) -> TaskRunPage:
-        """A page of the tasks of a run, in the order of the definition."""
-        query = {"cursor": cursor, "limit": limit}
+    def tasks(
+        self,
+        run: str,
+        *,
+        within: str | None = None,
+        status: str | Sequence[str] | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> TaskRunPage:
+        """A page of the tasks of a run, in the order of the definition, iteration after iteration.
+
+        `within` a control task (`load`) or an iteration of a loop (`load[3]`).
+        """
+        query = given({"within": within, "status": word_query(status)}) | {"cursor": cursor, "limit": limit}
         return cast(TaskRunPage, self._transport.get(path_of("runs", run, "tasks"), query))
 
-    def iterate_tasks(self, run: str) -> Iterator[TaskRunView]:
-        """All tasks of a run, in the order of the definition."""
-        return self._transport.pages(path_of("runs", run, "tasks"), {})
+    def iterate_tasks(
+        self, run: str, *, within: str | None = None, status: str | Sequence[str] | None = None
+    ) -> Iterator[TaskRunView]:
+        """All tasks of a run that `tasks` would find on its pages."""
+        query = given({"within": within, "status": word_query(status)})
+        return self._transport.pages(path_of("runs", run, "tasks"), query)
 
     def task(self, run: str, path: str) -> TaskRunView:
         """One task of a run with its rendered input and its output."""
@@ -159,6 +175,14 @@ class Runs(Histories):
     def resume(self, run: str) -> RunView:
         """Let a paused run go on."""
         return cast(RunView, self._transport.send("POST", path_of("runs", run, "resume")))
+
+    def signal(self, run: str, name: str, data: Any = None, *, idempotency_key: str | None = None) -> RunView:
+        """Send a signal to a run: tasks that wait for its name take it, else it is kept for the next one that does.
+
+        The same `idempotency_key` (for 7 days) is the same signal; without one each call has its own.
+        """
+        body = Body({"name": name, "data": data, "idempotency_key": idempotency_key or str(uuid.uuid4())})
+        return cast(RunView, self._transport.send("POST", path_of("runs", run, "signal"), body, repeatable=True))
 
     def retry(
         self,
@@ -275,6 +299,7 @@ def _filter(
     labels: Mapping[str, str] | None,
     trigger_type: str | None,
     correlation_id: str | None,
+    parent: str | None,
     created_after: Moment | None,
     created_before: Moment | None,
 ) -> dict[str, Any]:
@@ -285,6 +310,7 @@ def _filter(
             "label": label_query(labels),
             "trigger_type": trigger_type,
             "correlation_id": correlation_id,
+            "parent": parent,
             "created_after": created_after,
             "created_before": created_before,
         }

@@ -171,7 +171,10 @@ class System(Resource):
         return cast(Health, self._transport.get("/health/ready"))
 
     def task_types(self) -> TaskTypePage:
-        """The task types of this installation and what their `config` takes."""
+        """The task types of this installation, where they come from and what their `config` takes.
+
+        Those with a `problem` cannot be used.
+        """
         return cast(TaskTypePage, self._transport.get("/task-types"))
 
     def definition_schema(self) -> dict[str, Any]:
