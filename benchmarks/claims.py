@@ -26,7 +26,8 @@ from benchmarks.table import POSTGRES_TARGETS, figures_table
 from benchmarks.workloads import Figures, Samples, percentile
 from millrace.bootstrap import running
 from millrace.core.values import SECOND
-from millrace.ports.store import ClaimRequest, Incarnation
+from millrace.ports.incarnations import Incarnation
+from millrace.ports.store import ClaimRequest
 from millrace.storage.postgres.database import PostgresDatabase
 from millrace.storage.postgres.store import PostgresStore
 from millrace.system import Uuid7Ids

@@ -22,6 +22,15 @@ class Target:
         return value >= limit if self.higher else value <= limit
 
 
+LANGUAGE_TARGETS = {
+    "loop_s": Target(3),
+    "loop_memory_mb": Target(150),
+    "definition_1000_ms": Target(100),
+    "reference_us": Target(10),
+    "waiting_memory_mb": Target(1_000),
+    "waiting_idle_cpu_percent": Target(1),
+    "wake_p50_ms": Target(5),
+}
 TARGETS = {
     "chain40_ms": Target(25, 15),
     "throughput_tasks_s": Target(6_000, 10_000, higher=True),
@@ -45,6 +54,7 @@ TARGETS = {
     "webhook_p99_ms": Target(100),
     "routing_p99_ms": Target(2),
     "deploy_p95_ms": Target(50),
+    **LANGUAGE_TARGETS,
 }
 POSTGRES_TARGETS = {
     "chain40_ms": Target(45, 28),
@@ -60,6 +70,7 @@ POSTGRES_TARGETS = {
     "doctor_at_1m_s": Target(20),
     "routing_p99_ms": Target(2),
     "deploy_p95_ms": Target(50),
+    **LANGUAGE_TARGETS,
 }
 COMPARED = ("chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms")
 

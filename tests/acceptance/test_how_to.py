@@ -16,8 +16,11 @@ from tests.support.outside import files_in_a_bucket, outside_world, warehouse
 from tests.support.reader import Reader
 
 DOCS = REPOSITORY / "docs"
-ELSEWHERE = {"python-client.md": "tests/acceptance/test_client.py"}
-"""Pages in another language than that of the shell, and the tests that execute them."""
+ELSEWHERE = {
+    "python-client.md": "tests/acceptance/test_client.py",
+    "task-types.md": "tests/acceptance/test_plug_ins.py",
+}
+"""Pages in another language than that of the shell, or whose commands would leave something behind, and their tests."""
 PAGES = [
     DOCS / "quickstart.md",
     *(page for page in sorted((DOCS / "how-to").glob("*.md")) if page.name not in ELSEWHERE),

@@ -85,7 +85,7 @@ def test_an_installation_shows_what_it_can_do_and_how_it_is_set(tmp_path: Path) 
         config = json.loads(server.millrace("task-types", "http").stdout)
         assert "url" in config["properties"]
         unknown = server.millrace("task-types", "teleport", check=False)
-        assert (unknown.returncode, "there are database" in unknown.stderr) == (2, True)
+        assert (unknown.returncode, "there are agent, approval" in unknown.stderr) == (2, True)
 
         schema = json.loads(server.millrace("schema").stdout)
         jsonschema_rs.validate(schema, FLOW)

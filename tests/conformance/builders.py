@@ -8,22 +8,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from millrace.core.counting import created, restored
 from millrace.core.draft import Draft
 from millrace.core.events import Admitted, AttemptCompleted, AttemptFailed, AttemptLost, Event
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Phase, Plan, TaskPlan
-from millrace.core.run import created, restored
 from millrace.core.transition import fold
 from millrace.core.values import SECOND, Instant, JsonValue
 from millrace.engine.cell import Cell, Mail, Proposal
 from millrace.engine.changes import Placement, change_of, sort_effects
 from millrace.ports.clock import Clock
+from millrace.ports.incarnations import Incarnation
 from millrace.ports.store import (
     ClaimedAttempt,
     ClaimRequest,
     Committed,
     InboxItem,
-    Incarnation,
     LogLine,
     NewRun,
     RunChange,
@@ -72,7 +72,7 @@ class Owner:
         known = NewRun(
             id=run_id, workflow_id=WORKFLOW, version_id=VERSION, created_at=new.pop("created_at", clock.now()), **new
         )
-        run = created(plan, run_id, adopted=known.adopted, failures=known.adopted_failures, now=clock.now())
+        run = created(plan, run_id, adopted=known.adopted, endings=known.endings, now=clock.now())
         self._cell = Cell(run_id, plan=plan, run=run, new=known, version_number=VERSION_NUMBER)
         self._proposal: Proposal | None = None
 

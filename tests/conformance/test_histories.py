@@ -18,15 +18,8 @@ from millrace.core.values import SECOND
 from millrace.engine.cell import Mail
 from millrace.engine.changes import header_of
 from millrace.engine.inbox import event_of
-from millrace.ports.store import (
-    ClaimRequest,
-    Committed,
-    Incarnation,
-    IncarnationDead,
-    Rejected,
-    RunChange,
-    StartKey,
-)
+from millrace.ports.incarnations import Incarnation
+from millrace.ports.store import ClaimRequest, Committed, IncarnationDead, Rejected, RunChange, StartKey
 from millrace.storage import tables
 from tests.conformance.builders import EVERYTHING, IDS, LEASE, Owner, inbox_item, log_line, plan_of, task
 from tests.conformance.kits import WORKFLOW, Kit
@@ -243,7 +236,7 @@ class History:
         """What is only asked."""
         store, model = self.store, self.model
         assert await store.next_wake() == model.next_wake()
-        due = [(run_id, kind.value) for run_id, kind in await store.due_timers(EVERYTHING)]
+        due = [(timer.run_id, timer.kind.value) for timer in await store.due_timers(EVERYTHING)]
         expected = model.due_timers()
         assert sorted(due) == sorted((run_id, kind) for _, run_id, kind in expected)
         assert [model.timers[key] for key in due] == [at for at, *_ in expected]

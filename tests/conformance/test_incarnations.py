@@ -4,7 +4,8 @@ import pytest
 
 from millrace.core.events import CancelRequested
 from millrace.core.values import SECOND
-from millrace.ports.store import ClaimRequest, HeartbeatReply, IncarnationDead, LostAttempt
+from millrace.ports.incarnations import HeartbeatReply, LostAttempt
+from millrace.ports.store import ClaimRequest, IncarnationDead
 from millrace.storage import tables
 from tests.conformance.builders import CHAIN, LEASE, TWO, Owner, claim, plan_of, registered, task
 from tests.conformance.kits import Kit

@@ -4,10 +4,13 @@ import pytest
 from sqlalchemy import delete, update
 
 from millrace.core.events import Admitted, Delayed, TimerFired, TimerKind
+from millrace.core.run import TaskRun
+from millrace.core.states import TaskStatus
 from millrace.core.values import SECOND
 from millrace.engine.cell import Mail
 from millrace.ports.payloads import MARK
 from millrace.ports.store import AlreadyStarted, NotStarted, Refusal, WhenFull
+from millrace.ports.waits import DueTimer
 from millrace.storage import tables
 from tests.conformance.builders import (
     CHAIN,
@@ -91,9 +94,8 @@ async def test_a_task_that_was_allowed_to_fail_is_adopted_as_failed(kit: Kit) ->
     await old.fold(old.fails("a"))
     await old.fold(old.fails("b"))
 
-    run = Owner(
-        kit.store, kit.clock, plan, retry_of=old.run_id, adopted={"a": old.run_id}, adopted_failures={"a": FAILURE}
-    )
+    ended = TaskRun("a", TaskStatus.FAILED, failure=FAILURE)
+    run = Owner(kit.store, kit.clock, plan, retry_of=old.run_id, adopted={"a": old.run_id}, endings={"a": ended})
     await run.start()
 
     loaded = await kit.store.load(run.run_id)
@@ -206,7 +208,7 @@ async def test_a_delayed_run_without_a_limit_waits_for_its_timer(kit: Kit) -> No
     assert await kit.store.admit(EVERYTHING) == []
     assert await kit.store.next_wake() == 60 * SECOND
     kit.clock.advance(60 * SECOND)
-    assert await kit.store.due_timers(EVERYTHING) == [(run.run_id, TimerKind.START)]
+    assert await kit.store.due_timers(EVERYTHING) == [DueTimer(run.run_id, TimerKind.START)]
     await run.fold(Mail(TimerFired(TimerKind.START)))
     assert (await kit.row(tables.runs))["status"] == "running"
 

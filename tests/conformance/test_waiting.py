@@ -7,6 +7,7 @@ from millrace.core.plan import RetryPlan
 from millrace.core.values import SECOND
 from millrace.engine.cell import Mail
 from millrace.ports.store import Committed, Conflict, InboxItem, RunChange
+from millrace.ports.waits import DueTimer
 from millrace.storage import tables
 from tests.conformance.builders import EVERYTHING, IDS, ONE, TWO, Owner, claim, inbox_item, plan_of, registered, task
 from tests.conformance.kits import Kit
@@ -115,9 +116,13 @@ async def test_timers_are_due_from_their_time_on_by_the_stores_clock_earliest_fi
     kit.clock.advance(9)
     assert await kit.store.due_timers(10) == []
     kit.clock.advance(1)
-    assert await kit.store.due_timers(10) == [(first.run_id, FINALLY)]
+    assert await kit.store.due_timers(10) == [DueTimer(first.run_id, FINALLY)]
     kit.clock.advance(60)
-    in_order = [(first.run_id, FINALLY), (second.run_id, RUN_TIMEOUT), (first.run_id, RUN_TIMEOUT)]
+    in_order = [
+        DueTimer(first.run_id, FINALLY),
+        DueTimer(second.run_id, RUN_TIMEOUT),
+        DueTimer(first.run_id, RUN_TIMEOUT),
+    ]
     assert await kit.store.due_timers(10) == in_order
     assert await kit.store.due_timers(2) == in_order[:2]
 
@@ -152,7 +157,7 @@ async def test_a_timer_that_fired_is_deleted_by_the_commit_that_folds_it(kit: Ki
     assert len(await kit.rows(tables.timers)) == 2
     await run.commit(change)
 
-    assert await kit.store.due_timers(10) == [(other.run_id, RUN_TIMEOUT)]
+    assert await kit.store.due_timers(10) == [DueTimer(other.run_id, RUN_TIMEOUT)]
 
 
 async def test_a_timer_may_be_done_and_set_anew_in_one_change(kit: Kit) -> None:

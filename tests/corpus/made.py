@@ -136,6 +136,66 @@ def most_mappings_in_a_body() -> bytes:
     return b'{"name": "corpus", "metadata": {"n": [' + b'{"":0},' * 148_000 + b"18446744073709551616]}}"
 
 
+def _within(kind: str, levels: int, config: Any, name: str = "t") -> bytes:
+    """So many tasks in one another, and one in the last."""
+    made: dict[str, Any] = {"id": "last", "type": "noop"}
+    for level in range(levels):
+        made = {"id": f"{name}{level}", "type": kind, "config": config, "tasks": [made]}
+    return _definition(tasks=[made])
+
+
+def twenty_one_groups() -> bytes:
+    return _within("sequential", 21, {})
+
+
+def six_loops() -> bytes:
+    return _within("foreach", 6, {"items": []})
+
+
+def long_path() -> bytes:
+    return _within("foreach", 3, {"items": []}, "i" * 190)
+
+
+def too_many_nested_tasks() -> bytes:
+    inner = [{"type": "noop"} for _ in range(5_000)]
+    return _definition(tasks=[{"id": f"p{number}", "type": "parallel", "tasks": inner} for number in range(2)])
+
+
+def too_many_items() -> bytes:
+    return _definition(
+        tasks=[{"id": "a", "type": "foreach", "config": {"items": [0] * 100_001}, "tasks": [{"type": "noop"}]}]
+    )
+
+
+def most_nested_tasks_in_a_body() -> bytes:
+    return b'{"name": "corpus", "tasks": [{"type": "parallel", "tasks": [' + b"{}," * 339_000 + b"{}]}]}"
+
+
+def most_lists_in_a_body() -> bytes:
+    return b'{"name": "corpus", "tasks": [' + b'{"then":[{}],"else":[{}]},' * 9_000 + b"{}]}"
+
+
+def many_nested_faults() -> bytes:
+    """Fields that a type does not take, in tasks that stand in it all the same."""
+    kept = {"type": "sleep", "config": {"duration": 1}}
+    inner = [{"id": f"t{number}", **kept, "retry": number, "then": number} for number in range(3_000)]
+    return _definition(tasks=[{"id": "a", **kept, "tasks": inner}])
+
+
+def many_reads_into_loops() -> bytes:
+    loops = [
+        {
+            "id": f"l{number}",
+            "type": "foreach",
+            "config": {"items": []},
+            "tasks": [{"id": f"t{number}", "type": "noop"}],
+        }
+        for number in range(2_000)
+    ]
+    output = {str(number): f"{{{{ tasks.t{number}.output }}}}" for number in range(2_000)}
+    return _definition(tasks=loops, output=output)
+
+
 def too_many_triggers() -> bytes:
     return _definition(triggers=[{"type": "manual"} for _ in range(101)])
 
@@ -215,6 +275,31 @@ def many_bad_references() -> bytes:
 
 def many_broken_expressions() -> bytes:
     return _definition(output=["{{ 1 + }}"] * 50_000)
+
+
+# --- other shapes --------------------------------------------------------------------------------
+
+
+def too_many_nodes() -> bytes:
+    return _body({"name": "corpus", "nodes": [{"type": "noop"}] * 40_000})
+
+
+def too_many_steps() -> bytes:
+    return _body({"name": "corpus", "start_step": "s0", "steps": {f"s{n}": {} for n in range(40_000)}})
+
+
+def too_many_tasks_in_an_envelope() -> bytes:
+    return _body({"name": "corpus", "definition": {"tasks": [TASK] * 20_000}})
+
+
+def many_bad_connections() -> bytes:
+    ways = [{"from": f"x{number}", "to": "b"} for number in range(20_000)]
+    return _body({"name": "corpus", "nodes": [{"name": "a", "type": "noop"}], "connections": ways})
+
+
+def long_circle_of_steps() -> bytes:
+    steps = {f"s{n}": {"agent_name": "x", "next_step": f"s{(n + 1) % 10_000}"} for n in range(10_000)}
+    return _body({"name": "corpus", "start_step": "s0", "steps": steps})
 
 
 # --- expressions --------------------------------------------------------------------------------

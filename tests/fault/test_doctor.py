@@ -53,6 +53,12 @@ START_KEY = (
     "select '{namespace}', {scope}, 'cron:1', '', {run}, 9000000000000000 from triggers where name = 'yearly'"
 )
 FIRED = FIRING.format(number=1, decision="started", run=":run", at=1)
+WAIT = (
+    "insert into waits (run_id, path, kind, child_run_id, wanted, fire_at, created_at) "
+    "values (:run, 'b', {kind}, {child}, {wanted}, {at}, 1)"
+)
+ENDED = "update runs set finished_at = 1 where id = :run"
+LIVE_AGAIN = "update runs set status = 'running', outcome = null, finished_at = null where id = :run"
 NOW = "cast(strftime('%s') as integer) * 1000000"
 
 PLANTED = {
@@ -107,6 +113,21 @@ PLANTED = {
     "firing_without_reason": FIRING.format(number=1, decision="failed", run="null", at=NOW),
     "due_time_started_twice": f"{FIRED};{FIRING.format(number=2, decision='started', run=':run', at=2)}",
     "start_key_of_other_run": f"{FIRED};{START_KEY.format(namespace='trigger', scope='id', run=0)}",
+    "waiting_without_wait": (
+        "update runs set status = 'waiting', outcome = null, finished_at = null where id = :run;"
+        "update task_runs set status = 'waiting', finished_at = null where run_id = :run and path = 'b'"
+    ),
+    "wait_of_no_task": WAIT.format(kind="'sleep'", child="null", wanted="false", at="null"),
+    "wait_not_over": f"{LIVE_AGAIN};{WAIT.format(kind='null', child='null', wanted='false', at=1)}",
+    "route_of_no_wait": "insert into wait_routes (run_id, path, route, correlation) values (:run, 'b', 'shipped', '')",
+    "event_without_route": WAIT.format(kind="'event'", child="null", wanted="false", at="null"),
+    "child_not_started": WAIT.format(kind="'child'", child="'gone'", wanted="true", at="null"),
+    "child_missing": WAIT.format(kind="'child'", child="'gone'", wanted="false", at="null"),
+    "end_of_child_not_told": ";".join([WAIT.format(kind="'child'", child=":run", wanted="false", at="null"), ENDED]),
+    "task_outside_of_loop": (
+        "update task_runs set path = 'a[3].b' where run_id = :run and path = 'b';"
+        "update task_runs set size = 3 where run_id = :run and path = 'a'"
+    ),
     "unserved_queue": ATTEMPT.format(number=2, status="scheduled", queue="nowhere", worker="null"),
     "run_without_version": "update runs set version_id = 'gone' where id = :run",
 }
@@ -135,6 +156,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         assert wait_finished(client, run_id)["status"] == "completed"
         make_triggers(client)
         make_retries(client)
+        make_waits(client)
     return server.home / "millrace.db", run_id
 
 
@@ -150,6 +172,40 @@ def make_triggers(client: httpx2.Client) -> None:
     create_workflow(client, {**SCHEDULED, "name": "waiting", "triggers": [hooked]})
     deleted = create_workflow(client, {**SCHEDULED, "name": "deleted", "triggers": [{**YEARLY, "id": "gone"}]})
     assert client.delete(f"/workflows/{deleted['id']}").status_code < 300
+
+
+LOOP = {
+    "id": "each",
+    "type": "foreach",
+    "config": {"items": "{{ [1, 2, 3] }}"},
+    "tasks": [
+        {"id": "kept", "type": "noop"},
+        {"id": "which", "type": "condition", "config": {"if": "{{ item == 2 }}"},
+         "then": [{"id": "bad", "type": "transform", "config": {"output": "{{ tasks.kept.output.nothing }}"}}]},
+    ],
+}  # fmt: skip
+WAITS = [
+    {"id": "sleeps", "type": "sleep", "config": {"duration": "1d"}},
+    {"id": "event", "type": "wait_for_event", "config": {"type": ["a", "b"], "key": "k"}, "depends_on": []},
+    {"id": "signal", "type": "wait_for_event", "config": {"signal": "go"}, "timeout": "1d", "depends_on": []},
+    {"id": "asks", "type": "approval", "config": {"message": "Well?"}, "depends_on": []},
+    {"id": "group", "type": "sequential", "timeout": "1d", "depends_on": [],
+     "tasks": [{"id": "within", "type": "approval", "config": {"message": "And?"}}]},
+]  # fmt: skip
+
+
+def make_waits(client: httpx2.Client) -> None:
+    """A run that waits for all kinds of things, and a loop that failed, twice."""
+    create_workflow(client, {"name": "waits", "tasks": WAITS})
+    waiting = client.post("/workflows/waits/execute", json={}).json()["id"]
+    create_workflow(client, {"name": "loops", "tasks": [LOOP]})
+    run_id = client.post("/workflows/loops/execute", json={}).json()["id"]
+    for _ in range(2):
+        assert wait_finished(client, run_id)["status"] == "failed"
+        run_id = client.post(f"/runs/{run_id}/retry", json={}).json()["id"]
+    assert wait_finished(client, run_id)["status"] == "failed"
+    while client.get(f"/runs/{waiting}").json()["status"] != "waiting":
+        time.sleep(0.05)
 
 
 def make_retries(client: httpx2.Client) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from millrace.core.values import JsonObject
 from millrace.storage.doctor import CHECKS, examine
 from millrace.storage.postgres.schema import connected
-from tests.fault.test_doctor import DEFINITION, DIFFERENCES, NOW, PLANTED, make_retries, make_triggers
+from tests.fault.test_doctor import DEFINITION, DIFFERENCES, NOW, PLANTED, make_retries, make_triggers, make_waits
 from tests.support.postgres import bare_database
 from tests.support.server import MillraceProcess, create_workflow, wait_finished
 
@@ -37,6 +37,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
             assert wait_finished(client, run_id)["status"] == "completed"
             make_triggers(client)
             make_retries(client)
+            make_waits(client)
         yield url, run_id
         runner.run(database.__aexit__(None, None, None))
 

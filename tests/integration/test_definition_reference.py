@@ -1,10 +1,9 @@
 """docs/definitions.md: every example is run on a real Millrace and ends as the page says; every field has an example.
+docs/shapes.md: so are those of its examples that say what comes of a run.
 
-Behind an example stand its runs: `# run INPUT -> STATUS WHAT; TASK STATUS, …`. WHAT is the output of a completed run,
-a part of the error of a failed one, and the code of the problem where the start is refused. Of limits the examples say
-what becomes of runs that are under way together: `# at once INPUT, … -> STATUS, …`, in the order in which they are
-started, before the service that their tasks ask answers. A status may be `refused CODE`, or tell what a run has waited
-for: `completed after REASON`.
+Behind an example stand its runs (`tests.support.told_runs`). Of limits the examples say what becomes of runs that are
+under way together: `# at once INPUT, … -> STATUS, …`, in the order in which they are started, before the service that
+their tasks ask answers. A status may be `refused CODE`, or tell what a run has waited for: `completed after REASON`.
 """
 
 import json
@@ -14,24 +13,24 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from pydantic import BaseModel
 
-from millrace.definition import model, read_yaml
+from millrace.definition import CONTROL_CONFIGS, model, read_yaml
 from tests.support.documents import REPOSITORY, blocks_of
 from tests.support.outside import TOKEN, Outside, outside_world
 from tests.support.server import MillraceProcess, until, wait_finished
+from tests.support.told_runs import ToldRun, check_run, told_runs
 
 PAGE = REPOSITORY / "docs" / "definitions.md"
-TASKS = r"\w+ (?:completed|failed|skipped|cancelled)"
-RUN = re.compile(
-    rf"^(?:#|<!--) run (?P<input>\{{.*?\}}) -> (?P<status>completed|failed|refused)(?: (?P<what>.*?))??"
-    rf"(?:; (?P<tasks>{TASKS}(?:, {TASKS})*))?(?: -->)?$",
-    re.MULTILINE,
-)
+SHAPES = REPOSITORY / "docs" / "shapes.md"
+LANGUAGE = REPOSITORY / "examples" / "language"
+AGENTS = REPOSITORY / "docs" / "how-to" / "agents.md"
+"""Other tests execute these. What they have examples of needs none on the page."""
 FATE = r"(?:completed|cancelled)(?: after \w+)?|refused \w+"
 TOGETHER = re.compile(rf"^# at once (?P<inputs>\{{.*\}}) -> (?P<fates>(?:{FATE})(?:, (?:{FATE}))*)$", re.MULTILINE)
 PARTS: dict[str, type[BaseModel]] = {
@@ -48,18 +47,10 @@ PARTS: dict[str, type[BaseModel]] = {
 
 
 @dataclass(frozen=True)
-class Expected:
-    input: dict[str, Any]
-    status: str
-    what: str | None
-    tasks: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class Example:
     place: str
     text: str
-    runs: list[Expected]
+    runs: list[ToldRun]
     together: list[tuple[list[dict[str, Any]], list[str]]]
     """Inputs of runs that are started at once, and what becomes of each."""
 
@@ -68,10 +59,10 @@ class Example:
         return read_yaml(self.text)
 
 
-def examples() -> list[Example]:
-    """The definitions of the page, each with the runs that stand in it or behind it."""
-    blocks = blocks_of(PAGE)
-    lines = PAGE.read_text("utf-8").splitlines()
+def examples(page: Path = PAGE) -> list[Example]:
+    """The definitions of a page, each with the runs that stand in it or behind it."""
+    blocks = blocks_of(page)
+    lines = page.read_text("utf-8").splitlines()
     found = []
     for block, following in zip(blocks, [*blocks[1:], None], strict=True):
         if block.language in ("yaml", "json"):
@@ -80,14 +71,8 @@ def examples() -> list[Example]:
             together = [
                 (json.loads(f"[{match['inputs']}]"), match["fates"].split(", ")) for match in TOGETHER.finditer(said)
             ]
-            runs = [expected(match) for match in RUN.finditer(said)]
-            found.append(Example(block.place, block.text, runs, together))
+            found.append(Example(block.place, block.text, told_runs(said), together))
     return found
-
-
-def expected(match: re.Match[str]) -> Expected:
-    tasks = dict(item.split() for item in match["tasks"].split(", ")) if match["tasks"] else {}
-    return Expected(json.loads(match["input"]), match["status"], match["what"], tasks)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +100,11 @@ def server(outside: Outside, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-@pytest.mark.parametrize("example", examples(), ids=lambda example: example.place.partition(":")[2])
+@pytest.mark.parametrize(
+    "example",
+    [*examples(), *(example for example in examples(SHAPES) if example.runs)],
+    ids=lambda example: example.place.rpartition("/")[2],
+)
 def test_an_example_does_what_the_page_says(example: Example, server: MillraceProcess, outside: Outside) -> None:
     assert example.runs or example.together, f"{example.place}: say what comes of it: # run INPUT -> STATUS …"
     text = example.text
@@ -126,7 +115,7 @@ def test_an_example_does_what_the_page_says(example: Example, server: MillracePr
         created = client.post("/workflows", content=text.encode(), headers=headers)
         assert created.status_code == 201, f"{example.place}: {created.text}"
         for run in example.runs:
-            check(run, client, created.json()["id"], example.place)
+            check_run(run, client, created.json()["id"], example.place)
         for inputs, fates in example.together:
             assert fates_of(inputs, fates, client, created.json()["id"], outside) == fates, example.place
 
@@ -159,28 +148,14 @@ def has_begun(client: httpx2.Client, run: str, reason: str) -> bool:
     return reason in {entry["reason"] for entry in shown["waiting_for"]} if reason else shown["status"] == "running"
 
 
-def check(run: Expected, client: httpx2.Client, workflow: str, place: str) -> None:
-    answer = client.post(f"/workflows/{workflow}/execute", json={"input": run.input, "wait": True}).json()
-    if run.status == "refused":
-        assert answer["code"] == run.what, f"{place}: {answer}"
-        return
-    assert answer["status"] == run.status, f"{place}: {answer}"
-    if run.status == "failed":
-        shown = json.dumps(answer["error"], ensure_ascii=False)
-        assert run.what is not None, f"{place}: say why it fails"
-        assert run.what in shown, f"{place}: {run.what!r} is not in {shown}"
-    elif run.what:
-        assert answer["output"] == json.loads(run.what), place
-    listed = client.get(f"/runs/{answer['id']}/tasks").json()["items"]
-    statuses = {task["task"]: task["status"] for task in listed}
-    assert {name: statuses.get(name) for name in run.tasks} == run.tasks, place
-
-
 def used() -> dict[str, set[str]]:
     """The fields that the examples give a value, by the part of a definition that they belong to."""
     found: dict[str, set[str]] = {name: set() for name in PARTS}
-    for example in examples():
-        definition = example.definition
+    of_the_language = [read_yaml(path.read_text("utf-8")) for path in LANGUAGE.glob("*.yaml")]
+    for definition in [
+        *(example.definition for page in (PAGE, AGENTS) for example in examples(page)),
+        *of_the_language,
+    ]:
         if "task_type" in definition["tasks"][0]:
             continue
         found["workflow"] |= set(definition)
@@ -197,11 +172,13 @@ def used() -> dict[str, set[str]]:
     return found
 
 
-def tasks_of(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for name in ("tasks", "on_failure", "finally"):
-        for task in definition.get(name, []):
+def tasks_of(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The tasks in the lists of a definition, or of a task."""
+    for name in ("tasks", "on_failure", "finally", "on_rollback", "then", "else", "default"):
+        for task in part.get(name, []):
             yield task
-            yield from task.get("on_rollback", [])
+            yield from tasks_of(task)
+    yield from (one for tasks in part.get("cases", {}).values() for one in tasks_of({"tasks": tasks}))
 
 
 def test_every_field_has_an_example() -> None:
@@ -209,6 +186,7 @@ def test_every_field_has_an_example() -> None:
     for point in entry_points(group="millrace.runners"):
         module, _, attribute = point.value.partition(":")
         models[f"config of {point.name}"] = getattr(import_module(module), attribute).config_model
+    models |= {f"config of {name}": config for name, config in CONTROL_CONFIGS.items()}
     found = used()
     missing = {
         part: sorted({field.alias or name for name, field in fields.model_fields.items()} - found.get(part, set()))

@@ -4,7 +4,7 @@ Nothing here is taken from the core's rules: it looks at endings only when they 
 while they come in. Words stand for endings, so that a sentence of the specification and a line here can be compared.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from millrace.core.plan import JoinRule, Phase, RetryPlan
@@ -116,3 +116,62 @@ def phase_ran(story: Story, phase: Phase, failed: Mapping[Phase, bool]) -> bool:
             return story.admitted and undoes and story.cancels(*BEFORE[phase]) < 2
         case Phase.FINALLY:
             return story.admitted and story.cancels(*BEFORE[phase]) < 2
+
+
+# --- control tasks ----------------------------------------------------------------------------------------------------
+
+
+def of_block(endings: Sequence[str]) -> str:
+    """What a list of tasks comes to that counts as one. (`allow_failure` was counted as success.)"""
+    assert CANCELLED not in endings, "a task was cancelled in a block that was not ended before its time"
+    return FAILURE if FAILURE in endings else SUCCESS
+
+
+def branch(answer: object) -> str | None:
+    """Which block of a condition runs; `None` when it fails."""
+    return ("then" if answer else "else") if isinstance(answer, bool) else None
+
+
+def case(answer: object, fails: object, cases: Collection[str]) -> str | None:
+    """Which block of a switch runs; `None` when it fails. "The case whose name is the text of `value`"."""
+    if answer is fails or not isinstance(answer, str | int | float):
+        return None
+    text = {True: "true", False: "false"}[answer] if isinstance(answer, bool) else str(answer)
+    return f"cases.{text}" if text in cases else "default"
+
+
+def foreach(items: int, outcomes: Sequence[str], *, stops: bool, results: object, fails: object) -> str:
+    """What a foreach comes to whose iterations came to this."""
+    if FAILURE in outcomes:
+        assert stops or len(outcomes) == items, "only `stop_on_failure` keeps iterations from running"
+        return FAILURE
+    assert len(outcomes) == items, "an iteration is missing"
+    return FAILURE if results is fails else SUCCESS
+
+
+def while_(
+    most: int, again: Callable[[int], object], iteration: Callable[[int], str], results: Callable[[int], object],
+    fails: object,
+) -> tuple[int, str]:  # fmt: skip
+    """How many iterations a while runs, and what it comes to."""
+    for number in range(most):
+        if again(number) is not True:
+            return number, SUCCESS if again(number) is False and results(number) is not fails else FAILURE
+        if iteration(number) == FAILURE:
+            return number + 1, FAILURE
+    return most, SUCCESS if again(most) is False and results(most) is not fails else FAILURE
+
+
+CAME, DID_NOT_COME = "came", "did not come"
+"""How a wait ends that has something to follow. "`then` runs when it came, `else` when it did not come in time or was
+refused. Without an `else` the task fails then." One that has nothing to follow ends as a task does."""
+
+
+def after_wait(way: str, blocks: Mapping[str, Sequence[str]]) -> str | None:
+    """The block that follows; `None` when none does."""
+    return {CAME: "then" if blocks.get("then") else None, DID_NOT_COME: "else" if "else" in blocks else None}.get(way)
+
+
+def without_block(way: str) -> str:
+    """What a wait comes to after which nothing follows."""
+    return {CAME: SUCCESS, DID_NOT_COME: FAILURE}.get(way, way)

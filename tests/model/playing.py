@@ -4,19 +4,27 @@ It takes the effects of each fold as the real store does (attempts are claimed o
 end of an attempt is written once), remembers what was told to whom, and folds what comes in. It decides nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from millrace.core.controls import Wait
+from millrace.core.counting import created
 from millrace.core.draft import Draft, Transition
 from millrace.core.effects import (
+    Alarm,
     AnnounceFinished,
+    CancelChild,
     ClearTimers,
     Effect,
     Evaluate,
+    Park,
+    Question,
     Record,
     ScheduleAttempt,
     SetTimer,
     StopAttempt,
+    Unpark,
     WithdrawAttempt,
 )
 from millrace.core.events import (
@@ -35,11 +43,11 @@ from millrace.core.events import (
     Verdict,
 )
 from millrace.core.failures import Failure, FailureKind
-from millrace.core.run import RunState, TaskRun, created
+from millrace.core.run import RunState, TaskRun
 from millrace.core.states import FINISHED_RUN, TaskStatus
 from millrace.core.transition import fold
 from tests.model.oracle import Story
-from tests.model.plans import FAILS, Scenario
+from tests.model.plans import Scenario
 
 Key = tuple[str, int]
 
@@ -56,6 +64,18 @@ class Attempt:
 
 
 @dataclass
+class Child:
+    """A run that was started for a sub-workflow task."""
+
+    path: str
+    run_id: str
+    told: bool = False
+    """Its start was told."""
+    asked_to_cancel: bool = False
+    ended: bool = False
+
+
+@dataclass
 class Step:
     """What one event did to a run: the run before and after, and what was written down meanwhile."""
 
@@ -65,6 +85,8 @@ class Step:
     after: RunState
     effects: list[Effect]
     records: list[Record]
+    asked: Evaluate | None = None
+    """The question, of an event that answers one."""
 
 
 @dataclass
@@ -81,16 +103,25 @@ class Playing:
     live: dict[Key, Attempt] = field(default_factory=dict)
     mailbox: list[Event] = field(default_factory=list)
     timers: list[SetTimer] = field(default_factory=list)
+    parked: set[str] = field(default_factory=set)
+    """Tasks that wait, as the store knows them."""
+    alarms: dict[str, int] = field(default_factory=dict)
+    """Timers of tasks."""
+    children: dict[str, Child] = field(default_factory=dict)
+    """Runs of sub-workflows, by the path of their task."""
+    ways_out: dict[str, Step] = field(default_factory=dict)
+    """Of each task that waited: the step in which it ceased to."""
+    out_of_time: set[str] = field(default_factory=set)
+    """Tasks with others in them that were ended by their time limit."""
     told: list[Event] = field(default_factory=list)
     """All that was ever delivered, to be delivered again."""
-    ended: dict[str, list[str]] = field(default_factory=dict)
+    ended: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """How the attempts of each task ended, in order, as far as the run took notice."""
     announced: list[AnnounceFinished] = field(default_factory=list)
     story: Story = field(default_factory=Story)
 
     def __post_init__(self) -> None:
         self.run = created(self.scenario.plan, "run", adopted=self.scenario.adopted, now=self.now)
-        self.ended = {path: [] for path in self.scenario.plan.tasks}
 
     @property
     def finished(self) -> bool:
@@ -101,19 +132,14 @@ class Playing:
         draft = Draft(self.scenario.plan, run, self.now)
         steps = [self._one(draft, event) for event in events]
         while draft.questions:
-            steps.append(self._one(draft, self._answer(next(iter(draft.questions.values())))))
+            question = next(iter(draft.questions.values()))
+            steps.append(self._one(draft, self.scenario.answers.answer(question, self.now), question))
         return Folded(draft.close(), steps)
 
-    def _one(self, draft: Draft, event: Event) -> Step:
+    def _one(self, draft: Draft, event: Event, asked: Evaluate | None = None) -> Step:
         before, effects, records = draft.peek(), len(draft.effects), len(draft.records)
         verdict = fold(draft, event)
-        return Step(event, verdict, before, draft.peek(), draft.effects[effects:], draft.records[records:])
-
-    def _answer(self, question: Evaluate) -> Evaluated:
-        value = self.scenario.answers[question.path]
-        if value is FAILS:
-            return Evaluated(question.path, failure=Failure(FailureKind.EXPRESSION, "no such name"))
-        return Evaluated(question.path, value)  # type: ignore[arg-type]
+        return Step(event, verdict, before, draft.peek(), draft.effects[effects:], draft.records[records:], asked)
 
     # --- the store ----------------------------------------------------------------------------------------------------
 
@@ -124,6 +150,7 @@ class Playing:
         for step in folded.steps:
             if step.verdict is Verdict.APPLIED:
                 self._note(step)
+                self._note_waits(step)
             for effect in step.effects:
                 if isinstance(effect, ScheduleAttempt):
                     assert not any(path == effect.path for path, _ in self.live), f"two live attempts of {effect.path}"
@@ -147,8 +174,29 @@ class Playing:
                 self.timers.append(effect)
             case ClearTimers():
                 self.timers.clear()
+                self.parked.clear()
+                self.alarms.clear()
             case AnnounceFinished():
                 self.announced.append(effect)
+            case _:
+                self._carry_out_for_task(effect)
+
+    def _carry_out_for_task(self, effect: Effect) -> None:
+        match effect:
+            case Alarm(path=path, fire_at=fire_at):
+                self.alarms[path] = fire_at
+            case Park(path=path, fire_at=fire_at):
+                self.parked.add(path)
+                if fire_at is not None:
+                    self.alarms[path] = fire_at
+                if child := self.run.tasks[path].child:
+                    self.children[path] = Child(path, child)
+            case Unpark(path=path):
+                self.parked.discard(path)
+                self.alarms.pop(path, None)
+            case CancelChild(path=path, run_id=run_id):
+                assert self.children[path].run_id == run_id
+                self.children[path].asked_to_cancel = True
 
     def _note(self, step: Step) -> None:
         match step.event:
@@ -165,6 +213,19 @@ class Playing:
             case _:
                 self._note_of_run(step)
 
+    def _note_waits(self, step: Step) -> None:
+        """Which tasks ceased to wait by this step, or came to wait for what was there already."""
+        for path, task in step.after.tasks.items():
+            before = step.before.tasks.get(path)
+            waited = before is not None and before.status is TaskStatus.WAITING
+            parks = step.asked is not None and step.asked.path == path and step.asked.what is Question.WAIT
+            if (waited or parks) and task.status is not TaskStatus.WAITING:
+                self.ways_out[path] = step
+        match step.event:
+            case TimerFired(TimerKind.TASK, path=str(path)):
+                if not isinstance(self.scenario.plan.task_at(path).control, Wait):
+                    self.out_of_time.add(path)
+
     def _note_of_run(self, step: Step) -> None:
         match step.event:
             case Admitted() | TimerFired(TimerKind.START):
@@ -173,6 +234,8 @@ class Playing:
                 self.story.admitted = until <= self.now
             case CancelRequested():
                 self.story.asked.append((step.before.phase, "cancel"))
+            case TimerFired(TimerKind.TASK):
+                pass
             case TimerFired():
                 self.story.asked.append((step.before.phase, "timeout"))
             case Evaluated(path=None, failure=failure):
@@ -206,5 +269,8 @@ class Playing:
         self.now = max(self.now, attempt.effect.available_at)
         attempt.running = True
 
-    def due(self) -> list[SetTimer]:
-        return [timer for timer in self.timers if timer.fire_at <= self.now]
+    def due(self) -> list[TimerFired]:
+        """All timers whose time has come. A store fires each once and again until it is acted upon."""
+        of_run = [TimerFired(timer.kind) for timer in self.timers if timer.fire_at <= self.now]
+        of_tasks = [TimerFired(TimerKind.TASK, path) for path, fire_at in self.alarms.items() if fire_at <= self.now]
+        return [*of_run, *of_tasks]

@@ -1,7 +1,9 @@
-"""The rules of the engine, as assertions over what a fold did. Each is checked after every step of every run."""
+"""The rules of the engine, as assertions over what an event and a fold did. Checked at every step of every run."""
 
 from dataclasses import replace
+from typing import Any
 
+from millrace.core.controls import ForEach, While, iteration_of, loop_and_index, prefix_of
 from millrace.core.draft import Draft, Transition
 from millrace.core.effects import AnnounceFinished, ClearTimers, Record, ScheduleAttempt, StopAttempt, WithdrawAttempt
 from millrace.core.events import (
@@ -9,15 +11,18 @@ from millrace.core.events import (
     AttemptFailed,
     AttemptLost,
     CancelRequested,
+    ChildFinished,
     Delayed,
+    Evaluated,
+    EventArrived,
     PauseRequested,
+    SignalReceived,
     TimerFired,
     TimerKind,
     Verdict,
 )
-from millrace.core.failures import FailureKind
-from millrace.core.plan import Phase, Plan, TaskPlan
-from millrace.core.run import RunState, SkipReason, TaskRun, restored
+from millrace.core.plan import Plan
+from millrace.core.run import RunState, TaskRun
 from millrace.core.states import (
     FINISHED_RUN,
     FINISHED_TASK,
@@ -28,10 +33,8 @@ from millrace.core.states import (
 )
 from millrace.core.table import Table
 from millrace.core.transition import fold
-from tests.model import oracle
-from tests.model.playing import STOPPED_ON_REQUEST, Folded, Playing, Step
-
-KINDS = {kind.value for kind in FailureKind} - {FailureKind.WORKER_STOPPED}
+from tests.model.derived import check_counts, loaded
+from tests.model.playing import Folded, Playing, Step
 
 ENDS_OF_ATTEMPTS = (AttemptFailed, AttemptLost, AttemptExpired)
 """Events that begin a new delay; under any other, a task that has one keeps it."""
@@ -47,6 +50,8 @@ RECORDS_OF_RUN = {
 }
 RECORDS_OF_TASK = {
     TaskStatus.READY: {"task.scheduled", "task.ready"},
+    TaskStatus.RUNNING: {"task.entered"},
+    TaskStatus.WAITING: {"task.waiting"},
     TaskStatus.CANCELLING: {"task.cancelling"},
     **{status: {f"task.{status.value}"} for status in FINISHED_TASK},
 }
@@ -60,6 +65,12 @@ def reachable(status: RunStatus) -> set[RunStatus]:
     return found
 
 
+def followed(status: TaskStatus) -> set[TaskStatus]:
+    """By one edge, or by two through `ready`: a control task that is ready may begin, and end, by the same event."""
+    direct = set(TASK_EDGES[status])
+    return direct | set(TASK_EDGES[TaskStatus.READY]) if TaskStatus.READY in direct else direct
+
+
 # --- one event --------------------------------------------------------------------------------------------------------
 
 
@@ -71,25 +82,54 @@ def check_step(plan: Plan, step: Step) -> None:
         return
     assert step.before.status not in FINISHED_RUN, f"{step.event} changed a finished run"
     assert step.after.status in reachable(step.before.status)
-    if step.after.status is not step.before.status:
-        assert RECORDS_OF_RUN[step.after.status] & {record.type for record in run_records(step)}
+    if recorded(step.after.status) is not recorded(step.before.status):
+        assert RECORDS_OF_RUN[recorded(step.after.status)] & {record.type for record in run_records(step)}
     if step.after.phase is not step.before.phase:
         assert "run.phase_started" in {record.type for record in run_records(step)}
-    if isinstance(step.event, TimerFired) and step.event.kind is not TimerKind.START:
+    if isinstance(step.event, TimerFired) and step.event.kind not in (TimerKind.START, TimerKind.TASK):
         assert step.after.status is not RunStatus.PAUSED, "a run whose time is over waits to be resumed"
-    for path in plan.tasks:
-        check_task(step.before.tasks[path], step.after.tasks[path], step)
+    for path, after in step.after.tasks.items():
+        before = step.before.tasks.get(path)
+        if before is None:
+            check_new(plan, path, step)
+        check_task(before or TaskRun(path), after, step)
     check_restraint(step)
     check_stops(step)
+
+
+def check_new(plan: Plan, path: str, step: Step) -> None:
+    """A task within another is there once what is around it has begun, and not before."""
+    task = plan.task_at(path)
+    assert task.parent is not None
+    around = step.after.tasks[container_of(plan, path)]
+    assert around.status not in (TaskStatus.PENDING, TaskStatus.READY, TaskStatus.WAITING), (
+        f"{path} has begun too early"
+    )
+    if not isinstance(plan.tasks[task.parent].control, ForEach | While):
+        assert around.block is not None
+        assert task.id in plan.tasks[task.parent].blocks[around.block], f"{path} is in no block that was entered"
+
+
+def container_of(plan: Plan, path: str) -> str:
+    """The path of the control task that a task stands in."""
+    parent = plan.task_at(path).parent
+    assert parent is not None
+    if isinstance(plan.tasks[parent].control, ForEach | While):
+        return loop_and_index(iteration_of(path))[0]
+    return prefix_of(path) + parent
 
 
 def check_task(before: TaskRun, after: TaskRun, step: Step) -> None:
     if before.status in FINISHED_TASK:
         assert after == before, "a finished task changed"
     if after.status is not before.status:
-        assert after.status in TASK_EDGES[before.status], f"{before.path}: {before.status} -> {after.status}"
+        assert after.status in followed(before.status), f"{before.path}: {before.status} -> {after.status}"
         types = {record.type for record in task_records(step, after.path)}
-        assert RECORDS_OF_TASK[after.status] & types, f"{after.path} is {after.status}, but its records are {types}"
+        # A control task that is ready was asked what decides about it, in this very fold, unless the run is paused.
+        asked = after.status is TaskStatus.READY and after.attempt == 0 and step.after.status is not RunStatus.PAUSED
+        assert asked or RECORDS_OF_TASK[after.status] & types, (
+            f"{after.path} is {after.status}, but its records are {types}"
+        )
     if (
         not isinstance(step.event, ENDS_OF_ATTEMPTS)
         and before.available_at is not None
@@ -106,10 +146,19 @@ def check_task(before: TaskRun, after: TaskRun, step: Step) -> None:
 
 
 def check_restraint(step: Step) -> None:
-    """No attempt while the run is paused, or while the current phase is being ended."""
+    """No attempt while the run is paused, nothing at all while the current phase is being ended.
+
+    A control task begins in a paused run only by an answer: it had begun when it was asked about.
+    """
     after = step.after
     if after.status is RunStatus.PAUSED or after.wind_up is not None:
         assert not [effect for effect in step.effects if isinstance(effect, ScheduleAttempt)]
+    if after.wind_up is not None or (after.status is RunStatus.PAUSED and not isinstance(step.event, Evaluated)):
+        begun = (TaskStatus.RUNNING, TaskStatus.WAITING)
+        for path, task in after.tasks.items():
+            before = step.before.tasks.get(path)
+            unbegun = before is None or before.status in (TaskStatus.PENDING, TaskStatus.READY)
+            assert not (unbegun and task.status in begun), f"{path} began in a run that begins nothing"
 
 
 def check_stops(step: Step) -> None:
@@ -118,6 +167,7 @@ def check_stops(step: Step) -> None:
         (task.path, task.attempt)
         for path, task in step.after.tasks.items()
         if task.status is TaskStatus.CANCELLING and step.before.tasks[path].status is not TaskStatus.CANCELLING
+        if task.live
     }
     assert stopping == {(effect.path, effect.number) for effect in step.effects if isinstance(effect, StopAttempt)}
     taken_back = {(effect.path, effect.number) for effect in step.effects if isinstance(effect, WithdrawAttempt)}
@@ -125,6 +175,11 @@ def check_stops(step: Step) -> None:
     if isinstance(step.event, PauseRequested):
         expected = {(t.path, t.attempt) for t in step.after.tasks.values() if t.live and t.status is TaskStatus.READY}
     assert taken_back == expected
+
+
+def recorded(status: RunStatus) -> RunStatus:
+    """Whether a run waits is told by its tasks."""
+    return RunStatus.RUNNING if status is RunStatus.WAITING else status
 
 
 def run_records(step: Step) -> list[Record]:
@@ -145,7 +200,10 @@ def check_fold(playing: Playing, folded: Folded) -> None:
         check_step(plan, step)
         check_repetition(playing, step)
     changed = {task.path: task for task in transition.tasks}
-    assert all(transition.run.tasks[path] == changed.get(path, base.tasks[path]) for path in plan.tasks)
+    after = transition.run.tasks
+    assert all(after[path] == changed.get(path, base.tasks.get(path)) for path in after)
+    assert transition.added == set(after) - set(base.tasks)
+    check_counts(plan, transition.run)
     check_schedules(playing, transition)
     finishing = transition.run.status in FINISHED_RUN and base.status not in FINISHED_RUN
     farewell = [effect for effect in transition.effects if isinstance(effect, ClearTimers | AnnounceFinished)]
@@ -158,7 +216,10 @@ def check_repetition(playing: Playing, step: Step) -> None:
     """The same event once more changes nothing. A second cancel is a request of its own; a delay comes but once."""
     if isinstance(step.event, Delayed):
         return
-    if isinstance(step.event, CancelRequested) and step.after.status not in FINISHED_RUN:
+    if isinstance(step.event, CancelRequested | SignalReceived) and step.after.status not in FINISHED_RUN:
+        return
+    if isinstance(step.event, EventArrived | ChildFinished) and still_waits(step.after, step.event.path):
+        # It is not known yet, and perhaps never, that this was what the task waits for.
         return
     draft = Draft(playing.scenario.plan, step.after, playing.now + 1)
     assert fold(draft, step.event) in (Verdict.ALREADY_APPLIED, Verdict.REFUSED)
@@ -166,10 +227,14 @@ def check_repetition(playing: Playing, step: Step) -> None:
     assert again == Transition(step.after, (), (), ())
 
 
+def still_waits(run: RunState, path: str) -> bool:
+    return path in run.tasks and run.tasks[path].status is TaskStatus.WAITING
+
+
 def check_schedules(playing: Playing, transition: Transition) -> None:
     for effect in transition.effects:
         if isinstance(effect, ScheduleAttempt):
-            task, policy = transition.run.tasks[effect.path], playing.scenario.plan.tasks[effect.path]
+            task, policy = transition.run.tasks[effect.path], playing.scenario.plan.task_at(effect.path)
             assert effect.available_at >= playing.now
             assert effect.timeout == policy.timeout
             wait = policy.queue_timeout
@@ -182,143 +247,12 @@ def check_schedules(playing: Playing, transition: Transition) -> None:
 
 def check_reload(playing: Playing, base: RunState, transition: Transition) -> None:
     """A run that was stored and loaded goes on as if it had not been."""
-    plan = playing.scenario.plan
-    header = replace(base, tasks=Table({}), tallies=Table({}), unfinished=0)
-    loaded = restored(plan, header, base.tasks.values())
-    assert loaded.unfinished == base.unfinished
-    for path, task in base.tasks.items():
-        if task.status is TaskStatus.PENDING:
-            assert loaded.tallies[path] == base.tallies[path]
-    there = playing.fold(loaded, playing.mailbox).transition
-    assert (there.tasks, there.effects, there.records) == (transition.tasks, transition.effects, transition.records)
-    assert replace(there.run, tallies=Table({})) == replace(transition.run, tallies=Table({}))
+    there = playing.fold(loaded(playing.scenario.plan, base), playing.mailbox).transition
+    assert replace(there, run=base) == replace(transition, run=base)
+    assert stored(there.run) == stored(transition.run)
 
 
-# --- the run as it stands ---------------------------------------------------------------------------------------------
-
-
-def check_run(playing: Playing) -> None:
-    """After the commit: what holds of every run at rest."""
-    run = playing.run
-    assert (run.finished_at is not None) == (run.status in FINISHED_RUN)
-    assert (run.started_at is not None) == playing.story.admitted
-    assert len(playing.announced) == (run.status in FINISHED_RUN)
-    for task in run.tasks.values():
-        check_task_run(playing, task)
-    check_mover(playing)
-
-
-def check_task_run(playing: Playing, task: TaskRun) -> None:
-    run, ended, policy = playing.run, playing.ended[task.path], playing.scenario.plan.tasks[task.path]
-    assert (task.finished_at is not None) == (task.status in FINISHED_TASK)
-    if run.status in FINISHED_RUN:
-        assert task.status in FINISHED_TASK, "an unfinished task in a finished run"
-    assert task.crashes == ended.count("lost")
-    assert task.failures == sum(how in KINDS for how in ended)
-    assert task.attempt == len(ended) + task.live, "each attempt ends exactly once, and one at most is live"
-    if task.path in playing.scenario.adopted:
-        assert (task.status, task.attempt) == (TaskStatus.COMPLETED, 0)
-    elif task.live:
-        assert task.status in (TaskStatus.READY, TaskStatus.CANCELLING)
-        assert not ended or not oracle.gives_up(policy.retry, ended), "an attempt that the policy forbids"
-    elif task.status is TaskStatus.READY:
-        assert run.status is RunStatus.PAUSED, "a ready task without an attempt, and nothing will give it one"
-    elif task.status is TaskStatus.COMPLETED:
-        assert ended[-1] == "completed"
-    elif task.status is TaskStatus.FAILED and ended and ended[-1] != STOPPED_ON_REQUEST:
-        assert oracle.gives_up(policy.retry, ended) or total_time_is_over(task, policy), "given up too early"
-
-
-def total_time_is_over(task: TaskRun, policy: TaskPlan) -> bool:
-    assert task.failure is not None
-    return policy.total_timeout is not None and "no attempt fits into the total limit" in task.failure.message
-
-
-def check_mover(playing: Playing) -> None:
-    """Something will happen to a run that is not over: an attempt, a fact under way, a person who resumes it, a place.
-
-    Stricter than the rule, which allows a timer alone: no task of this version waits without a worker, so a run that
-    only its time limit moves is stuck.
-    """
-    if playing.run.status not in FINISHED_RUN | {RunStatus.PENDING, RunStatus.PAUSED}:
-        assert playing.live or playing.mailbox, "nothing moves this run"
-
-
-# --- the run at its end -----------------------------------------------------------------------------------------------
-
-
-def check_end(playing: Playing) -> None:
-    """The finished run against the oracle: what came of each task, which phases ran, and how the run ended."""
-    run, plan, story = playing.run, playing.scenario.plan, playing.story
-    failed = {
-        phase: any(run.tasks[path].status is TaskStatus.FAILED and not plan.tasks[path].allow_failure for path in paths)
-        for phase, paths in plan.phases.items()
-    }
-    assert run.status.value == oracle.outcome(story, failed)
-    assert (run.failure is not None) == (run.status is RunStatus.FAILED)
-    for phase, listed in plan.phases.items():
-        paths = [path for path in listed if path not in playing.scenario.adopted]
-        if phase is Phase.ROLLBACK:
-            paths = check_rollback(playing, ran=oracle.phase_ran(story, phase, failed))
-            if not paths:
-                continue
-        if not oracle.phase_ran(story, phase, failed):
-            not_begun = (TaskStatus.CANCELLED, None) if phase is Phase.MAIN else (TaskStatus.SKIPPED, SkipReason.PHASE)
-            assert {(run.tasks[path].status, run.tasks[path].skip) for path in paths} <= {not_begun}
-            continue
-        for path in paths:
-            check_fate(playing, run.tasks[path], cut=story.cut(phase) is not None)
-
-
-def check_rollback(playing: Playing, *, ran: bool) -> list[str]:
-    """The order in which completed tasks were undone. Answers the tasks whose fate is that of any other task's."""
-    run, plan = playing.run, playing.scenario.plan
-    owners = [path for path in plan.rollbacks if run.tasks[path].status is TaskStatus.COMPLETED]
-    if not ran or not owners:
-        return list(plan.tasks_of(Phase.ROLLBACK)) if owners or not ran else []
-    for owner in plan.rollbacks.keys() - owners:
-        assert {run.tasks[path].skip for path in plan.rollbacks[owner]} == {SkipReason.NOTHING_TO_UNDO}
-    place = list(plan.rollbacks).index
-    owners.sort(key=lambda path: (run.tasks[path].finished_at or 0, place(path)), reverse=True)
-    over = 0
-    for owner in owners:
-        group = [run.tasks[path] for path in plan.rollbacks[owner]]
-        begun = [task.ready_at for task in group if task.ready_at is not None]
-        assert not begun or min(begun) >= over, f"{owner} is undone before what completed later"
-        over = max([over, *(task.finished_at or 0 for task in group)])
-    return [path for owner in owners for path in plan.rollbacks[owner]]
-
-
-def check_fate(playing: Playing, task: TaskRun, *, cut: bool) -> None:
-    run, plan = playing.run, playing.scenario.plan
-    if task.status is TaskStatus.CANCELLED:
-        assert cut, "cancelled, though its phase was not ended before its time"
-        return
-    policy = plan.tasks[task.path]
-    predecessors = [told_ending(run.tasks[need], plan.tasks[need]) for need in policy.needs]
-    answer = True if policy.condition is None else playing.scenario.answers[task.path]
-    match oracle.fate(policy.join, predecessors, answer):
-        case oracle.RUNS:
-            assert task.attempt > 0 or total_time_is_over(task, policy)
-            assert task.status in (TaskStatus.COMPLETED, TaskStatus.FAILED)
-        case oracle.FAILURE:
-            assert (task.status, task.attempt) == (TaskStatus.FAILED, 0)
-            assert task.failure is not None
-            assert task.failure.kind is FailureKind.EXPRESSION
-        case oracle.SKIPPED_BY_IF:
-            assert (task.status, task.skip) == (TaskStatus.SKIPPED, SkipReason.CONDITION)
-        case oracle.SKIPPED_BY_JOIN:
-            assert (task.status, task.skip) == (TaskStatus.SKIPPED, SkipReason.JOIN)
-
-
-def told_ending(task: TaskRun, policy: TaskPlan) -> str:
-    """The ending of a task in the oracle's words."""
-    match task.status:
-        case TaskStatus.COMPLETED:
-            return oracle.SUCCESS
-        case TaskStatus.FAILED:
-            return oracle.SUCCESS if policy.allow_failure else oracle.FAILURE
-        case TaskStatus.CANCELLED:
-            return oracle.CANCELLED
-        case _:
-            return oracle.SKIPPED_BY_IF if task.skip is SkipReason.CONDITION else oracle.SKIPPED_BY_JOIN
+def stored(run: RunState) -> RunState:
+    """Without what is counted: that is compared by itself."""
+    nothing = Table[Any]({})
+    return replace(run, tallies=nothing, scopes=nothing, rounds=nothing, undo={})

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from millrace.core.controls import SLEEP
 from millrace.core.events import (
     Admitted,
     AttemptCompleted,
@@ -20,11 +21,17 @@ from millrace.core.events import (
     AttemptLost,
     AttemptWithdrawn,
     CancelRequested,
+    ChildFinished,
+    ChildRefused,
+    ChildStarted,
+    Decided,
     Delayed,
     Evaluated,
     Event,
+    EventArrived,
     PauseRequested,
     ResumeRequested,
+    SignalReceived,
     TimerFired,
     TimerKind,
 )
@@ -32,9 +39,12 @@ from millrace.core.failures import Failure, FailureKind
 from millrace.core.states import RunStatus
 from millrace.core.values import SECOND
 from tests.model import rules
+from tests.model.answering import SIGNAL
 from tests.model.budget import BUDGET, TIME_LIMIT
-from tests.model.plans import Scenario, scenarios
-from tests.model.playing import Key, Playing
+from tests.model.endings import check_end
+from tests.model.plans import ITEMS, Scenario, scenarios
+from tests.model.playing import Child, Key, Playing
+from tests.model.standing import check_run
 
 HOLD = st.sampled_from([False, False, False, True])
 """Whether the run's next fold waits, so that several facts are folded at once."""
@@ -58,6 +68,11 @@ SURPRISES = st.one_of(
     st.builds(AttemptExpired, SURPRISING_PATHS, SURPRISING_NUMBERS),
     st.builds(Evaluated, st.sampled_from(["", "nowhere"]), st.booleans()),
     st.builds(TimerFired, st.sampled_from(TimerKind)),
+    st.builds(EventArrived, SURPRISING_PATHS, st.just({"n": 1})),
+    st.builds(Decided, SURPRISING_PATHS, st.booleans()),
+    st.builds(ChildStarted, SURPRISING_PATHS, st.just("nobody's")),
+    st.builds(ChildFinished, SURPRISING_PATHS, st.just("nobody's"), st.just(RunStatus.COMPLETED)),
+    st.builds(ChildRefused, SURPRISING_PATHS, st.just("nobody's"), st.builds(failure, KINDS)),
 )
 
 
@@ -67,7 +82,7 @@ class Runs(RuleBasedStateMachine):
     @initialize(scenario=scenarios(), start=st.sampled_from(["admitted", "admitted", "delayed", "waits"]))
     def start(self, scenario: Scenario, start: str) -> None:
         self.playing = Playing(scenario)
-        rules.check_run(self.playing)
+        check_run(self.playing)
         if start == "admitted":
             self.deliver(Admitted())
         elif start == "delayed":
@@ -85,7 +100,7 @@ class Runs(RuleBasedStateMachine):
     @rule(place=PLACE)
     def a_worker_claims_an_attempt(self, place: int) -> None:
         self.playing.claim(chosen(self.scheduled(), place))
-        rules.check_run(self.playing)
+        check_run(self.playing)
 
     @precondition(lambda self: self.playing.live)
     @rule(place=PLACE, hold=HOLD)
@@ -153,12 +168,87 @@ class Runs(RuleBasedStateMachine):
     def somebody_resumes(self, hold: bool) -> None:
         self.deliver(ResumeRequested("somebody"), hold)
 
+    # --- what comes for tasks that wait -------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.playing.parked)
+    @rule(place=PLACE, n=st.integers(0, 3), hold=HOLD)
+    def an_event_comes(self, place: int, n: int, hold: bool) -> None:
+        self.deliver(EventArrived(chosen(sorted(self.playing.parked), place), {"n": n}), hold)
+
+    @rule(n=st.integers(0, 3), times=st.sampled_from([1, 1, 2]), hold=HOLD)
+    def a_signal_comes(self, n: int, times: int, hold: bool) -> None:
+        self.deliver_all([SignalReceived(SIGNAL, n)] * times, hold)
+
+    @precondition(lambda self: self.playing.parked)
+    @rule(place=PLACE, approved=st.booleans(), hold=HOLD)
+    def somebody_decides(self, place: int, approved: bool, hold: bool) -> None:
+        self.deliver(Decided(chosen(sorted(self.playing.parked), place), approved, "somebody"), hold)
+
+    def children(self) -> list[Child]:
+        return [child for child in self.playing.children.values() if not child.ended]
+
+    @precondition(lambda self: self.children())
+    @rule(place=PLACE, hold=HOLD)
+    def a_child_starts(self, place: int, hold: bool) -> None:
+        child = chosen(self.children(), place)
+        child.told = True
+        self.deliver(ChildStarted(child.path, child.run_id), hold)
+
+    @precondition(lambda self: any(not child.told for child in self.children()))
+    @rule(place=PLACE, hold=HOLD)
+    def a_child_cannot_start(self, place: int, hold: bool) -> None:
+        child = chosen([child for child in self.children() if not child.told], place)
+        child.ended = True
+        self.deliver(ChildRefused(child.path, child.run_id, failure(FailureKind.REFUSED)), hold)
+
+    @precondition(lambda self: self.children())
+    @rule(place=PLACE, status=st.sampled_from([RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED]), hold=HOLD)
+    def a_child_ends(self, place: int, status: RunStatus, hold: bool) -> None:
+        child = chosen(self.children(), place)
+        child.ended = True
+        why = failure(FailureKind.ERROR) if status is RunStatus.FAILED else None
+        self.deliver(ChildFinished(child.path, child.run_id, status, why), hold)
+
+    @precondition(lambda self: self.playing.alarms)
+    @rule(place=PLACE, hold=HOLD)
+    def the_time_of_a_task_passes(self, place: int, hold: bool) -> None:
+        path = chosen(sorted(self.playing.alarms), place)
+        self.playing.now = max(self.playing.now, self.playing.alarms[path])
+        self.deliver(TimerFired(TimerKind.TASK, path), hold)
+
+    def limited(self) -> list[str]:
+        """Tasks with others in them that have a time limit."""
+        return sorted(self.playing.alarms.keys() - self.playing.parked)
+
+    @precondition(lambda self: self.limited())
+    @rule(place=PLACE, cancelled=st.sampled_from([False, False, True]), hold=HOLD)
+    def the_limit_of_all_that_is_in_a_task_passes(self, place: int, cancelled: bool, hold: bool) -> None:
+        path = chosen(self.limited(), place)
+        self.playing.now = max(self.playing.now, self.playing.alarms[path])
+        self.deliver_all([TimerFired(TimerKind.TASK, path), *[CancelRequested("somebody")] * cancelled], hold)
+
+    @precondition(lambda self: self.strangers())
+    @rule(place=PLACE, what=st.sampled_from(["timer", "event", "decision", "child"]), hold=HOLD)
+    def something_comes_for_a_task_that_does_not_wait(self, place: int, what: str, hold: bool) -> None:
+        path = chosen(self.strangers(), place)
+        events: dict[str, Event] = {
+            "timer": TimerFired(TimerKind.TASK, path),
+            "event": EventArrived(path, {"n": 1}),
+            "decision": Decided(path, True),
+            "child": ChildFinished(path, "nobody's", RunStatus.COMPLETED),
+        }
+        self.deliver(events[what], hold)
+
+    def strangers(self) -> list[str]:
+        known = {*self.playing.parked, *self.playing.alarms}
+        return [path for path in self.playing.run.tasks if path not in known]
+
     # --- time and disorder --------------------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([1, 10, 45]), hold=HOLD)
     def time_passes(self, seconds: int, hold: bool) -> None:
         self.playing.now += seconds * SECOND
-        self.deliver_all([TimerFired(timer.kind) for timer in self.playing.due()], hold)
+        self.deliver_all(self.playing.due(), hold)
 
     @precondition(lambda self: self.playing.timers)
     @rule(hold=HOLD)
@@ -203,23 +293,28 @@ class Runs(RuleBasedStateMachine):
         assert dict(base.tasks) == tasks, "a fold changed its input"
         assert dict(base.tallies) == tallies, "a fold changed its input"
         playing.commit(folded)
-        rules.check_run(playing)
+        check_run(playing)
 
     def teardown(self) -> None:
         """Drive the run home: everyone does what is asked of them, and nothing new goes wrong."""
         if not hasattr(self, "playing"):
             return
         playing = self.playing
-        rounds = 3 * len(playing.scenario.plan.tasks) + 10
-        for _ in range(rounds):
+        # Every task of every iteration there may be, twice to be tried again, and something for the run itself.
+        rounds = sum(3 * ITEMS ** len(task.loops) for task in playing.scenario.plan.tasks.values()) + 10
+        for number in range(2 * rounds):
             if playing.finished:
                 break
-            self.one_round()
-        assert playing.finished, f"not finished after {rounds} rounds of everyone doing their best"
+            if number == rounds:
+                # What waits for what its filter never accepts waits for ever, unless somebody ends it.
+                playing.mailbox += [CancelRequested(), CancelRequested()]
+            self.one_round(number)
+        assert playing.finished, f"not finished after {2 * rounds} rounds of everyone doing their best"
         assert not playing.live, "attempts outlived their run"
-        rules.check_end(playing)
+        assert not playing.parked, "waits outlived their run"
+        check_end(playing)
 
-    def one_round(self) -> None:
+    def one_round(self, number: int) -> None:
         playing = self.playing
         if playing.run.status is RunStatus.PAUSED:
             playing.mailbox.append(ResumeRequested())
@@ -229,6 +324,19 @@ class Runs(RuleBasedStateMachine):
             playing.claim(key)
             stopped = AttemptFailed(*key, failure(FailureKind.CANCELLED))
             playing.mailbox.append(stopped if attempt.asked_to_stop else AttemptCompleted(*key))
+        for path in sorted(playing.parked):
+            playing.mailbox += [EventArrived(path, {"n": number}), Decided(path, True)]
+            if playing.scenario.answers.kind_of(path) == SLEEP:
+                playing.now = max(playing.now, playing.alarms[path])
+        if playing.parked:
+            playing.mailbox.append(SignalReceived(SIGNAL, number))
+        for child in self.children():
+            child.ended = child.told
+            status = RunStatus.CANCELLED if child.asked_to_cancel else RunStatus.COMPLETED
+            ended = ChildFinished(child.path, child.run_id, status)
+            playing.mailbox.append(ended if child.told else ChildStarted(child.path, child.run_id))
+            child.told = True
+        playing.mailbox += playing.due()
         self.fold()
 
 

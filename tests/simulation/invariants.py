@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.core.values import SECOND
 from millrace.storage.doctor import CHECKS, examine
+from tests.simulation.nesting import NestingChecks
 from tests.simulation.process import TYPE_LIMITS
 
 if TYPE_CHECKING:
@@ -22,18 +23,20 @@ ENDS = {"run.completed", "run.failed", "run.cancelled"}
 WISHES = {"run.paused": "pause", "run.resumed": "resume"}
 TASK_ENDS = {"task.completed", "task.failed", "task.skipped", "task.cancelled"}
 ENDS_OF_ATTEMPTS = TASK_ENDS | {"task.lost", "task.stopped", "task.retrying", "task.withdrawn"}
+ONCE = {"task.entered", "task.waiting", "task.child_started", "task.decided"}
 AFTERWARDS = {"task.failed", "task.cancelled"}
 AMBIGUOUS = {"task.lost", "task.stopped"}
 """After these an attempt may have done something that nobody knows of."""
 
-RUNS = "select id, status, finished_at, last_seq, version_id, cancels, admission_key from runs"
+RUNS = "select id, status, finished_at, last_seq, version_id, cancels, admission_key, parent_path from runs"
 TASKS = "select run_id, path, status, finished_at, attempt, failures, crashes, output from task_runs"
 ATTEMPTS = "select run_id, path, number, status, finished_at, token, limit_key, limit_size, type_key from attempts"
 RECORDS = "select seq, type, path, data from records where run_id = ? and seq > ? order by seq"
 LOGS = """
 select r.id, r.last_log, count(l.seq), coalesce(max(l.seq), 0) from runs r left join logs l on l.run_id = r.id
 group by r.id"""
-ADOPTED = "select path from task_runs where run_id = ? and adopted_from is not null"
+NOT_ADOPTED = "select path from task_runs where run_id = ? and adopted_from is null"
+ENTERED = "select path, block from task_runs where run_id = ? and adopted_from is null"
 RATED = """
 select rate_key, rate_limit, rate_period_us, admitted_at from runs
 where rate_key is not null and admitted_at is not null order by rate_key, admitted_at"""
@@ -42,7 +45,9 @@ select id, status from runs r where finished_at is null and status <> 'paused'
   and not (status = 'pending' and admission_key is not null and admitted_at is null)
   and not exists (select 1 from attempts a where a.run_id = r.id and a.finished_at is null)
   and not exists (select 1 from timers t where t.run_id = r.id)
+  and not exists (select 1 from waits w where w.run_id = r.id)
   and not exists (select 1 from inbox i where i.run_id = r.id)"""
+LOST_EARLY = "select id from incarnations where lost_at <= lease_until"
 CROWDED = """
 select admission_key, count(*) from runs
 where admission_key is not null and admitted_at is not null and finished_at is null
@@ -61,6 +66,8 @@ class TaskStory:
     """Of its latest attempt."""
     ambiguous: bool = False
     ended: str | None = None
+    once: set[str] = field(default_factory=set)
+    """What has been told of it that happens once."""
 
 
 @dataclass(slots=True)
@@ -77,6 +84,7 @@ class Invariants:
     def __init__(self, raw: sqlite3.Connection, world: "World") -> None:
         self._raw = raw
         self._world = world
+        self._nesting = NestingChecks(raw, world)
         self._final: dict[tuple[str, ...], tuple[Any, ...]] = {}
         self.stories: dict[str, RunStory] = {}
 
@@ -88,6 +96,12 @@ class Invariants:
             self._wrong(f"run {run_id} is {status}, and nothing will ever move it")
         for key, many in self._raw.execute(CROWDED):
             self._wrong(f"{many} runs are admitted under {key}")
+        # One process after another takes over at once, and where the clock jumps leases end early.
+        if not self._world.weather.embedded and "jump" not in self._world.weather.acts:
+            for (incarnation_id,) in self._raw.execute(LOST_EARLY):
+                self._wrong(f"the worker {incarnation_id} is taken for lost, and its lease is not over")
+        for fault in self._nesting.faults():
+            self._wrong(fault)
         if thorough:
             self._ask_the_doctor(lasting=False)
 
@@ -96,12 +110,12 @@ class Invariants:
         for run_id, story in self.stories.items():
             if story.ended is None:
                 self._wrong(f"run {run_id} never ended")
-            adopted = {row[0] for row in self._raw.execute(ADOPTED, (run_id,))}
-            for path in self._world.plan_of(run_id).tasks:
-                if path in adopted:
-                    continue
+            for (path,) in self._raw.execute(NOT_ADOPTED, (run_id,)):
                 if path not in story.tasks or story.tasks[path].ended is None:
                     self._wrong(f"the history of {run_id} does not say how {path} ended")
+            for path, block in self._raw.execute(ENTERED, (run_id,)):
+                if (block is None) == ("task.entered" in story.tasks[path].once):
+                    self._wrong(f"{path} of {run_id} has entered {block}, and its history does not say so")
         self._check_logs()
         if "jump" not in self._world.weather.acts:
             self._check_rates()
@@ -119,14 +133,16 @@ class Invariants:
         rows = self._raw.execute(RUNS).fetchall()
         if len(rows) < len(self.stories):
             self._wrong(f"a run is lost: {self.stories.keys() - {row[0] for row in rows}}")
-        for run_id, status, finished_at, last_seq, version_id, cancels, admission_key in rows:
+        for run_id, status, finished_at, last_seq, version_id, cancels, admission_key, parent_path in rows:
             story = self.stories.get(run_id)
             if story is None:
                 story = self.stories[run_id] = RunStory(version_id)
             if last_seq != story.seq:
                 self._read_on(run_id, story, last_seq)
-            # Who is in the way of another under a limit is asked to go once, whatever callers ask.
-            if cancels > self._world.asked[run_id, "cancel"] + (admission_key == "one"):
+            # Who is in the way of another under a limit is asked to go once, whatever callers ask; so is the run of a
+            # sub-workflow that is being ended.
+            others = (admission_key == "one") + (parent_path is not None)
+            if cancels > self._world.asked[run_id, "cancel"] + others:
                 self._wrong(f"run {run_id} was cancelled {cancels} times, which is more often than anybody asked for")
             if (finished_at is not None) != (status in FINISHED):
                 self._wrong(f"run {run_id} is {status}, finished at {finished_at}")
@@ -243,10 +259,16 @@ class Invariants:
             if task.live not in (None, number) or (task.live is None and number != task.number + 1):
                 self._wrong(f"{place} is started, while {task.live} is live and {task.number} was the last")
             task.live = task.number = number
-            if task.ambiguous and not self._world.plans.plans[story.version_id].tasks[path].retry.on_crash:
+            if task.ambiguous and not self._world.plan_of(run_id).task_at(path).retry.on_crash:
                 self._wrong(f"{place} is started although an earlier one may have been at work")
         elif kind in ENDS_OF_ATTEMPTS:
             self._end(run_id, path, task, kind, number)
+        self._once(task, kind, f"{run_id} {path}")
+
+    def _once(self, task: TaskStory, kind: str, place: str) -> None:
+        if kind in ONCE and kind in task.once:
+            self._wrong(f"{kind} of {place} is told twice")
+        task.once.add(kind)
 
     def _end(self, run_id: str, path: str, task: TaskStory, kind: str, number: int | None) -> None:
         place = f"attempt {number} of {run_id} {path}"
@@ -254,7 +276,8 @@ class Invariants:
         after = task.live is None and number == task.number and kind in AFTERWARDS
         if number is not None and task.live != number and not after:
             self._wrong(f"{kind} of {place}, while {task.live} is live")
-        if kind == "task.completed" and (run_id, path, number) not in self._world.executions.begun:
+        is_control = self._world.plan_of(run_id).task_at(path).control is not None
+        if kind == "task.completed" and not is_control and (run_id, path, number) not in self._world.executions.begun:
             self._wrong(f"{place} completed without being executed")
         task.ambiguous = task.ambiguous or kind in AMBIGUOUS
         task.live = None

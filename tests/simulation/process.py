@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace.app.histories.queries import unfinished
+from millrace.app.runs.children.starting import ChildStarts
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
-from millrace.bootstrap import Role
 from millrace.core.values import SECOND
+from millrace.definition import ControlMeanings
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.admission import Admission
 from millrace.engine.engine import Engine
@@ -23,14 +24,17 @@ from millrace.engine.timers import Lookout, Timers
 from millrace.engine.wakeups import AdmissionElsewhere, Wakeups
 from millrace.ports.dispatch import Hint
 from millrace.ports.store import StoreUnavailable
+from millrace.roles import Role
 from millrace.storage.sqlite import SqliteStore
 from millrace.worker.attempt import Surroundings
 from millrace.worker.heartbeat import Heartbeat
 from millrace.worker.logs import LogShipper
 from millrace.worker.worker import Worker
+from tests.simulation.children import Starter
 from tests.simulation.database import Line
 from tests.simulation.loop import ProcessLoop
-from tests.simulation.work import Registry, Words
+from tests.simulation.words import Words
+from tests.simulation.work import Registry
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -113,7 +117,8 @@ class Process:
         self.loop = ProcessLoop(world.clock)
         self.messages = Messages(self)
         make_store = CrowdedStore if world.weather.crowded else SqliteStore
-        self.store = make_store(Line(world, self), world.shelf)  # type: ignore[arg-type]
+        self.line = Line(world, self)
+        self.store = make_store(self.line, world.shelf)  # type: ignore[arg-type]
         wakeups = Wakeups()
         wakeups.others = None if embedded else self.messages
         self.engine = Engine(
@@ -124,9 +129,10 @@ class Process:
             world.ids,
             self.messages,
             wakeups,
+            controls=ControlMeanings(),
             type_limits=TYPE_LIMITS if kind.type_limits else None,
             payloads=world.shelf,
-            unfinished=None if embedded else unfinished(Line(world, self)),  # type: ignore[arg-type]
+            unfinished=None if embedded else unfinished(self.line),  # type: ignore[arg-type]
         )
         self.worker: Worker | None = None
         self.services = self._engine_services(wakeups)
@@ -221,9 +227,12 @@ class Process:
         inbox = InboxReader(store, engine)
         timers, admission = Timers(store, engine, clock), Admission(store, inbox, clock)
         wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
+        children = ChildStarts(self.line, Starter(self), engine, clock, self.world.ids)  # type: ignore[arg-type]
+        wakeups.child_wanted = children.wake
         hints.on(Hint.INBOX, lambda _: inbox.wake())
         hints.on(Hint.ADMISSION, lambda _: admission.wake())
-        return [inbox, timers, admission, Reaper(store, engine, clock, LEASE, beside_others=not self.embedded)]
+        reaper = Reaper(store, engine, clock, LEASE, beside_others=not self.embedded)
+        return [inbox, timers, admission, children, reaper]
 
     def _worker_services(self) -> Sequence[Service]:
         world, masker = self.world, SecretMasker()

@@ -11,18 +11,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from millrace.app.runs.adoption import adoption
+from millrace.app.runs.adoption import Ended, adoption
 from millrace.core.errors import Unavailable
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Phase
-from millrace.core.run import RunState
-from millrace.core.states import FINISHED_RUN
+from millrace.core.run import RunState, SkipReason, TaskRun
+from millrace.core.states import FINISHED_RUN, TaskStatus
 from millrace.core.values import SECOND
 from millrace.engine.cell import Started
 from millrace.ports.store import NO_LIMIT, InboxItem, NewRun, RateLimit, StartKey, StoreUnavailable, WhenFull
+from tests.simulation.children import NESTED, WORKFLOW
+from tests.simulation.outsiders import Outsiders
 from tests.simulation.plans import random_plan
 from tests.simulation.process import LEASE, Process
-from tests.simulation.world import WORKFLOW, Found, World
+from tests.simulation.world import Found, World
 
 PEACE = 4_000 * SECOND
 """After the trouble everything must have finished within this time, which is far more than any plan needs."""
@@ -47,6 +49,9 @@ class Story:
         self.chance = random.Random(f"story {world.seed}")
         self.wanted: list[Wanted] = []
         self.waiting = 0
+        self.outsiders = Outsiders(world, self._process)
+        self._nested = NESTED if self.chance.random() < 0.6 else (0.0,)
+        """The shares of control tasks among those of its plans."""
         self._begun = 0
         self._to_come = 0
         self._latest = 0
@@ -67,6 +72,7 @@ class Story:
         self._expect(self.chance.choice([1, 2, 3, 5]), self._want_another, within=long // 2)
         self._expect(self.chance.randint(0, 10), self._control, within=long)
         self._expect(self.chance.randint(0, 2), self._repeat, within=long)
+        self._expect(self.chance.randint(0, 12), self.outsiders.act, within=long)
         for act in world.weather.acts:
             self._expect(self.chance.randint(1, 3), self._doings[act], within=long)
         while world.steady < world.weather.trouble and (self._to_come or not self._is_over()):
@@ -88,6 +94,7 @@ class Story:
         world.told("peace")
         world.clock.jump(max(0, self._latest - world.clock.now()))
         self._resume_all()
+        self.outsiders.end_waits()
         while not self._is_over():
             if world.steady > world.weather.trouble + PEACE:
                 raise Found(f"unfinished after all this time: {self._unfinished()}")
@@ -113,7 +120,7 @@ class Story:
 
     def _want_another(self) -> None:
         self._begun += 1
-        version_id = self.world.add_plan(random_plan(self.chance))
+        version_id = self.world.add_plan(random_plan(self.chance, self.world.workflows.names, nested=self._nested))
         self._want(self._of_limits(self._new_run(version_id, "caller", f"key {self._begun}")))
 
     def _new_run(self, version_id: str, namespace: str, key: str, scope: str = WORKFLOW) -> NewRun:
@@ -156,7 +163,8 @@ class Story:
         new = replace(wanted.new, id=world.ids.new(), created_at=world.clock.now())
         plan = world.plans.plans[new.version_id]
         world.told(process.name, "is asked to start", new.id, new.version_id, new.admission_key, new.adopted)
-        call = process.engine.start(new, plan, workflow_name="simulated", version_number=1)
+        number = int(new.version_id.removeprefix("version-"))
+        call = process.engine.start(new, plan, workflow_name="simulated", version_number=number)
         process.ask(call).add_done_callback(lambda task: self._hear(wanted, process, task))
 
     def _hear(self, wanted: Wanted, process: Process, task: "asyncio.Task[Started]") -> None:
@@ -244,19 +252,33 @@ class Story:
         found = self._some_run(finished=True)
         if found is None:
             return
-        old, version_id, root, status = found
+        old, version_id, root, outcome = found
         plan = self.world.plans.plans[version_id]
         rows = self.world.database.raw.execute(
-            "select path, status, skip_reason, adopted_from, error from task_runs where run_id = ?", (old,)
+            "select path, status, skip_reason, adopted_from, block, size from task_runs where run_id = ?", (old,)
         ).fetchall()
-        statuses = {path: "skipped by if" if why == "condition" else state for path, state, why, *_ in rows}
-        again = {self.chance.choice(plan.tasks_of(Phase.MAIN)): "from here"} if status == "completed" else {}
-        taken = adoption(plan, plan, statuses, settled=("skipped by if",), again=again)
-        adopted = {path: came_from or old for path, _, _, came_from, _ in rows if path in taken.adopted}
-        failures = {path: Failure(FailureKind.ERROR, "before") for path in adopted if statuses[path] == "failed"}
+        ended = {
+            path: Ended("skipped by if" if why == "condition" else state, block, size)
+            for path, state, why, _, block, size in rows
+        }
+        again = {self.chance.choice(plan.tasks_of(Phase.MAIN)): "from here"} if outcome == "completed" else {}
+        taken = adoption(plan, plan, ended, settled=("skipped by if",), again=again)
+        adopted = {path: came_from or old for path, _, _, came_from, _, _ in rows if path in taken.adopted}
+        endings = {
+            path: TaskRun(
+                path,
+                TaskStatus(status),
+                skip=reason and SkipReason(reason),
+                block=block,
+                size=size,
+                failure=Failure(FailureKind.ERROR, "before") if status == "failed" else None,
+            )
+            for path, status, reason, _, block, size in rows
+            if path in adopted
+        }
         self._begun += 1
         new = self._new_run(version_id, "repeat", f"key {self._begun}", scope=old)
-        self._want(replace(new, retry_of=old, root_run_id=root, adopted=adopted, adopted_failures=failures))
+        self._want(replace(new, retry_of=old, root_run_id=root, adopted=adopted, endings=endings))
 
     # --- bad luck -----------------------------------------------------------------------------------------------------
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from millrace.bootstrap import Role
 from millrace.core.values import SECOND
+from millrace.roles import Role
 from tests.simulation.process import Kind
 from tests.simulation.simulating import simulate
 from tests.simulation.weather import Weather

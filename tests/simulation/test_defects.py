@@ -1,12 +1,13 @@
 """A simulation that finds nothing proves nothing: each defect that is planted here must be found within some seeds.
 
-A defect is a statement of the store without the words that make it safe.
+A defect is a statement of the store without the words that make it safe, or what was mended once (`mended`).
 """
 
 import pytest
 
 from millrace.storage import claims, statements
 from millrace.storage.sqlite import SqliteStore
+from tests.simulation import mended
 from tests.simulation.simulating import simulate
 from tests.simulation.world import Found
 
@@ -76,6 +77,14 @@ def test_a_planted_defect_is_found(defect: str, monkeypatch: pytest.MonkeyPatch)
         _simulate_many()
 
 
-def _simulate_many() -> None:
-    for seed in range(PATIENCE):
+@pytest.mark.parametrize("defect", mended.DEFECTS)
+def test_a_defect_that_was_mended_would_be_found_again(defect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant, first = mended.DEFECTS[defect]
+    plant(monkeypatch)
+    with pytest.raises(Found):
+        _simulate_many(first)
+
+
+def _simulate_many(first: int = 0) -> None:
+    for seed in range(first, first + PATIENCE):
         simulate(str(seed))

@@ -3,8 +3,8 @@
 import random
 from dataclasses import dataclass
 
-from millrace.bootstrap import Role
 from millrace.core.values import SECOND, Duration
+from millrace.roles import Role
 from tests.simulation.process import Kind
 
 FATES = ("crash before", "crash after", "answer lost", "away", "carried out late", "fails midway", "slow")

@@ -1,29 +1,29 @@
 """What tasks of a simulation do: complete, fail, raise, take their time or hang, as seed, task and attempt have it.
 
-The evaluator and the payloads are as simple as they can be, and notice when they are given what cannot be.
+They look at what was rendered for them, and notice when it is not what they may see.
 """
 
 import asyncio
 import random
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel
 
 from millrace.core.values import JsonValue
-from millrace.ports.evaluator import ExpressionError, Scope
 from millrace.ports.payloads import MARK
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext
 from millrace.ports.store import ClaimedAttempt
+from tests.simulation import sight
+from tests.simulation.words import LARGE
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
 
-LARGE = "so large that it is put away. " * 10
-
 
 class AnyConfig(BaseModel):
-    """Tasks of the simulation are told nothing."""
+    seen: Any = None
+    """What expressions of the task see; a word where nothing is rendered."""
 
 
 class ChanceRunner:
@@ -41,6 +41,7 @@ class ChanceRunner:
 
     async def run(self, config: AnyConfig, context: RunnerContext) -> Outcome:
         with self._process.world.executions.of(self._process, context):
+            self._look(config, context)
             fate = self._fate(context)
             for number in range(fate.choice([0, 0, 1, 3])):
                 context.log(f"{context.task_id} {context.attempt} {number}")
@@ -59,6 +60,15 @@ class ChanceRunner:
             await asyncio.sleep(fate.choice([0.01, 0.5, 3.0, 10.0]))
         return Completed(output_of(context.task_id, large=fate.random() < 0.1))
 
+    def _look(self, config: AnyConfig, context: RunnerContext) -> None:
+        world = self._process.world
+        if not isinstance(config.seen, dict):
+            return
+        plan, path = world.plan_of(context.run_id), context.task_id
+        names, tasks = config.seen["names"], config.seen["tasks"]
+        for fault in (*sight.faults_of_names(plan, path, names), *sight.faults_of_tasks(plan, path, tasks)):
+            world.problem(f"{path} of run {context.run_id} is told that {fault}")
+
     def _fate(self, context: RunnerContext) -> random.Random:
         return random.Random(f"{self._process.world.seed}/{context.run_id}/{context.task_id}/{context.attempt}")
 
@@ -71,6 +81,7 @@ class InstantRunner(ChanceRunner):
 
     async def run(self, config: AnyConfig, context: RunnerContext) -> Outcome:
         with self._process.world.executions.of(self._process, context):
+            self._look(config, context)
             if self._fate(context).random() < 0.2:
                 return Failed.because("it happens")
             return Completed(output_of(context.task_id))
@@ -89,28 +100,6 @@ class Registry:
 
     def types(self) -> Mapping[str, ChanceRunner]:
         return self._runners
-
-
-class Words:
-    """An evaluator whose expressions say what comes of them. It takes a moment, so that others get ahead."""
-
-    def __init__(self, process: "Process") -> None:
-        self._world = process.world
-
-    async def evaluate(self, expression: str, scope: Scope, *, place: str) -> JsonValue:
-        await asyncio.sleep(self._world.chance.choice([0.0, 0.0, 0.02]))
-        for path, task in scope.tasks.items():
-            output = task.get("output")
-            by = output.get("by") if isinstance(output, dict) else None
-            if task["status"] == "completed" and by != path:
-                self._world.problem(f"{place} of run {scope.run['id']} sees {output!r} as the output of {path}")
-        if expression == "error":
-            raise ExpressionError(f"{place}: no value")
-        return {"true": True, "false": False, "large": LARGE}.get(expression, expression)
-
-    async def render(self, template: JsonValue, scope: Scope, *, place: str) -> JsonValue:
-        await self.evaluate("true", scope, place=place)
-        return template if not isinstance(template, str) else await self.evaluate(template, scope, place=place)
 
 
 class Shelf:

@@ -6,28 +6,29 @@ generator of chance decides everything, so the same seed gives the same world, s
 
 import hashlib
 import heapq
+import json
 import logging
 import random
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 
 from millrace.core.plan import Plan
 from millrace.core.values import SECOND, Duration
-from millrace.ports.runner import RunnerContext
+from tests.simulation.caches import faults_of_caches
+from tests.simulation.children import WORKFLOW, Workflows
 from tests.simulation.database import memory_database
-from tests.simulation.invariants import Invariants
+from tests.simulation.executions import Executions
+from tests.simulation.invariants import Invariants, RunStory
 from tests.simulation.process import Kind, Process
 from tests.simulation.weather import Weather
 from tests.simulation.work import Shelf
 from tests.support.clock import FakeClock
 
-WORKFLOW = "workflow"
 WRITES_BETWEEN_DOCTORS = 60
-MARGIN = SECOND // 100
-"""By which an attempt may be longer at work than its time limit: rounding, and a turn of the loop."""
+WRITES_BETWEEN_CACHES = 7
 
 
 class Found(AssertionError):
@@ -52,45 +53,6 @@ class WrittenPlans:
         return self.plans[version_id]
 
 
-class Executions:
-    """Which attempts are, and were, at work: what really happens, whatever the database believes."""
-
-    def __init__(self, world: "World") -> None:
-        self._world = world
-        self._tokens: Counter[str] = Counter()
-        self._at_work: dict[tuple[str, str], list[Process]] = defaultdict(list)
-        self.begun: set[tuple[str, str, int]] = set()
-
-    @contextmanager
-    def of(self, process: Process, context: RunnerContext) -> Iterator[None]:
-        token = context.environment["MILLRACE_ATTEMPT"].rpartition(":")[2]
-        task = (context.run_id, context.task_id)
-        self._tokens[token] += 1
-        self.begun.add((*task, context.attempt))
-        self._world.told(process.name, "executes", *task, context.attempt)
-        if self._tokens[token] > 1:
-            self._world.problem(f"attempt {context.attempt} of {task} was executed twice")
-        if self._world.weather.strict and self._at_work[task]:
-            self._world.problem(f"two attempts of {task} are at work at the same time")
-        plan = self._world.plan_of(context.run_id).tasks[context.task_id]
-        if "*" not in process.kind.queues and plan.queue not in process.kind.queues:
-            self._world.problem(f"{task} of the queue {plan.queue} is at work in {process.name}")
-        self._at_work[task].append(process)
-        began = self._world.steady
-        try:
-            yield
-        finally:
-            if process in self._at_work[task]:
-                self._at_work[task].remove(process)
-            took = self._world.steady - began
-            if self._world.weather.strict and plan.timeout is not None and took > plan.timeout + MARGIN:
-                self._world.problem(f"attempt {context.attempt} of {task} was at work for {took / SECOND} s")
-
-    def end_with(self, process: Process) -> None:
-        for processes in self._at_work.values():
-            processes[:] = [other for other in processes if other is not process]
-
-
 class World:
     def __init__(self, seed: str, weather: Weather, *, tell: Callable[[str], None] | None = None) -> None:
         self.seed = seed
@@ -111,6 +73,9 @@ class World:
         self.away_until = 0
         self.commits = self.deaths = 0
         self.steady = 0
+        self.nested_versions = "[]"
+        """Those whose plans have control tasks, as JSON."""
+        self._nested: list[str] = []
         self._problems: list[str] = []
         self._coming: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
@@ -119,6 +84,7 @@ class World:
         self._tell = tell
         self._names = count(1)
         self._invariants = Invariants(self.database.raw, self)
+        self.workflows = Workflows(self)
 
     # --- what is told -------------------------------------------------------------------------------------------------
 
@@ -241,11 +207,19 @@ class World:
     def written(self, process: Process, question: str) -> None:
         self._writes += 1
         self._invariants.check(thorough=self._writes % WRITES_BETWEEN_DOCTORS == 0)
+        if self._writes % WRITES_BETWEEN_CACHES == 0:
+            for one in self.processes:
+                for fault in faults_of_caches(one, self.database.connection):
+                    self.problem(fault)
 
     def examine(self) -> None:
         """Hold the end of the story to everything that was promised."""
         self._invariants.check_end()
         self.require_no_problem()
+
+    @property
+    def stories(self) -> Mapping[str, RunStory]:
+        return self._invariants.stories
 
     def plan_of(self, run_id: str) -> Plan:
         return self.plans.plans[self._invariants.stories[run_id].version_id]
@@ -255,6 +229,9 @@ class World:
         number = len(self.plans.plans) + 1
         version_id = f"version-{number}"
         self.plans.plans[version_id] = plan
+        if plan.has_controls:
+            self._nested.append(version_id)
+            self.nested_versions = json.dumps(self._nested)
         raw: sqlite3.Connection = self.database.raw
         raw.execute(
             "insert or ignore into workflows (id, name, slug, status, newest_version, created_at, updated_at) "

@@ -1,5 +1,7 @@
 """Words that the tests of the API share."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
@@ -23,6 +25,25 @@ async def start(api: httpx2.AsyncClient, workflow: str, **body: Any) -> dict[str
     assert response.status_code in (200, 202), response.text
     run: dict[str, Any] = response.json()
     return run
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Look again and again until it is so. Raises `TimeoutError` when it is not after a long time."""
+    async with asyncio.timeout(30):
+        while not await holds():  # noqa: ASYNC110 - what is looked at is behind HTTP
+            await asyncio.sleep(0.01)
+
+
+async def until_status(api: httpx2.AsyncClient, run: dict[str, Any], *status: str) -> dict[str, Any]:
+    """The run as soon as it has one of these."""
+    found: dict[str, Any] = {}
+
+    async def there() -> bool:
+        found.update((await api.get(f"/api/v1/runs/{run['id']}")).json())
+        return found["status"] in status
+
+    await eventually(there)
+    return found
 
 
 def problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from millrace.auth.secrets import EnvironmentSecrets, SecretChain
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.run import RunState
 from millrace.core.values import SECOND
+from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.admission import Admission
@@ -192,7 +193,17 @@ class Machine:
         self.kit = kit
         self.store = store
         self.bus = bus
-        self.engine = Engine(store, kit.plans, kit.evaluator, kit.clock, kit.ids, bus, wakeups, unfinished=unfinished)
+        self.engine = Engine(
+            store,
+            kit.plans,
+            kit.evaluator,
+            kit.clock,
+            kit.ids,
+            bus,
+            wakeups,
+            controls=ControlMeanings(),
+            unfinished=unfinished,
+        )
         self.shipper = LogShipper(store, bus)
         secrets = SecretChain([EnvironmentSecrets(kit.environment)], kit.masker)
         self.worker = Worker(

@@ -5,7 +5,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,8 @@ from pydantic import BaseModel
 
 from millrace.api.create import create_app
 from millrace.app.adapters import Adapters
+from millrace.app.agent_container import open_agents
+from millrace.app.agents.calling import StoredAgents
 from millrace.app.archive.archiver import Archiver
 from millrace.app.archive.lines import FamilyLines
 from millrace.app.artifacts.attempts import ArtifactFiles
@@ -34,13 +36,27 @@ from millrace.auth.vault.secrets import StoredSecrets
 from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
 from millrace.core.values import SECOND
+from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.engine import Engine
 from millrace.engine.wakeups import Wakeups
+from millrace.net.addresses import AddressPolicy
+from millrace.net.client import GuardedHttpClient
+from millrace.ports.clock import Clock
 from millrace.ports.database import Database, DatabaseCopies, DatabaseFile
-from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext
-from millrace.ports.store import Incarnation
+from millrace.ports.incarnations import Incarnation
+from millrace.ports.runner import (
+    BUILT_IN,
+    AnyRunner,
+    Completed,
+    Failed,
+    ListedType,
+    Outcome,
+    RunnerContext,
+    RunnerServices,
+)
+from millrace.runners.agent import AgentRunner
 from millrace.storage.backup import FileCopies
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import Doctor
@@ -120,11 +136,11 @@ async def _parts(content: bytes) -> AsyncIterator[bytes]:
 
 
 class Runners:
-    """Meets `ports.runner.RunnerRegistry`."""
+    """Meets `ports.runner.RunnerRegistry` and `TypeSource`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *others: AnyRunner) -> None:
         self._runners: dict[str, AnyRunner] = {
-            runner.type: runner for runner in (Echo(), Hold(), Fail(), Write(), Read())
+            runner.type: runner for runner in (Echo(), Hold(), Fail(), Write(), Read(), *others)
         }
 
     def get(self, task_type: str) -> AnyRunner | None:
@@ -132,6 +148,9 @@ class Runners:
 
     def types(self) -> Mapping[str, AnyRunner]:
         return self._runners
+
+    def listed(self) -> Iterable[ListedType]:
+        return [ListedType(one.type, one.summary, BUILT_IN, one.config_model) for one in self._runners.values()]
 
 
 class CountingDatabase(SqliteDatabase):
@@ -167,6 +186,8 @@ class Installation:
     masker: SecretMasker
     secrets: SecretChain
     connections: StoredConnections
+    agents: StoredAgents
+    engine: Engine
 
     @property
     def file(self) -> DatabaseFile | None:
@@ -188,21 +209,43 @@ def archiver_of(millrace: Installation, database: Database | None = None) -> Arc
 
 @asynccontextmanager
 async def installation(
-    home: Path, url: str | None = None, objects: S3Objects | None = None
+    home: Path,
+    url: str | None = None,
+    objects: S3Objects | None = None,
+    *,
+    allowed: tuple[str, ...] = (),
+    agent_clock: Clock | None = None,
 ) -> AsyncIterator[Installation]:
     """`url`: the address of a PostgreSQL database, where there may be several; otherwise `home` has a SQLite file.
 
-    `objects`: where artifacts are, if not in the home; it is closed in the end."""
-    settings = Settings(home=home)
-    clock, ids, bus, runners = SystemClock(), Uuid7Ids(), LocalBus(), Runners()
+    `objects`: where artifacts are, if not in the home; it is closed in the end. `allowed`: private targets that agents
+    may have. `agent_clock`: the time by which the circuits of agents open and close."""
+    settings = Settings(home=home, http_allowed_targets=allowed)
+    clock, ids, bus = SystemClock(), Uuid7Ids(), LocalBus()
+    addresses = AddressPolicy(allowed)
+    http = GuardedHttpClient(addresses)
     database = await _opened(home, url, clock)
     objects = objects or LocalObjects(settings.artifacts_dir)
     payloads = StoredPayloads(objects, settings.max_row_bytes)
     store = _store(database, payloads)
     plans = StoredPlans(database)
-    engine = Engine(store, plans, CelEvaluator(), clock, ids, bus, Wakeups(), payloads=payloads)
     masker = SecretMasker()
     vault = await open_vault(settings, database)
+    agents = await open_agents(settings, database, vault, masker, agent_clock or clock)
+    outside = RunnerServices(http, addresses, (), None, agents=agents)
+    runners = Runners(AgentRunner(outside))
+    engine = Engine(
+        store,
+        plans,
+        CelEvaluator(),
+        clock,
+        ids,
+        bus,
+        Wakeups(),
+        controls=ControlMeanings(),
+        payloads=payloads,
+        type_limits=agents.limits.all,
+    )
     secrets = SecretChain([StoredSecrets(database, vault)], masker)
     connections = StoredConnections(database, vault, masker)
     files = ArtifactFiles(database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=None)
@@ -229,11 +272,13 @@ async def installation(
             evaluator=CelEvaluator(),
             engine=engine,
             runners=runners,
+            task_types=runners,
             vault=vault,
             masker=masker,
             secrets=secrets,
             connections=connections,
-            mailer=None,
+            agents=agents,
+            outside=outside,
             events=EventPublisher(database, clock, ids, masker),
             check_database=Doctor(database).examine,
         )
@@ -242,9 +287,12 @@ async def installation(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.callback(objects.close)
+        stack.push_async_callback(http.close)
         await stack.enter_async_context(_at_work(engine, worker))
         app = create_app(container)
-        yield Installation(app, container, database, store, key, objects, vault, masker, secrets, connections)
+        yield Installation(
+            app, container, database, store, key, objects, vault, masker, secrets, connections, agents, engine
+        )
 
 
 @asynccontextmanager

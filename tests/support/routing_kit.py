@@ -13,8 +13,9 @@ from sqlalchemy import text
 
 from millrace.api.create import create_app
 from millrace.auth.first_admin import KEY_FILE, ensure_first_admin
-from millrace.bootstrap import Role, Runtime, running
+from millrace.bootstrap import Runtime, running
 from millrace.config import Settings
+from millrace.roles import Role
 from millrace.system import SystemClock, Uuid7Ids
 from tests.support.api import create
 

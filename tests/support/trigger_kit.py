@@ -42,6 +42,7 @@ from millrace.artifacts.local import LocalObjects
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
 from millrace.core.values import EPOCH, SECOND, Instant, JsonObject
+from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.engine import Engine
@@ -85,7 +86,9 @@ class Process:
     def __init__(self, kit: "TriggerKit", store: Store, evaluator: Evaluator) -> None:
         self._kit = kit
         plans, catalog = StoredPlans(kit.database), Catalog(kit.database)
-        self.engine = Engine(store, plans, evaluator, kit.clock, kit.ids, LocalBus(), Wakeups())
+        self.engine = Engine(
+            store, plans, evaluator, kit.clock, kit.ids, LocalBus(), Wakeups(), controls=ControlMeanings()
+        )
         maker = RunMaker(evaluator, kit.clock, kit.ids)
         keys = CallerKeys(kit.database, kit.clock)
         starter = RunStarter(

@@ -20,6 +20,11 @@ WEBHOOK = "/webhook/nothing"
 """Open, too: each webhook asks for credentials of its own, and here is none."""
 OPEN |= {WEBHOOK, "/webhook/{path}", "/webhook/{path:path}"}
 
+LINK = "/approvals/nothing"
+"""Open, too: the signature of a link is its credential, and this one has none."""
+OPEN |= {LINK, "/approvals/{token}"}
+CLOSED_TO_ALL = {WEBHOOK, LINK}
+
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
@@ -74,7 +79,7 @@ async def test_every_route_but_the_open_ones_wants_a_key(millrace: Installation)
             for client in (anonymous, stranger):
                 response = await client.request(method, path)
                 if path in OPEN:
-                    assert response.status_code == (404 if path == WEBHOOK else 200), path
+                    assert response.status_code == (404 if path in CLOSED_TO_ALL else 200), path
                 else:
                     problem(response, 401, "unauthenticated")
                     assert response.headers["WWW-Authenticate"] == "ApiKey"
@@ -97,7 +102,7 @@ async def test_every_route_but_the_open_ones_refuses_an_unknown_query(millrace: 
         for method, path, _ in requests(millrace):
             response = await client.request(method, path, params={"limt": "1", "last-event-id": "x"})
             if path in OPEN:
-                assert response.status_code == (404 if path == WEBHOOK else 200), path
+                assert response.status_code == (404 if path in CLOSED_TO_ALL else 200), path
             else:
                 faults = problem(response, 422, "invalid_request")["faults"]
                 assert [fault["path"] for fault in faults] == ["query.limt", "query.last-event-id"], (method, path)
@@ -133,6 +138,8 @@ def test_the_table_of_roles() -> None:
     more = [
         ("artifact:read", "event:read", "run:read", "trigger:read", "workflow:read"),
         (
+            "agent:check",
+            "agent:read",
             "artifact:upload",
             "doctor:read",
             "event:publish",
@@ -144,6 +151,7 @@ def test_the_table_of_roles() -> None:
         ),
         ("artifact:delete", "connection:read", "connection:test", "secret:read", "workflow:write"),
         (
+            "agent:write",
             "connection:write",
             "database:backup",
             "encryption_key:rotate",

@@ -74,15 +74,16 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 def test_the_corpus_is_large_and_its_cases_are_told_apart() -> None:
-    assert len(CASES) >= 280
+    assert len(CASES) >= 400
     names = Counter(case.name for case in CASES)
     assert [name for name, count in names.items() if count > 1] == []
     requests = Counter((case.method, case.target, case.body, case.wire, str(case.headers)) for case in CASES)
     assert [request for request, count in requests.items() if count > 1] == [], "two cases send the same"
     assert all(400 <= case.status < 500 for case in CASES)
     assert {case.kind for case in CASES} == {
-        "changes", "credentials", "definitions", "expressions", "huge_definitions", "kept_things", "queries",
-        "schedules", "starts", "task_list", "transport", "unreadable",
+        "agents", "changes", "control_tasks", "credentials", "decisions", "definitions", "envelopes", "expressions",
+        "huge_definitions", "kept_things", "linked_steps", "node_graphs", "queries", "schedules", "starts",
+        "task_list", "transport", "unreadable",
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
+from millrace.core.controls import CONTROL_TYPES
 from millrace.storage.tables import runs, workflow_versions, workflows
 from tests.support.api import ECHO, create, definition, problem
 from tests.support.installation import Installation
@@ -199,9 +200,10 @@ async def test_the_openapi_document_is_whole(api: httpx2.AsyncClient) -> None:
 async def test_what_the_installation_says_about_itself(api: httpx2.AsyncClient) -> None:
     assert (await api.get("/health")).json() == {"status": "ok"}
     assert (await api.get("/health/ready")).json() == {"status": "ready"}
-    types = (await api.get("/api/v1/task-types")).json()["items"]
-    assert [kind["type"] for kind in types] == ["echo", "fail", "hold", "read", "write"]
-    assert types[0]["config_schema"]["properties"]["value"] is not None
+    types = {kind["type"]: kind for kind in (await api.get("/api/v1/task-types")).json()["items"]}
+    assert list(types) == sorted({"agent", "echo", "fail", "hold", "read", "write"} | CONTROL_TYPES)
+    assert types["echo"]["config_schema"]["properties"]["value"] is not None
+    assert types["foreach"]["config_schema"]["properties"]["items"] is not None
     doctor = (await api.get("/api/v1/doctor")).json()
     # Whether a PostgreSQL server looks at its files depends on an extension of its own.
     warnings = [one for one in doctor["warnings"] if one["code"] != "files_not_checked"]

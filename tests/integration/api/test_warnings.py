@@ -54,6 +54,22 @@ async def test_what_is_not_there_is_told_wherever_a_definition_is_judged(api: ht
     assert_told(changed["warnings"])
 
 
+async def test_what_tasks_within_tasks_need_is_told(api: httpx2.AsyncClient) -> None:
+    inner = echo("a", "{{ secrets.door }}", queue="gpu", config={"connection": "warehouse"})
+    loop = {"id": "l", "type": "foreach", "config": {"items": [1]}, "tasks": [inner]}
+    which = {"id": "w", "type": "switch", "config": {"value": 1}, "cases": {"1": [loop]}}
+    raw = definition("needy inside", which, {"id": "s", "type": "sleep", "config": {"duration": 1}})
+    place = "tasks[0].cases['1'][0].tasks[0]"
+    assert_told(
+        (await api.post("/api/v1/workflows/validate", json=raw)).json()["warnings"],
+        {
+            f"{place}.config: there is no secret 'door'; ": "millrace secrets set door",
+            f"{place}.config.connection: there is no connection 'warehouse'; ": "millrace connections set warehouse",
+            f"{place}.queue: no live worker serves the queue 'gpu'; ": "MILLRACE_WORKER_QUEUES",
+        },
+    )
+
+
 async def test_schedules_whose_time_is_over_are_told(api: httpx2.AsyncClient) -> None:
     over, to_come = "2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z"
     schedules = [

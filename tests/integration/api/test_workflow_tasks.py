@@ -214,3 +214,45 @@ async def test_tasks_added_at_the_same_time_are_all_there(api: httpx2.AsyncClien
     one = {**echo("z"), "version": created["version"]}
     problem(await api.post(f"{URL}/crowded/tasks", json=one), 409, "stale_version")
     problem(await api.delete(f"{URL}/crowded/tasks/a?version=1"), 409, "stale_version")
+
+
+def choice(task_id: str, *then: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"id": task_id, "type": "condition", "config": {"if": True}, "then": list(then), **fields}
+
+
+async def test_tasks_within_tasks_are_listed_added_moved_and_removed(api: httpx2.AsyncClient) -> None:
+    route = {"id": "route", "type": "switch", "config": {"value": 1}, "cases": {"1": [echo("c")]}}
+    await create(api, definition("nested", choice("large", echo("a"), echo("b")), route))
+    assert await order(api, "nested", "large.then") == ["a", "b"]
+    first = await uids(api, "nested")
+    for body, path in (
+        ({**echo("d"), "after": "a"}, ("large.then", 1)),
+        ({**echo("e"), "list": "large.else"}, ("large.else", 0)),
+        ({**echo("f"), "list": "route.cases.1", "index": 0}, ("route.cases.1", 0)),
+        ({**echo("g"), "list": "route.cases.2"}, ("route.cases.2", 0)),
+        ({**echo("h"), "list": "route.default"}, ("route.default", 0)),
+        ({**echo("i"), "list": "a.on_rollback"}, None),
+        ({**echo("i"), "list": "large.tasks"}, None),
+    ):
+        answer = await api.post(f"{URL}/nested/tasks", json=body)
+        if path is None:
+            problem(answer, 422, "invalid_request")
+            continue
+        assert answer.status_code == 201, answer.text
+        assert (answer.json()["list"], answer.json()["index"]) == path
+    assert await order(api, "nested", "large.then") == ["a", "d", "b"]
+    answer = await api.patch(f"{URL}/nested/tasks/b", json={"list": "route.default", "index": 0})
+    assert answer.status_code == 200, answer.text
+    assert await order(api, "nested", "route.default") == ["b", "h"]
+    assert (await uids(api, "nested"))["b"] == first["b"]
+    removed = await api.delete(f"{URL}/nested/tasks/d")
+    assert removed.status_code in (200, 204), removed.text
+    assert await order(api, "nested", "large.then") == ["a"]
+
+
+async def test_a_faulty_task_in_a_task_is_told_by_its_own_place(api: httpx2.AsyncClient) -> None:
+    await create(api, definition("nested faults", choice("large", echo("a"))))
+    answer = await api.post(f"{URL}/nested-faults/tasks", json={**echo("b", "{{ item }}"), "list": "large.then"})
+    assert [fault["path"] for fault in problem(answer, 422, "invalid_definition")["faults"]] == ["config.value"]
+    answer = await api.patch(f"{URL}/nested-faults/tasks/large", json={"then": [echo("a", "{{ item }}")]})
+    assert [fault["path"] for fault in problem(answer, 422, "invalid_definition")["faults"]] == ["then[0].config.value"]

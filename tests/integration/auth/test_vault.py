@@ -76,7 +76,7 @@ async def test_a_lost_key_is_named_and_no_new_one_is_made(tmp_path: Path, databa
     lost = EncryptionKey.parse(place.read_text())
     place.unlink()
     with pytest.raises(
-        EncryptionKeyUnusable, match=f"1 secret .*{lost.id}.*MILLRACE_ENCRYPTION_KEY is not set"
+        EncryptionKeyUnusable, match=f"1 secret, connection or agent .*{lost.id}.*MILLRACE_ENCRYPTION_KEY is not set"
     ) as said:
         await vault_with(database, tmp_path)
     assert str(place) in str(said.value)

@@ -6,7 +6,8 @@ import pytest
 
 from millrace.core.failures import FailureKind
 from millrace.core.states import RunStatus
-from millrace.ports.store import ClaimedAttempt, HeartbeatReply
+from millrace.ports.incarnations import HeartbeatReply
+from millrace.ports.store import ClaimedAttempt
 from tests.support.engine_kit import Kit, Machine, chain, plan, task
 from tests.support.scripted_work import fails, hangs, raises, slow_to_end, takes
 

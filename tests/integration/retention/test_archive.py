@@ -8,16 +8,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, insert, select, update
 
 from millrace.app.archive import archiver
 from millrace.app.archive.format import FOLDER
 from millrace.app.artifacts.sweeping import OrphanedObjects
 from millrace.app.retention.cleaning import Retention
 from millrace.app.retention.policy import Policy
+from millrace.cli.archive import in_order
 from millrace.ports.objects import ObjectInaccessible, ObjectStoreUnavailable, StoredObject
 from millrace.ports.store import StoreUnavailable
-from millrace.storage.tables import archives, logs, runs
+from millrace.storage.tables import archives, logs, runs, wait_routes, waits
 from millrace.system import SystemClock, Uuid7Ids
 from tests.integration.retention.test_retention import a_round, ago, planted, rows, workflow
 from tests.integration.retention.test_rounds import Watched
@@ -62,7 +63,7 @@ async def test_a_run_can_be_read_back_as_it_was(millrace: Installation, api: htt
     records = (await api.get(f"{path}/events")).json()["items"]
     log = (await api.get(f"{path}/logs")).json()["items"]
     listed = [item["path"] for item in (await api.get(f"{path}/tasks")).json()["items"]]
-    each = [(await api.get(f"{path}/tasks/{task}")).json() for task in listed]
+    each = [strip((await api.get(f"{path}/tasks/{task}")).json(), "approval") for task in listed]
 
     last = await a_round(millrace, api)
 
@@ -460,3 +461,45 @@ async def test_a_secret_is_masked_before_it_is_archived(millrace: Installation, 
     (kept,) = of_kind([json.loads(line) for line in text.splitlines()], "run")
     assert (kept["status"], kept["input"]) == ("completed", {"given": "***", "***": "ok"})
     assert (await api.get(f"/api/v1/archive/runs/{run['id']}")).json()["status"] == "completed"
+
+
+async def test_tasks_within_others_are_archived_with_where_they_stood(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    body = [{"id": "load", "type": "echo", "config": {"value": "{{ item }}"}}]
+    loop = {"id": "each", "type": "foreach", "config": {"items": "{{ [1, 2] }}"}, "tasks": body}
+    await archived_workflow(api, "nested", loop, {"id": "last", "type": "fail"})
+    run = await start(api, "nested", wait=True)
+    shown = (await api.get(f"/api/v1/runs/{run['id']}/tasks")).json()["items"]
+
+    await a_round(millrace, api)
+
+    assert await rows(millrace, run["id"]) == {}
+    kept = of_kind(await lines(api, run["id"]), "task_run")
+    assert [strip(line, "place") for line in sorted(kept, key=lambda line: shown_at(shown, line))] == shown
+    assert {line["path"]: line["place"] for line in kept} == {
+        "each": 0,
+        "each[0].load": 1,
+        "each[1].load": 1,
+        "last": 2,
+    }
+    assert [task["path"] for task in in_order(kept)] == [task["path"] for task in shown]
+
+
+def shown_at(shown: list[dict[str, Any]], line: dict[str, Any]) -> int:
+    return [task["path"] for task in shown].index(line["path"])
+
+
+async def test_what_a_run_waited_for_goes_with_it(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    await archived_workflow(api, "short", {"id": "a", "type": "echo", "config": {"value": 1}})
+    run = await start(api, "short", wait=True)
+
+    def leave(connection: Connection) -> None:
+        of = {"run_id": run["id"], "path": "a"}
+        connection.execute(insert(waits).values(**of, created_at=1))
+        connection.execute(insert(wait_routes).values(**of, route="shipped", correlation=""))
+
+    await millrace.database.write(leave)
+    await a_round(millrace, api)
+    for table in (waits, wait_routes):
+        assert await millrace.database.read(lambda connection, t=table: connection.execute(select(t)).all()) == []

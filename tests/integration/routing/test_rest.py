@@ -10,6 +10,7 @@ from millrace.app.endings.following import Endings
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.plans import StoredPlans
 from millrace.app.routing.routing import EventRouting
+from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.engine import Engine
@@ -51,11 +52,11 @@ async def there(tmp_path: Path, database_url: str | None) -> AsyncIterator[Insta
 def services(there: Installation) -> Sequence[Service]:
     """Those that look each second whether there is anything to do."""
     of, clock, ids, plans = there.container.triggers, SystemClock(), Uuid7Ids(), StoredPlans(there.database)
-    engine = Engine(there.store, plans, CelEvaluator(), clock, ids, LocalBus(), Wakeups())
+    engine = Engine(there.store, plans, CelEvaluator(), clock, ids, LocalBus(), Wakeups(), controls=ControlMeanings())
     return (
         InboxReader(there.store, engine),
         Timers(there.store, engine, clock),
-        EventRouting(there.database, of.router, of.firer, clock, ids),
+        EventRouting(there.database, of.router, of.firer, of.waits, clock, ids),
         Endings(there.database, []),
         Scheduler(
             there.database, plans, of.schedules, CelEvaluator(), there.container.run_starter, clock, ids, of.test_mode

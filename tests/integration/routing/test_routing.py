@@ -12,9 +12,10 @@ from millrace.app.routing import repository
 from millrace.app.routing.routing import EventRouting
 from millrace.app.runs.starting import Fired
 from millrace.app.triggers.repository import TriggerRow
-from millrace.bootstrap import Role, running
+from millrace.bootstrap import running
 from millrace.config import Settings
 from millrace.core.errors import Unavailable
+from millrace.roles import Role
 from millrace.storage.tables import events
 from millrace.system import SystemClock, Uuid7Ids
 from tests.support.api import ECHO, create
@@ -169,7 +170,9 @@ async def test_routing_the_same_events_many_times_at_once_starts_nothing_twice(
             await told(there, data=number)
         of = there.container
         routers = [
-            EventRouting(of.database, of.triggers.router, of.triggers.firer, SystemClock(), Uuid7Ids())
+            EventRouting(
+                of.database, of.triggers.router, of.triggers.firer, of.triggers.waits, SystemClock(), Uuid7Ids()
+            )
             for _ in range(4)
         ]
         await asyncio.gather(*(router.run_once() for router in routers))
@@ -208,11 +211,11 @@ async def test_a_trigger_that_cannot_be_fired_stands_in_nobodys_way(tmp_path: Pa
         }
         clock = SystemClock()
         firer = cast(Firer, Faulty(of.triggers.firer, faults))
-        routing = EventRouting(of.database, of.triggers.router, firer, clock, Uuid7Ids())
+        routing = EventRouting(of.database, of.triggers.router, firer, of.triggers.waits, clock, Uuid7Ids())
         await routing.run_once()
         assert await decisions(api) == {"broken": "failed", "sound": "started"}
         assert await repository.unrouted(there.database, 1, without=()), "it is to be tried again"
-        again = EventRouting(of.database, of.triggers.router, of.triggers.firer, clock, Uuid7Ids())
+        again = EventRouting(of.database, of.triggers.router, of.triggers.firer, of.triggers.waits, clock, Uuid7Ids())
         await again.run_once()
         runs = (await api.get("/api/v1/runs")).json()["items"]
         assert sorted(run["trigger_type"] for run in runs) == ["event"] * 3

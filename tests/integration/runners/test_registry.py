@@ -150,6 +150,7 @@ def test_a_broken_plug_in_is_left_out_and_named(
 ) -> None:
     registry = EntryPointRegistry(services, [point(broken, "broken"), point(Plain)])
     assert registry.types().keys() == {"plain"}
+    assert [one.type for one in registry.listed() if one.problem is not None] == ["broken"]
     (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
     assert "broken" in record.getMessage()
     assert record.exc_info is not None
@@ -173,6 +174,8 @@ def test_no_plug_in_takes_the_name_of_a_built_in_type(
     registry = EntryPointRegistry(services, [point(Thief, "aaa"), *entry_points(group=GROUP)])
     assert type(registry.get("http")).__name__ == "HttpRunner"
     assert "the task type http of" in caplog.text
+    (thief,) = [one for one in registry.listed() if one.problem is not None]
+    assert (thief.type, thief.problem) == ("http", "there is a task type of this name already")
 
 
 def test_not_even_when_the_built_in_type_does_not_load(services: RunnerServices) -> None:
@@ -231,3 +234,5 @@ def test_an_installed_plug_in_is_found_by_its_entry_point(
     monkeypatch.syspath_prepend(tmp_path)
     registry = EntryPointRegistry(services)
     assert registry.types().keys() >= BUILT_IN | {"greeting"}
+    listed = {one.type: one for one in registry.listed()}
+    assert (listed["greeting"].origin, listed["noop"].origin) == ("greeting-plug-in 1.0", "built-in")

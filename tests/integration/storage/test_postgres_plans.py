@@ -1,7 +1,7 @@
 """Every list on PostgreSQL reads a page of what there is, not all of it: judged by what its statements really read.
 
-Planted are 50,000 runs with their task runs, attempts, records, logs, artifacts, firings and events. What is counted is
-the rows that each step of a plan reads, so that a plan may sort a few, and read a small table as it likes.
+Planted are 50,000 runs with their task runs, attempts, records, logs, artifacts, firings, events and waits. What is
+counted is the rows that each step of a plan reads, so that a plan may sort a few, and read a small table as it likes.
 """
 
 import json
@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 
 from millrace.app.walking import TOGETHER
 from millrace.storage.postgres.connecting import CRUD_SETTINGS
-from tests.integration.storage.test_query_plans import GROW_WITH_RUNS, LISTS
+from tests.integration.storage.test_query_plans import GROW_WITH_RUNS, LISTS, LOOP
 from tests.support.api import create, definition, start
 from tests.support.installation import Installation, installation
 from tests.support.postgres import fresh_database
@@ -60,6 +60,8 @@ insert into artifacts (id, name, media_type, size, sha256, object_key, run_id, p
 insert into firings (id, trigger_id, workflow_id, start_key, decision, run_id, at)
   select id, trigger_id, workflow_id, id, 'started', id, created_at from runs where trigger_id is not null;
 insert into events (id, type, source, run_id, at) select id, 'a', 'b', id, created_at from runs;
+insert into waits (run_id, path, kind, request, created_at)
+  select id, 'a', case when last_log = 2 then 'approval' end, '{"message":"?","form":null}', created_at from runs;
 """
 
 Statement = tuple[str, tuple[Any, ...]]
@@ -135,16 +137,19 @@ def listening() -> Iterator[list[Statement]]:
 @asynccontextmanager
 async def planted(home: Path) -> AsyncIterator[tuple[Installation, Lists]]:
     async with fresh_database(clock=False) as url, installation(home, url) as millrace, millrace.client() as api:
-        workflow = await create(api, {**definition("labelled"), "labels": {"team": "a"}})
+        labelled = definition("labelled")
+        workflow = await create(api, {**labelled, "labels": {"team": "a"}, "tasks": [*labelled["tasks"], LOOP]})
         for number in range(12):
             await create(api, {**definition(f"one of many {number}"), "labels": {"team": "many"}})
         run = await start(api, workflow["id"], wait=True)
+        agent = (await api.post("/api/v1/agents", json={"name": "auditor", "url": "https://1.1.1.1"})).json()
         raw = await asyncpg.connect(url, server_settings=CRUD_SETTINGS)
         try:
             assert await raw.execute(PLANT) == f"INSERT 0 {PLANTED}"
             await raw.execute(OF_RUNS)
             await raw.execute("vacuum analyze")
-            yield millrace, Lists(api, raw, {"workflow": workflow["id"], "run": run["id"], "trigger": "a trigger"})
+            names = {"workflow": workflow["id"], "run": run["id"], "trigger": "a trigger", "agent": agent["id"]}
+            yield millrace, Lists(api, raw, names)
         finally:
             await raw.execute(f"truncate {', '.join(GROW_WITH_RUNS)}")
             await raw.execute("analyze")
@@ -156,6 +161,7 @@ NEEDED = {
     "ix_runs_status_id": "/runs?status=running",
     "ix_runs_correlation_id_id": "/runs?correlation_id=c",
     "ix_artifacts_run_id_id": "/runs/{run}/artifacts",
+    "ix_waits_approvals": "/approvals",
 }
 
 

@@ -15,11 +15,13 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from millrace.system import SystemClock
-from tests.support.api import create, definition, start
+from tests.support.api import ECHO, create, definition, start
 from tests.support.installation import Installation, installation
 from tests.support.planting import Planted, plant
 
-GROW_WITH_RUNS = {"runs", "task_runs", "attempts", "records", "logs", "firings", "events", "artifacts", "changes"}
+GROW_WITH_RUNS = {
+    "runs", "task_runs", "attempts", "records", "logs", "firings", "events", "artifacts", "changes", "waits",
+}  # fmt: skip
 
 A_PAGE = re.compile(r"\bid IN \((\?(, )?)+\)")
 """The rows of ids that were found before: few, so they may be sorted."""
@@ -43,6 +45,8 @@ RUNS = {
     "created_after=2020-01-01T00:00:00Z&created_before=2030-01-01T00:00:00Z": None,
     "created_after=2020-01-01T00:00:00Z&status=failed": "ix_runs_status_id",
     "created_before=2030-01-01T00:00:00Z&workflow={workflow}": "ix_runs_workflow_id_id",
+    "parent={run}": "ix_runs_parent_run_id_id",
+    "parent={run}&status=failed&workflow={workflow}&correlation_id=c": "ix_runs_parent_run_id_id",
     "label=team:a": "ix_runs_workflow_id_id",
     "label=team:a&status=failed": "ix_runs_ended_badly",
     "label=team:many": None,
@@ -55,6 +59,7 @@ LISTS = {
     "/workflows/{workflow}/runs": "ix_runs_workflow_id_id",
     "/workflows/{workflow}/runs?status=failed": "ix_runs_ended_badly",
     "/runs/{run}/tasks": None,
+    "/runs/{run}/tasks?status=failed&within=each": None,
     "/runs/{run}/steps": None,
     "/runs/{run}/events": None,
     "/runs/{run}/events?tail=10": None,
@@ -87,9 +92,17 @@ LISTS = {
     "/secrets": None,
     "/connections?type=http": None,
     "/archive": None,
+    "/agents": None,
+    "/agents?status=deleted": "ix_agents_name_id",
+    "/agents/{agent}/health": "ix_agent_checks_agent_id_id",
+    "/approvals": "ix_waits_approvals",
+    "/approvals?workflow={workflow}": "ix_waits_approvals",
 }
 WITHOUT_ROWS = {"/settings", "/task-types", "/trigger-types", "/workflows/{workflow}/tasks"}
 """Lists that are no rows of a table, or those of one definition."""
+
+LOOP = {"id": "each", "type": "foreach", "config": {"items": "{{ [1, 2] }}", "key": "{{ item }}"},
+        "tasks": [{**ECHO, "id": "b"}]}  # fmt: skip
 
 Statement = tuple[str, tuple[Any, ...]]
 
@@ -156,11 +169,12 @@ def faults_of(sql: str, plan: Sequence[str]) -> Iterator[str]:
 @asynccontextmanager
 async def lists(home: Path) -> AsyncIterator[Lists]:
     async with installation(home) as millrace, millrace.client() as api:
-        labelled = {**definition("labelled"), "labels": {"team": "a"}}
+        labelled = {**definition("labelled", ECHO, LOOP), "labels": {"team": "a"}}
         workflow = await create(api, labelled)
         for number in range(12):
             await create(api, {**definition(f"one of many {number}"), "labels": {"team": "many"}})
         run = await start(api, workflow["id"], wait=True)
+        agent = await api.post("/api/v1/agents", json={"name": "auditor", "url": "https://1.1.1.1"})
         version = await millrace.database.read(lambda c: c.exec_driver_sql("select version_id from runs").scalar_one())
         now = SystemClock().now()
 
@@ -172,11 +186,16 @@ async def lists(home: Path) -> AsyncIterator[Lists]:
                 " select id, 'a trigger', workflow_id, id, 'missed', created_at from runs"
             )
             connection.exec_driver_sql(
+                "insert into waits (run_id, path, kind, request, created_at)"
+                ' select run_id, path, \'approval\', \'{"message": "?", "form": null}\', 1 from task_runs'
+            )
+            connection.exec_driver_sql(
                 "insert into events (id, type, source, run_id, at) select id, 'a', 'b', id, created_at from runs"
             )
 
         await millrace.database.write(fill)
-        yield Lists(millrace, api, {"workflow": workflow["id"], "run": run["id"], "trigger": "a trigger"})
+        names = {"workflow": workflow["id"], "run": run["id"], "trigger": "a trigger", "agent": agent.json()["id"]}
+        yield Lists(millrace, api, names)
 
 
 @pytest.fixture

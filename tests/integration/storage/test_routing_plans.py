@@ -81,7 +81,7 @@ async def planted(home: Path, url: str | None) -> AsyncIterator[Installation]:
 async def issued(there: Installation) -> list[Statement]:
     """What it takes to route an event, to simulate one and to tell of the end of a run."""
     of, clock, ids = there.container, SystemClock(), Uuid7Ids()
-    routing = EventRouting(of.database, of.triggers.router, of.triggers.firer, clock, ids)
+    routing = EventRouting(of.database, of.triggers.router, of.triggers.firer, of.triggers.waits, clock, ids)
     endings = Endings(of.database, [RunEvents(of.database, clock, ids)])
     await endings.run_once()
     async with there.client() as api:

@@ -34,6 +34,7 @@ SAME = {
     ("PUT", "/workflows/{workflow}"): ("PATCH", "/workflows/{workflow}"),
     ("PUT", "/workflows/{workflow}/tasks/{task}"): ("PATCH", "/workflows/{workflow}/tasks/{task}"),
     ("PUT", "/webhooks/{webhook}"): ("PATCH", "/webhooks/{webhook}"),
+    ("PUT", "/agents/{agent}"): ("PATCH", "/agents/{agent}"),
     ("PUT", "/workflows/{workflow}/deploy"): ("POST", "/workflows/{workflow}/deploy"),
     ("GET", "/runs/{run}/steps"): ("GET", "/runs/{run}/tasks"),
     ("GET", "/runs/{run}/steps/{path}"): ("GET", "/runs/{run}/tasks/{path}"),
@@ -44,7 +45,11 @@ SAME = {
 }
 """Operations that are another one under a second name, or one of its filters as a path."""
 
-SPOKEN_OTHERWISE = {"async_mode": "is `wait` the other way round", "idempotency-key": "is sent in the body"}
+SPOKEN_OTHERWISE = {
+    "async_mode": "is `wait` the other way round",
+    "approved": "is `decision` as true or false",
+    "idempotency-key": "is sent in the body",
+}
 
 GONE_ON_WITH = {"if-range"}
 """Headers of a download that is taken up again; tests/integration/client has one."""
@@ -56,6 +61,7 @@ ARGUMENTS: dict[str, Any] = {
     "config": {"a": 1},
     "labels": {"team": "data"},
     "input": {"a": 1},
+    "form": {"a": 1},
     "variables": {"a": 1},
     "filter": {"status": ["failed"]},
     "dst": {"gap": "skip"},

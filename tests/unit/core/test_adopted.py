@@ -2,6 +2,8 @@
 
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import JoinRule
+from millrace.core.run import TaskRun
+from millrace.core.states import TaskStatus
 from tests.unit.core.example import Example, closing, task
 
 BROKEN = Failure(FailureKind.ERROR, "it broke")
@@ -47,7 +49,7 @@ def test_an_if_after_an_adopted_task_is_asked_for() -> None:
 def test_an_adopted_failure_that_is_allowed_counts_as_success_and_stays_a_failure() -> None:
     run = Example(
         task("a", allow_failure=True), task("b", "a"), task("repair", "a", join=JoinRule.ONE_FAILED),
-        adopted=["a"], failures={"a": BROKEN},
+        adopted=["a"], endings={"a": TaskRun("a", TaskStatus.FAILED, failure=BROKEN)},
     )  # fmt: skip
     assert run.statuses == {"a": "failed", "b": "ready", "repair": "skipped"}
     assert run.task("a").failure == BROKEN

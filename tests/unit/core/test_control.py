@@ -2,6 +2,7 @@
 
 import pytest
 
+from millrace.core.counting import created
 from millrace.core.draft import Draft
 from millrace.core.effects import ScheduleAttempt, StopAttempt, WithdrawAttempt
 from millrace.core.events import (
@@ -17,7 +18,6 @@ from millrace.core.events import (
 )
 from millrace.core.failures import FailureKind
 from millrace.core.plan import Phase, RetryPlan
-from millrace.core.run import created
 from millrace.core.transition import apply, fold
 from millrace.core.values import SECOND
 from tests.unit.core.example import NOON, Example, closing, handler, plan_of, task

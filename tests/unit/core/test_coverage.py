@@ -24,7 +24,7 @@ def test_the_examples_take_every_branch_of_the_core(tmp_path: Path) -> None:
         env={**os.environ, "COVERAGE_FILE": str(tmp_path / "coverage")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert measured.returncode == 0, measured.stdout[-3000:] + measured.stderr[-1000:]

@@ -1,5 +1,6 @@
 """`on_rollback`: what completed is undone, the last to complete first, when a run fails or is cancelled."""
 
+from millrace.core.counting import restored
 from millrace.core.events import (
     Admitted,
     AttemptFailed,
@@ -11,7 +12,6 @@ from millrace.core.events import (
 )
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Phase
-from millrace.core.run import restored
 from millrace.core.values import SECOND
 from tests.unit.core.example import NO_VALUE, Example, closing, handler, task, undoing
 

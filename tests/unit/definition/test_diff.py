@@ -81,8 +81,8 @@ def test_tasks_within_tasks_are_compared_on_their_own() -> None:
     old = workflow(task("each", tasks=[A, B]), task("which", then=[C], cases={"eu": [D]}))
     new = workflow(task("each", tasks=[A]), task("which", then=[C, B], cases={"eu": [task("d", timeout="1s")]}))
     found = difference(old, new)
-    assert told(found) == [("changed", "d", False, [("timeout", None, "1s")]), ("moved", "b", True, [])]
-    changed, moved = found.tasks
+    assert told(found) == [("moved", "b", True, []), ("changed", "d", False, [("timeout", None, "1s")])]
+    moved, changed = found.tasks
     assert moved.before is not None
     assert moved.after is not None
     assert (moved.before.within.name, moved.before.path) == ("each.tasks", "tasks[0].tasks[1]")

@@ -37,7 +37,8 @@ FAULTS: dict[str, tuple[Any, str, str, str, str]] = {
     "no type": (workflow({"id": "a"}), "tasks[0].type", "missing", "type is missing", "task type"),
     "number as type": (workflow({"id": "a", "type": 5}), "tasks[0].type", "type", "type must be text", "write text"),
     "unknown type": (
-        workflow(task("a", "htttp")), "tasks[0].type", "unknown_type", "did you mean 'http'?", "database, email, http",
+        workflow(task("a", "htttp")), "tasks[0].type", "unknown_type", "did you mean 'http'?",
+        "database, email, foreach, http",
     ),
     "bad id": (workflow(task("1 a")), "tasks[0].id", "task_id", "'1 a' is not a task id", "write for example task_1_a"),
     "bad id of a trigger": (
@@ -175,7 +176,7 @@ TWENTY = {
         {"id": "a", "type": "htttp", "timeuot": "5s"},
         {"id": "b", "type": "http", "config": {"headers": []}, "depends_on": ["1a", "zz"]},
         {"id": "c", "type": "transform", "config": {"output": "{{ variables.regon }}"}, "if": "maybe"},
-        {"id": "d", "type": "foreach", "config": {"items": "{{ input.x }}"}, "tasks": [{"id": "n", "type": "noop"}]},
+        {"id": "d", "type": "foreach", "config": {"items": "{{ input.x }}"}, "tasks": [{"id": "c", "type": "agent"}]},
         {"id": "c", "type": "noop", "join": "both"},
         {"type": "shell", "name": "S", "config": {"command": "echo {{ input.x }}"}},
     ],
@@ -200,7 +201,8 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_text() -> None:
         ("tasks[2].depends_on[1]", "unknown_task"),
         ("tasks[3].config.output", "unknown_name"),
         ("tasks[3].if", "condition"),
-        ("tasks[4].type", "not_supported"),
+        ("tasks[4].tasks[0].config.agent", "missing"),
+        ("tasks[4].tasks[0].id", "duplicate"),
         ("tasks[5].id", "duplicate"),
         ("tasks[5].join", "value"),
         ("tasks[6].config.command", "literal_text"),

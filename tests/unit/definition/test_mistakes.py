@@ -30,7 +30,7 @@ CRON = {"expression": "0 2 * * *"}
         (workflow(task("a", depends_on="b c")), "tasks[0].depends_on", "a list, not text", "write a list"),
         (workflow(task("a", retry=3)), "tasks[0].retry", "a mapping, not a number", "{max_attempts: 3}"),
         (workflow(task("a", retry=[3])), "tasks[0].retry", "a mapping, not a list", "of max_attempts, delay"),
-        (workflow(task("a", "HTTP")), "tasks[0].type", "did you mean 'http'?", "database, email, http"),
+        (workflow(task("a", "HTTP")), "tasks[0].type", "did you mean 'http'?", "database, email, foreach, http"),
         (workflow(task("a", "python")), "tasks[0].type", "did you mean 'script'?", ""),
         (workflow(task("a", message="hi")), "tasks[0].message", "no field 'message' here", "the fields here are"),
         (workflow(task("a", "log", message="hi")), "tasks[0].message", "belongs into config", "{message: …}"),

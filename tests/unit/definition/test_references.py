@@ -39,8 +39,10 @@ def reading(source: str, **fields: Any) -> dict[str, Any]:
         ("variables.regoin", "there is no variable 'regoin'; did you mean 'region'?", "declare it under `variables`"),
         ("run.stauts", "there is no field of run 'stauts'; did you mean 'status'?", "workflow"),
         ("secrets", "a secret is read by its name", "secrets.NAME"),
-        ("item.id", "item has a value inside a loop only", "not supported yet"),
-        ("index", "index has a value inside a loop only", "not supported yet"),
+        ("item.id", "item has a value inside a loop only", "put the task into the `tasks` of a foreach"),
+        ("index", "index has a value inside a loop only", "put the task into the `tasks` of a foreach or a while"),
+        ("previous", "previous has a value inside a loop only", "put the task into the `tasks` of a while"),
+        ("event.data", "event has a value in the `filter`", "write trigger.event for what started the run"),
         ("upercase(input.day)", "there is no function upercase()", "table of functions"),
         ("input.day +", "the end stands where a value is expected", ""),
         ("[1].map(x, tasks.fetsh)", "there is no task 'fetsh'", ""),
@@ -237,3 +239,85 @@ def test_a_list_of_arguments_is_a_template() -> None:
 def test_the_other_fields_of_such_a_task_are_templates() -> None:
     config = {"command": "echo $DAY", "env": {"DAY": "{{ variables.x }}"}}
     assert told(workflow(NOOP, task("b", "shell", config=config))) == [("tasks[1].config.env.DAY", "unknown_name")]
+
+
+# --- what a task reads of those that it stands in ---
+
+
+def looping(source: str, *, loop: str = "foreach") -> dict[str, Any]:
+    """A task that reads in a loop `inner`, of the given type, in a foreach `each` in a while `rounds`."""
+    config: dict[str, Any] = {"items": [1]} if loop == "foreach" else {"condition": "{{ index < 1 }}"}
+    inner = task("inner", loop, config=config, tasks=[transform("reads", f"{{{{ {source} }}}}")])
+    each = task("each", "foreach", config={"items": [1]}, tasks=[task("before"), inner])
+    return workflow(task("rounds", "while", config={"condition": "{{ index < 1 }}"}, tasks=[each]), task("later"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "tasks.each.item.id",
+        "tasks.each.index + tasks.inner.index",
+        "tasks['each'].item",
+        "tasks.rounds.previous",
+        "tasks.rounds.index",
+        "default(tasks.rounds.previous.next, 1)",
+    ],
+)
+def test_in_a_loop_those_around_it_are_read_by_their_ids(source: str) -> None:
+    accepted(looping(source))
+
+
+@pytest.mark.parametrize(
+    ("source", "says", "remedy"),
+    [
+        ("tasks.each.output", "reads stands in it, and it ends later", "tasks.each.item or tasks.each.index"),
+        ("tasks.each.status", "reads stands in it, and it ends later", "tasks.each.item or tasks.each.index"),
+        ("tasks.each", "reads stands in it, and it ends later", "tasks.each.item or tasks.each.index"),
+        ("tasks.rounds.item", "a task has no 'item'", "tasks.rounds.output.item"),
+        ("tasks.each.previous", "a task has no 'previous'", "tasks.each.output.previous"),
+        ("tasks.each.itme", "a task has no 'itme'; did you mean 'item'?", ""),
+        ("tasks.before.item", "a task has no 'item'", "tasks.before.output.item"),
+        ("previous", "previous has no value in a foreach such as inner", "write tasks.rounds.previous"),
+    ],
+)
+def test_what_is_not_known_of_a_loop_before_it_ends(source: str, says: str, remedy: str) -> None:
+    fault = only(looping(source))
+    assert fault.code == "unknown_name"
+    assert says in fault.message
+    assert remedy in fault.remedy
+
+
+def test_a_name_of_an_outer_loop_is_told_with_the_name_of_that_loop() -> None:
+    fault = only(looping("item.id", loop="while"))
+    assert "item has no value in a while such as inner, the innermost loop around this" in fault.message
+    assert fault.remedy == "write tasks.each.item"
+
+
+def test_outside_of_a_loop_its_names_have_no_value() -> None:
+    each = task("each", "foreach", config={"items": [1]}, tasks=[NOOP])
+    fault = only(workflow(each, transform("reads", "{{ tasks.each.item }}")))
+    assert "item of each has a value in the tasks of that loop only" in fault.message
+    assert fault.remedy == "read tasks.each.output: what its iterations came to"
+
+
+WAITS = {"wait_for_event": {"signal": "go_on"}, "approval": {"message": "Publish?"}}
+
+
+@pytest.mark.parametrize("kind", WAITS)
+@pytest.mark.parametrize("block", ["then", "else"])
+def test_what_follows_a_wait_reads_what_came(kind: str, block: str) -> None:
+    inner = task("only_if", "condition", config={"if": True}, then=[transform("reads", "{{ tasks.ask.output }}")])
+    accepted(workflow(task("ask", kind, config=WAITS[kind], timeout="1h", **{block: [inner]})))
+
+
+@pytest.mark.parametrize("source", ["tasks.ask.status", "tasks.ask.error.message", "tasks.ask"])
+def test_a_wait_around_the_reader_has_its_output_alone(source: str) -> None:
+    ask = task("ask", "approval", config={"message": "Publish?"}, then=[transform("reads", f"{{{{ {source} }}}}")])
+    fault = only(workflow(ask))
+    assert "reads stands in it, and it ends later" in fault.message
+    assert fault.remedy == "what it knows before is tasks.ask.output"
+
+
+def test_a_condition_around_the_reader_has_nothing_to_be_read() -> None:
+    only_if = task("only_if", "condition", config={"if": True}, then=[transform("reads", "{{ tasks.only_if.output }}")])
+    assert "reads stands in it, and it ends later" in only(workflow(only_if)).message

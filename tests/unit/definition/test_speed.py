@@ -28,10 +28,40 @@ def fan_out(count: int) -> dict[str, Any]:
     return workflow(task("first"), *(task(one, depends_on=["first"]) for one in ids), task("last", depends_on=ids))
 
 
+def loops(count: int) -> dict[str, Any]:
+    """Loops of three tasks, one of them in a branch; each reads what went before it in its iteration."""
+    return workflow(
+        *(
+            task(
+                f"l{number}", "foreach", config={"items": "{{ input.list }}"},
+                tasks=[
+                    transform(f"a{number}", "{{ item.a }}"),
+                    task(
+                        f"b{number}", "condition", config={"if": f"{{{{ tasks.a{number}.output > {number} }}}}"},
+                        then=[transform(f"c{number}", f"{{{{ tasks.a{number}.output + index }}}}")],
+                    ),
+                ],
+            )
+            for number in range(count // 4)
+        )
+    )  # fmt: skip
+
+
+def deep_groups(count: int) -> dict[str, Any]:
+    """Groups in groups, twenty deep, whose innermost tasks read what stands before the outermost."""
+    towers: list[dict[str, Any]] = []
+    for number in range(count // 21):
+        made = transform(f"r{number}", "{{ tasks.first.output }}")
+        for level in range(20):
+            made = task(f"g{number}_{level}", "sequential", tasks=[made])
+        towers.append(made)
+    return workflow(transform("first", 1), *towers)
+
+
 @pytest.mark.parametrize(
     ("made", "count"),
-    [(chain_of_noops, 10_000), (chain_of_expressions, 2000), (fan_out, 9998)],
-    ids=["chain of no-ops", "chain of expressions", "fan-out"],
+    [(chain_of_noops, 10_000), (chain_of_expressions, 2000), (fan_out, 9998), (loops, 2000), (deep_groups, 9996)],
+    ids=["chain of no-ops", "chain of expressions", "fan-out", "loops", "deep groups"],
 )
 def test_large_definitions(made: Any, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     raw = made(count)

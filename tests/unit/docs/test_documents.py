@@ -20,9 +20,18 @@ from millrace.triggers.registry import TRIGGER_TYPES
 ROOT = Path(__file__).parents[3]
 SCRIPT = ROOT / "scripts" / "print-docs"
 REMEDY = "type: .venv/bin/python scripts/print-docs"
-DOCUMENTS = ("concepts.md", "definitions.md", "settings.md", "how-to/cron.md")
+LANGUAGE = ROOT / "docs" / "language"
+DOCUMENTS = (
+    "concepts.md",
+    "definitions.md",
+    "shapes.md",
+    "settings.md",
+    "how-to/cron.md",
+    *(f"language/{page.name}" for page in sorted(LANGUAGE.glob("*.md"))),
+)
 FENCED = re.compile(r"^```(yaml|json)\b[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+EXAMPLE = re.compile(r"^<!-- example: ([\w-]+) -->$", re.MULTILINE)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 ANY_BLOCK = re.compile(r"^\s*```.*?^\s*```", re.DOTALL | re.MULTILINE)
 WITH_LINKS = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
@@ -65,8 +74,23 @@ def test_a_part_that_was_taken_out_is_noticed(script: ModuleType) -> None:
         script.printed("concepts.md", text_of("concepts.md").replace("<!-- generated: joins -->", ""))
 
 
+def test_an_example_that_was_edited_on_the_page_is_noticed(script: ModuleType) -> None:
+    document = text_of("language/loops.md")
+    edited = document.replace("type: foreach", "type: while")
+    assert edited != document
+    assert script.printed("language/loops.md", edited) == document
+
+
+def test_every_example_of_the_language_stands_on_a_page() -> None:
+    shown = [name for page in LANGUAGE.glob("*.md") for name in EXAMPLE.findall(page.read_text("utf-8"))]
+    assert sorted(shown) == sorted(path.stem for path in (ROOT / "examples" / "language").glob("*.yaml"))
+
+
 def whole_definitions() -> list[tuple[str, str, str]]:
-    documents = {name: text_of(name) for name in DOCUMENTS} | {"README.md": (ROOT / "README.md").read_text("utf-8")}
+    # Those of shapes.md are looked at by test_shapes: each beside what it becomes.
+    documents = {name: text_of(name) for name in DOCUMENTS if name != "shapes.md"} | {
+        "README.md": (ROOT / "README.md").read_text("utf-8")
+    }
     pages = [ROOT / "docs" / "quickstart.md", *sorted(ROOT.glob("docs/how-to/*.md"))]
     documents |= {path.name: path.read_text("utf-8") for path in pages}
     return [

@@ -80,7 +80,7 @@ def test_walk_equals_cel(value: JsonValue, keys: list[str | int]) -> None:
         ("tasks.fetch.output.body.orders.id", "tasks.fetch.output.body.orders is a list; write"),
         ("tasks.fetch.output.body.total.x", "tasks.fetch.output.body.total is int, which has no parts"),
         ("tasks['fetch'].output['odd name']", "tasks.fetch.output['odd name'] is not defined"),
-        ("item.id", "item is not defined; item and index exist only in the tasks of a loop"),
+        ("item.id", "item is not defined; item, index and previous exist only in loops"),
     ],
 )
 def test_errors_name_what_is_missing(source: str, said: str) -> None:

@@ -19,6 +19,7 @@ from millrace.auth.secrets import EnvironmentSecrets, SecretChain
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.run import RunState
 from millrace.core.values import SECOND
+from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
 from millrace.dispatch.localbus import LocalBus
 from millrace.engine.admission import Admission
@@ -286,7 +287,9 @@ class Kit:
     async def process(self, *, slots: int = 16, attached: bool = True) -> Process:
         """One more process. One that is not attached takes no work."""
         bus, wakeups = LocalBus(), Wakeups()
-        engine = Engine(self.store, self.plans, CelEvaluator(), self.clock, self.ids, bus, wakeups)
+        engine = Engine(
+            self.store, self.plans, CelEvaluator(), self.clock, self.ids, bus, wakeups, controls=ControlMeanings()
+        )
         secrets = SecretChain([EnvironmentSecrets(self.environment)], self.masker)
         shipper = LogShipper(self.store, bus)
         around = Surroundings(engine, self.runners, CelEvaluator(), secrets, self.masker, self.clock, shipper)

@@ -1,9 +1,10 @@
 """Expressions that decide the path are evaluated by the engine; one without a value fails its task or run, no more."""
 
 from millrace.ports.runner import Completed
-from millrace.ports.store import ClaimedAttempt, TaskPayload
+from millrace.ports.store import ClaimedAttempt, InboxItem, TaskPayload
 from millrace.ports.worker import Report
 from tests.integration.engine.rules.rules_kit import Kit, closing, handler, task, until
+from tests.unit.definition.example import plan
 
 
 async def test_a_condition_sees_outputs_of_the_same_fold_and_skips_what_it_does_not_hold_for(kit: Kit) -> None:
@@ -70,3 +71,21 @@ async def test_an_engine_that_loads_a_run_evaluates_with_the_outputs_that_are_st
     other.engine.report(Report(attempt, Completed(), TaskPayload()))
     run = await kit.ends(run_id, other.engine)
     assert (run.status, run.tasks["c"].status) == ("completed", "completed")
+
+
+async def test_an_engine_that_loads_a_run_knows_what_the_iteration_before_came_to(kit: Kit) -> None:
+    wait = {"id": "wait", "type": "wait_for_event", "config": {"signal": "go_on"}}
+    config = {"condition": "{{ index < 3 }}", "output": "{{ default(previous, 0) + index + 1 }}"}
+    loop = {"id": "loop", "type": "while", "config": config, "tasks": [wait]}
+    new = await kit.new(plan({"name": "w", "tasks": [loop]}))
+    run_id = (await kit.begin(new)).run_id
+    outputs = "select output from task_runs where run_id = ? and path = 'loop'"
+    for so_far in ('{"iterations":1,"result":1}', '{"iterations":2,"result":3}'):
+        await kit.post(run_id, "signal", name="go_on")
+        await kit.settled()
+        assert await kit.rows(outputs, run_id) == [(so_far,)]
+    other = await kit.process()
+    await kit.store.post([item := InboxItem(kit.ids.new(), run_id, "signal", {"name": "go_on"})])
+    other.engine.receive([item])
+    assert (await kit.ends(run_id, other.engine)).status == "completed"
+    assert await kit.rows(outputs, run_id) == [('{"iterations":3,"result":6}',)]
