@@ -226,7 +226,7 @@ def test_the_way_back_asks_first_and_keeps_a_copy(tmp_path: Path) -> None:
     asked = home.millrace("db", "downgrade", "0001", check=False)
     assert (asked.returncode, "the table deployments with 1 rows" in asked.stderr) == (2, True), asked.stderr
     assert home.millrace("db", "current").stdout.startswith(f"{HEAD} ")
-    wrong = home.millrace("db", "downgrade", "0009", "--yes", check=False)
+    wrong = home.millrace("db", "downgrade", HEAD, "--yes", check=False)
     assert (wrong.returncode, "there are 0001, 0002" in wrong.stderr) == (2, True)
     done = home.millrace("db", "downgrade", "0001", "--yes").stdout
     assert f"the schema is 0001; it was {HEAD}" in done

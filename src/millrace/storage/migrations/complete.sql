@@ -608,4 +608,31 @@ CREATE TABLE agent_checks (
 )
  WITHOUT ROWID;
 CREATE INDEX ix_agent_checks_agent_id_id ON agent_checks (agent_id, id);
-insert into alembic_version values ('0009');
+CREATE TABLE canaries (
+    id VARCHAR(36) NOT NULL,
+    workflow_id VARCHAR(36) NOT NULL,
+    version INTEGER NOT NULL,
+    stable INTEGER NOT NULL,
+    share INTEGER NOT NULL,
+    started_by VARCHAR(36),
+    started_at BIGINT NOT NULL,
+    outcome VARCHAR(16),
+    ended_by VARCHAR(36),
+    ended_at BIGINT,
+    CONSTRAINT pk_canaries PRIMARY KEY (id),
+    CONSTRAINT ck_canaries_share CHECK (share between 1 and 9999),
+    CONSTRAINT ck_canaries_outcome CHECK (outcome in ('promoted', 'stopped', 'replaced')),
+    CONSTRAINT ck_canaries_ended CHECK ((outcome is null) = (ended_at is null))
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_canaries_workflow_id_id ON canaries (workflow_id, id);
+CREATE UNIQUE INDEX uq_canaries_live ON canaries (workflow_id) WHERE ended_at is null;
+CREATE TABLE test_runs (
+    run_id VARCHAR(36) NOT NULL,
+    definition TEXT NOT NULL,
+    terms TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    CONSTRAINT pk_test_runs PRIMARY KEY (run_id)
+)
+ WITHOUT ROWID;
+insert into alembic_version values ('0010');

@@ -2,6 +2,7 @@
 
 access      the installation, users, API keys, secrets, connections
 agents      services that tasks call, and their health
+canaries    second versions that take a share of the triggered runs
 workflows   workflows, versions, deployments
 runs        runs and all that the engine writes about them
 changes     the order of changes across all runs, and who follows it
@@ -15,6 +16,7 @@ from millrace.storage.tables.access import api_keys, connections, encryption_key
 from millrace.storage.tables.agents import agent_checks, agents
 from millrace.storage.tables.artifacts import artifacts, operations
 from millrace.storage.tables.base import metadata, one_of
+from millrace.storage.tables.canaries import canaries
 from millrace.storage.tables.changes import changes, followers
 from millrace.storage.tables.mails import mails
 from millrace.storage.tables.retention import archives, deletions, retention_rounds
@@ -28,6 +30,7 @@ from millrace.storage.tables.runs import (
     runs,
     start_keys,
     task_runs,
+    test_runs,
     timers,
     wait_routes,
     waits,
@@ -43,6 +46,7 @@ __all__ = [
     "artifacts",
     "attempts",
     "backfills",
+    "canaries",
     "changes",
     "connections",
     "deletions",
@@ -67,6 +71,7 @@ __all__ = [
     "start_keys",
     "task_runs",
     "task_uids",
+    "test_runs",
     "timers",
     "trigger_routes",
     "triggers",

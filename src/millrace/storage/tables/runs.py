@@ -270,6 +270,17 @@ wait_routes = Table(
 )
 """By which types of events a waiting task is found, and by which correlation key; without one by the empty text."""
 
+test_runs = Table(
+    "test_runs",
+    metadata,
+    Column("run_id", short(36), primary_key=True),
+    Column("definition", Text, nullable=False),
+    Column("terms", Text, nullable=False),
+    instant("created_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a test run does in place of its version: the definition that was derived from it, and which tasks are mocked."""
+
 inbox = Table(
     "inbox",
     metadata,
