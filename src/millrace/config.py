@@ -14,7 +14,6 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +33,7 @@ from millrace.setting_checks import (
     checked_endpoint,
     checked_postgres,
     checked_public_url,
+    checked_zone,
     mailed,
     maskable_for_bucket,
     needed_for_bucket,
@@ -372,9 +372,7 @@ class Settings(BaseSettings):
     @field_validator("scheduler_timezone")
     @classmethod
     def _known_timezone(cls, name: str) -> str:
-        if name not in available_timezones() or name in ("localtime", "posixrules", "Factory"):
-            raise ValueError("there is no such time zone; write an IANA name such as Europe/Berlin or UTC")
-        return name
+        return checked_zone(name)
 
     @field_validator("database_url")
     @classmethod

@@ -1,4 +1,4 @@
-"""What `config` asks of settings that are addresses, and of those that need others.
+"""What `config` asks of settings that are addresses or time zones, and of those that need others.
 
 A fault says what to write, and never what was written.
 """
@@ -6,6 +6,7 @@ A fault says what to write, and never what was written.
 import re
 from typing import TypeVar
 from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import available_timezones
 
 from pydantic import SecretStr, ValidationInfo
 
@@ -50,6 +51,13 @@ def checked_public_url(url: str | None) -> str | None:
     if not plain or parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable():
         raise ValueError("write https://HOST, https://HOST:PORT or https://HOST/PREFIX")
     return url.rstrip("/")
+
+
+def checked_zone(name: str) -> str:
+    # Nearly all say UTC, and to read which zones there are takes longer than all other settings together.
+    if name != "UTC" and (name not in available_timezones() or name in ("localtime", "posixrules", "Factory")):
+        raise ValueError("there is no such time zone; write an IANA name such as Europe/Berlin or UTC")
+    return name
 
 
 def needed_for_bucket(value: T, info: ValidationInfo) -> T:
