@@ -6,6 +6,7 @@ for a literal `{{`. A text that is exactly one expression has that expression's 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from millrace.core.values import JsonValue
@@ -18,6 +19,9 @@ from .tokens import match_at, unreadable
 _OPEN, _CLOSE, _ESCAPED = "{{", "}}", "{{{{"
 _LONGEST = MAX_SOURCE + 256
 """Characters after which the end of an expression is no longer sought; blanks around it have some room."""
+_REMEMBERED, _SHORT = 4096, 512
+"""So many texts of at most so many characters are remembered: most are looked at when a definition is checked, when it
+is compiled, and when it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,15 @@ class Template:
 
 def parse_template(text: str) -> Template:
     """The segments of `text`. Raises `ExpressionFault` for braces or quotes that are never closed."""
+    return _parsed_before(text) if len(text) <= _SHORT else _parsed(text)
+
+
+@lru_cache(_REMEMBERED)
+def _parsed_before(text: str) -> Template:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Template:
     segments: list[Segment] = []
     literal: list[str] = []
     position = embedded = 0
