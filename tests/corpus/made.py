@@ -298,7 +298,7 @@ def many_bad_connections() -> bytes:
 
 
 def long_circle_of_steps() -> bytes:
-    steps = {f"s{n}": {"agent_name": "x", "next_step": f"s{(n + 1) % 10_000}"} for n in range(10_000)}
+    steps = {f"s{n}": {"agent_name": "x", "next_step": f"s{(n + 1) % 1_000}"} for n in range(1_000)}
     return _body({"name": "corpus", "start_step": "s0", "steps": steps})
 
 

@@ -11,7 +11,7 @@ from tests.simulation.simulating import simulate
 from tests.simulation.weather import Weather
 
 ONE = Kind(Role.UP, slots=2, queues=("*",), interval=2.0, type_limits=False)
-SEED = "boundaries 12"
+SEED = "boundaries 34"
 CALM = Weather(
     embedded=True, kinds=(ONE,), fates=(), share=0.0, latency=1_000, lost_hints=0.0, acts=(), trouble=20 * SECOND
 )  # fmt: skip

@@ -19,7 +19,6 @@ from millrace.core.failures import Failure, FailureKind
 from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
-from millrace.runners import http as http_module
 from millrace.runners.http import HttpConfig, HttpRunner
 from tests.unit.net.raw_server import answer_of, raw_server, saying, self_signed, server_context
 
@@ -32,8 +31,8 @@ class Tasks:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        services = RunnerServices(self.client, AddressPolicy(), sqlite_allowed_dirs=(), own_database=Path("/x"))
-        self.runner = HttpRunner(services)
+        self.services = RunnerServices(self.client, AddressPolicy(), sqlite_allowed_dirs=(), own_database=Path("/x"))
+        self.runner = HttpRunner(self.services)
 
     async def outcome(self, url: str, **config: Any) -> Completed | Failed:
         context = RunnerContext("run", "task", 1, lambda text, **_: self.lines.append(text))
@@ -463,8 +462,8 @@ async def test_a_private_address_is_refused(tasks: Tasks) -> None:
     assert "MILLRACE_HTTP_ALLOWED_TARGETS" in failure.message
 
 
-async def test_silence_is_a_timeout(tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_module, "SILENCE", 0.1)
+async def test_silence_is_a_timeout(tasks: Tasks) -> None:
+    tasks.runner = HttpRunner(tasks.services, silence=0.1)
     async with raw_server(saying(b"")) as silent:
         failure = await tasks.failure(silent.url())
     assert failure.kind is FailureKind.TIMEOUT
