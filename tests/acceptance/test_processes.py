@@ -22,7 +22,7 @@ pytestmark = pytest.mark.service("postgres")
 LISTENING = (
     "select pid from pg_stat_activity where datname = current_database() and application_name = 'millrace hints'"
 )
-LEASE = 15.0
+LEASE = 5.0
 """Seconds after which a worker that was killed is taken for lost."""
 
 
@@ -92,7 +92,8 @@ def test_a_queue_is_served_by_its_worker(cluster: Cluster) -> None:
 
 
 def test_a_killed_worker_is_replaced_after_its_lease(cluster: Cluster, tmp_path: Path) -> None:
-    api, scheduler, spare, first, second = cluster.start("api", "scheduler", "scheduler", "worker", "worker")
+    roles = ("api", "scheduler", "scheduler", "worker", "worker")
+    api, scheduler, spare, first, second = cluster.start(*roles, MILLRACE_WORKER_LEASE_SECONDS=str(LEASE))
     done = tmp_path / "done"
     with api.client() as client:
         run_id = start(client, "killed", shell("work", f"test -e {done} || sleep 600"))

@@ -22,7 +22,7 @@ import pytest
 from tests.corpus.ground import prepare
 from tests.support.server import MillraceProcess
 
-EXAMPLES = int(os.environ.get("MILLRACE_TEST_FUZZ_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("MILLRACE_TEST_FUZZ_EXAMPLES", "3"))
 """Requests for each operation."""
 SEED = os.environ.get("MILLRACE_TEST_FUZZ_SEED", "7")
 LONGEST = 3600
