@@ -163,6 +163,28 @@ def test_show_and_explain_tell_why_a_run_was_cancelled_and_by_whom(server: Millr
     assert "cancel    by Administrator" in shown
 
 
+def test_in_a_large_run_a_loop_is_one_line_that_says_how_far_it_is(server: MillraceProcess) -> None:
+    item = {"id": "one", "type": "transform", "if": "{{ item != 7 }}", "config": {"output": "{{ item }}"}}
+    loop = {"id": "all", "type": "foreach", "config": {"items": list(range(250))}, "tasks": [item]}
+    with server.client() as client:
+        created = client.post("/workflows", json={"name": "large", "tasks": [loop, {"id": "last", "type": "noop"}]})
+        assert created.status_code == 201, created.text
+        run_id = client.post("/workflows/large/execute", json={"wait": True}).json()["id"]
+    shown = server.millrace("show", run_id).stdout.splitlines()
+    (line,) = [line for line in shown if line.startswith("all ")]
+    assert line.endswith("250 of 250 iterations begun")
+    assert not any("all[" in line for line in shown)
+    assert shown[-1] == f"what is in all: millrace show {run_id} --within all"
+    inside = server.millrace("show", run_id, "--within", "all").stdout.splitlines()
+    assert sum(line.startswith("all[") for line in inside) == 250
+    skipped = server.millrace("show", run_id, "--within", "all", "--status", "skipped").stdout.splitlines()
+    assert [line.split()[0] for line in skipped if line.startswith("all")] == ["all[7].one"]
+    code, drawn = on_a_terminal(server, "run", "large", "--follow")
+    assert code == 0
+    assert "250 of 250 iterations begun" in drawn
+    assert len(json.loads(server.millrace("show", run_id, "--json").stdout)["tasks"]) == 252
+
+
 def test_a_run_that_was_replaced_names_the_one_that_took_its_place(server: MillraceProcess, tmp_path: Path) -> None:
     place = tmp_path / "replacing.json"
     limit = {"limit": 1, "when_full": "cancel_oldest"}

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from millrace.cli.connection import CommandError, Connection
+from millrace.cli.loops import how_far, left_out, task_runs
 from millrace.cli.output import (
     MARKS,
     cleaned,
@@ -88,10 +89,13 @@ def _follow_live(connection: Connection, run_id: str) -> dict[str, Any]:
 
     news: queue.SimpleQueue[Event | CommandError] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection.url, run_id, news), daemon=True).start()
+    large = False
     with Live(refresh_per_second=8, transient=False) as live:
         while True:
             run: dict[str, Any] = connection.get(f"/runs/{run_id}")
-            live.update(_picture(run, list(connection.pages(f"/runs/{run_id}/tasks"))))
+            tasks = task_runs(connection, run_id, loops_closed=large)
+            large = large or bool(left_out(tasks))
+            live.update(_picture(run, tasks))
             if run["status"] in FINISHED:
                 return run
             _next(news)
@@ -124,7 +128,7 @@ def _picture(run: dict[str, Any], tasks: list[dict[str, Any]]) -> Any:
     from millrace.cli.output import COLOURS
 
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "task", "status", "attempt", "took"):
+    for heading in ("", "task", "status", "attempt", "took", ""):
         table.add_column(heading, style=None)
     for task in tasks:
         colour = COLOURS.get(task["status"], "default")
@@ -134,6 +138,7 @@ def _picture(run: dict[str, Any], tasks: list[dict[str, Any]]) -> Any:
             Text(task["status"], style=colour),
             Text(str(task["attempt"]) if task["attempt"] else ""),
             Text(duration(task.get("started_at"), task.get("finished_at"))),
+            Text(how_far(task) or ""),
         )
     title = f"{run['workflow']['name']}  {run['id']}  {run['status']}"
     return Group(Text(cleaned(title), style="bold"), table)

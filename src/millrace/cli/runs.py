@@ -9,6 +9,7 @@ from millrace.cli import completion
 from millrace.cli.arguments import an_id
 from millrace.cli.connection import Connection
 from millrace.cli.follow import FINISHED
+from millrace.cli.loops import how_far, left_out, task_runs
 from millrace.cli.output import (
     cancel_told,
     counted,
@@ -84,11 +85,26 @@ def runs(
     print_table(columns, rows)
 
 
-def show(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
-    """Show a run and its tasks."""
+def show(
+    run_id: RunId,
+    within: Annotated[
+        str | None,
+        typer.Option(help="Only what stands in this control task (load), or in this iteration of a loop (load[3])."),
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option("--status", "-s", help="Only tasks with this status; may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Show a run and its tasks. In a large run a loop stands for what is in it; --within opens it."""
+    some = {"within": within, "status": ",".join(status) if status else None}
     with Connection(server) as connection:
         found = connection.get(f"/runs/{run_id}")
-        tasks = list(connection.pages(f"/runs/{run_id}/tasks"))
+        if as_json or within or status:
+            tasks = list(connection.pages(f"/runs/{run_id}/tasks", **some))
+        else:
+            tasks = task_runs(connection, run_id)
         if as_json:
             print_json({**found, "tasks": tasks})
             return
@@ -118,6 +134,8 @@ def print_run(
         say(f"waits     {waiting.get('task', 'the run')}: {waiting['message']}")
     say("")
     _print_tasks(found, tasks, parts)
+    for loop in left_out(tasks):
+        say(f"what is in {loop}: millrace show {found['id']} --within {loop}")
 
 
 def _print_tasks(run: dict[str, Any], tasks: list[dict[str, Any]], parts: dict[str, str]) -> None:
@@ -192,6 +210,8 @@ def _task_row(task: dict[str, Any]) -> list[str]:
 def _note(task: dict[str, Any], again: dict[str, str], part: str | None, status_of_run: str) -> str:
     """Why the task is as it is, where its status does not say it."""
     error = task.get("error")
+    if far := how_far(task):
+        return f"{far}; {failure_told(error)[:100]}" if error else far
     if went_with_its_run(task["status"], error, status_of_run):
         return WITH_ITS_RUN
     if task["adopted_from"]:

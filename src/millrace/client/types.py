@@ -1108,6 +1108,8 @@ class TaskRunView(TypedDict):
     block: str | None
     # Of a foreach: how many items it has.
     items: int | None
+    # Of a loop in a list with `loops=closed`: how many iterations have begun.
+    begun: int | None
     # Of a sub_workflow: its run.
     child_run_id: str | None
     # The earlier run whose output it has taken over.

@@ -88,6 +88,21 @@ async def test_what_holds_no_tasks_cannot_narrow_a_list(api: httpx2.AsyncClient,
     problem(await api.get(f"{URL}/runs/{run}/tasks", params={"within": within}), 422, "unknown_task")
 
 
+async def test_a_loop_may_stand_for_what_is_in_it_and_says_how_far_it_is(api: httpx2.AsyncClient, run: str) -> None:
+    assert await pages(api, run, loops="closed", limit=3) == [["first", "each", "last"], ["tidy"]]
+    inner = await pages(api, run, loops="closed", within="each[1]", limit=200)
+    assert inner == [["each[1].load", "each[1].which", "each[1].again", "each[1].store"]]
+    items = (await api.get(f"{URL}/runs/{run}/tasks", params={"loops": "closed"})).json()["items"]
+    assert {task["path"]: (task["begun"], task["items"]) for task in items} == {
+        "first": (None, None), "each": (3, 3), "last": (None, None), "tidy": (None, None),
+    }  # fmt: skip
+    (again,) = (await api.get(f"{URL}/runs/{run}/tasks", params={"loops": "closed", "within": "each[1].which"})).json()[
+        "items"
+    ]
+    assert (again["path"], again["begun"], again["items"]) == ("each[1].again", 2, None)
+    problem(await api.get(f"{URL}/runs/{run}/tasks", params={"loops": "ajar"}), 422, "invalid_request")
+
+
 async def test_a_list_may_be_of_some_statuses(api: httpx2.AsyncClient, run: str) -> None:
     assert await pages(api, run, status="failed,waiting") == [[]]
     found = await pages(api, run, status="completed", limit=4)

@@ -1,6 +1,6 @@
 """Routes about runs: list and read them, and their tasks."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 
@@ -83,11 +83,15 @@ async def list_task_runs(
         str | None,
         Query(max_length=512, description="Only what stands in this control task, or in this iteration of a loop."),
     ] = None,
+    loops: Annotated[
+        Literal["open", "closed"],
+        Query(description="closed: a loop stands for what is in it, and says in `begun` how far it is."),
+    ] = "open",
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
     """The tasks of a run, in the order of the definition, iteration after iteration."""
-    narrow = TaskFilter(within, words("status", status, values_of(TaskStatus)))
+    narrow = TaskFilter(within, words("status", status, values_of(TaskStatus)), into_loops=loops == "open")
     return page_answer(await container.run_queries.tasks(run, narrow, cursor=cursor, limit=limit))
 
 

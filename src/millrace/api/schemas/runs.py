@@ -249,6 +249,7 @@ class TaskRunView(BaseModel):
     error: FailureView | None
     block: str | None = Field(description="Of a control task: which of its lists of tasks runs, or ran.")
     items: int | None = Field(description="Of a foreach: how many items it has.")
+    begun: int | None = Field(description="Of a loop in a list with `loops=closed`: how many iterations have begun.")
     child_run_id: str | None = Field(description="Of a sub_workflow: its run.")
     adopted_from: str | None = Field(description="The earlier run whose output it has taken over.")
     worker: WorkerOfTask | None

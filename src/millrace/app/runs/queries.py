@@ -93,7 +93,9 @@ class RunQueries:
             lambda connection: TaskReader(connection, plan, head).page(narrow, after=after, limit=limit)
         )
         keys = await self._keys(found.inputs)
-        views = [task_run_view(row, place_of(plan, row["path"]), keys) for row in found.rows]
+        views = [
+            task_run_view(row, place_of(plan, row["path"]), keys, found.begun.get(row["path"])) for row in found.rows
+        ]
         return Page(views, None if found.next is None else encode_cursor(found.next))
 
     async def _keys(self, inputs: Mapping[str, str]) -> Mapping[str, Sequence[str]]:

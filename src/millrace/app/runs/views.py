@@ -52,8 +52,14 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject
     }
 
 
-def task_run_view(row: RowMapping, place: Place = NO_PLACE, keys: Mapping[str, Sequence[str]] = NO_KEYS) -> View:
-    """`place`: the control task around it, and the loop and the number of its iteration; `keys`: of items, by loop."""
+def task_run_view(
+    row: RowMapping,
+    place: Place = NO_PLACE,
+    keys: Mapping[str, Sequence[str]] = NO_KEYS,
+    begun: int | None = None,
+) -> View:
+    """`place`: the control task around it, and the loop and the number of its iteration; `keys`: of items, by loop;
+    `begun`: how many iterations of it have."""
     worker = row["worker"]
     parent, loop, index = place
     named = keys.get(loop, ()) if loop is not None else ()
@@ -74,6 +80,7 @@ def task_run_view(row: RowMapping, place: Place = NO_PLACE, keys: Mapping[str, S
         "error": _fragment(row["error"]),
         "block": row["block"],
         "items": row["size"],
+        "begun": begun,
         "child_run_id": row["child_run_id"],
         "adopted_from": row["adopted_from"],
         "worker": None if worker is None else {"id": worker, "host": row["worker_host"]},

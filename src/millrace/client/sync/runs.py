@@ -142,21 +142,29 @@ class Runs(Histories):
         *,
         within: str | None = None,
         status: str | Sequence[str] | None = None,
+        loops: Literal["open", "closed"] | None = None,
         cursor: str | None = None,
         limit: int = 50,
     ) -> TaskRunPage:
         """A page of the tasks of a run, in the order of the definition, iteration after iteration.
 
-        `within` a control task (`load`) or an iteration of a loop (`load[3]`).
+        `within` a control task (`load`) or an iteration of a loop (`load[3]`). With `loops="closed"` a loop stands for
+        what is in it, and `begun` says how many of its iterations have.
         """
-        query = given({"within": within, "status": word_query(status)}) | {"cursor": cursor, "limit": limit}
+        query = given({"within": within, "status": word_query(status), "loops": loops})
+        query |= {"cursor": cursor, "limit": limit}
         return cast(TaskRunPage, self._transport.get(path_of("runs", run, "tasks"), query))
 
     def iterate_tasks(
-        self, run: str, *, within: str | None = None, status: str | Sequence[str] | None = None
+        self,
+        run: str,
+        *,
+        within: str | None = None,
+        status: str | Sequence[str] | None = None,
+        loops: Literal["open", "closed"] | None = None,
     ) -> Iterator[TaskRunView]:
         """All tasks of a run that `tasks` would find on its pages."""
-        query = given({"within": within, "status": word_query(status)})
+        query = given({"within": within, "status": word_query(status), "loops": loops})
         return self._transport.pages(path_of("runs", run, "tasks"), query)
 
     def task(self, run: str, path: str) -> TaskRunView:

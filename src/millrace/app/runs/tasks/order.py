@@ -28,15 +28,16 @@ NOWHERE: Collection[str] = ()
 
 
 class TaskOrder:
-    def __init__(self, plan: Plan, look: LookInside) -> None:
-        """`look` says what is in the control task at a path."""
+    def __init__(self, plan: Plan, look: LookInside, *, into_loops: bool = True) -> None:
+        """`look` says what is in the control task at a path; without `into_loops` what is in loops is passed over."""
         self._plan = plan
         self._look = look
+        self._into_loops = into_loops
 
     def paths(self, *, within: str | None = None, after: str | None = None) -> Iterator[str]:
         """Paths that task runs may have, in order. Not all of them need exist: what has not begun has none.
 
-        `within` a control task or an iteration of a loop; `after` one of the paths.
+        `within` a control task or an iteration of a loop, which is opened whatever it is; `after` one of the paths.
         """
         behind = frozenset() if after is None or not is_path(self._plan, after) else frozenset(self._outwards(after))
         if within is None:
@@ -61,7 +62,7 @@ class TaskOrder:
             shown = path in behind
             if not shown:
                 yield path
-            if self._plan.tasks[one].blocks:
+            if self._plan.tasks[one].blocks and (self._into_loops or not is_loop(self._plan, one)):
                 yield from self._within(path, behind if shown else NOWHERE)
 
     def _within(self, path: str, behind: Collection[str]) -> Iterator[str]:

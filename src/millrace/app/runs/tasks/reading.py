@@ -14,7 +14,7 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.runs.repository import RunHead
 from millrace.app.runs.tasks import repository
 from millrace.app.runs.tasks.order import Inside, TaskOrder, place_of
-from millrace.core.controls import TASKS, ForEach
+from millrace.core.controls import TASKS, ForEach, id_in
 from millrace.core.counting import is_loop
 from millrace.core.plan import Plan
 
@@ -31,6 +31,8 @@ class TaskFilter:
     within: str | None = None
     """The path of a control task, or of an iteration of a loop."""
     status: Sequence[str] = ()
+    into_loops: bool = True
+    """Without it a loop stands for all that is in it, and how many of its iterations have begun is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class TaskRows:
     rows: Sequence[RowMapping] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     """What those loops took whose items have keys, as it is stored."""
+    begun: Mapping[str, int] = field(default_factory=dict)
+    """How many iterations have begun of those loops that nothing in them is shown of."""
     next: str | None = None
     """The next page goes on behind this path; `None` when there is nothing left to look at."""
 
@@ -51,7 +55,8 @@ class TaskReader:
         self._run = run
 
     def page(self, narrow: TaskFilter, *, after: str | None, limit: int) -> TaskRows:
-        paths = TaskOrder(self._plan, self._look).paths(within=narrow.within, after=after)
+        order = TaskOrder(self._plan, self._look, into_loops=narrow.into_loops)
+        paths = order.paths(within=narrow.within, after=after)
         rows: list[RowMapping] = []
         looked_at = 0
         while looked_at < AT_MOST:
@@ -60,21 +65,22 @@ class TaskReader:
             found = repository.task_runs_of(self._connection, self._run.id, some, narrow.status)
             rows += [found[path] for path in some if path in found]
             if len(rows) > limit:
-                return self._shown(rows[:limit], rows[limit - 1]["path"])
+                return self._shown(rows[:limit], rows[limit - 1]["path"], narrow)
             if not some:
-                return self._shown(rows, None)
+                return self._shown(rows, None, narrow)
             looked_at += len(some)
-        return self._shown(rows, some[-1])
+        return self._shown(rows, some[-1], narrow)
 
     def one(self, path: str) -> TaskRows:
         row = repository.find_task_run(self._connection, self._run.id, path)
-        return TaskRows() if row is None else self._shown([row], None)
+        return TaskRows() if row is None else self._shown([row], None, TaskFilter())
 
-    def _shown(self, rows: Sequence[RowMapping], following: str | None) -> TaskRows:
+    def _shown(self, rows: Sequence[RowMapping], following: str | None, narrow: TaskFilter) -> TaskRows:
         loops = {loop for row in rows if (loop := place_of(self._plan, row["path"])[1]) is not None}
         keyed = [loop for loop in loops if has_keys(self._plan, loop)]
         inputs = repository.inputs_of(self._connection, self._run.id, keyed) if keyed else {}
-        return TaskRows(rows, inputs, following)
+        closed = [] if narrow.into_loops else [row["path"] for row in rows if is_loop(self._plan, id_in(row["path"]))]
+        return TaskRows(rows, inputs, {loop: self._look(loop).iterations for loop in closed}, following)
 
     def _look(self, path: str) -> Inside:
         inside = repository.look_inside(self._connection, self._run.id, path)
