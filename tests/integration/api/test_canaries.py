@@ -136,24 +136,43 @@ async def test_schedules_backfills_and_webhooks_are_shared_as_well(
     hook = {**HOOK, "config": {"path": "shared", "auth": {"type": "none"}}}
     await create(api, {**definition("hours"), "triggers": [HOURLY, hook]})
     await second_version(api, "hours")
+    before = await delivered(millrace, 5)
     canary = await canary_of(api, "hours")
     by_name = {one["name"]: one["id"] for one in (await got(api, f"{URL}/hours/triggers"))["items"]}
     range_ = {"from": hours_ago(20), "until": hours_ago(1), "order": "parallel", "max_parallel": 20}
     assert (await api.post(f"/api/v1/triggers/{by_name['hourly']}/backfill", json=range_)).status_code == 202
     await millrace.container.triggers.backfill_filler.run_once()
-    async with millrace.client("") as sender:
-        for number in range(20):
-            assert (await sender.post("/webhook/shared", json=number)).status_code == 202
-    runs = await all_of(api, f"{URL}/hours/runs")
-    found = {run["id"]: run["workflow"]["version"] for run in runs}
-    assert len(found) == 40
-    assert found == await versions_by_hash(api, canary)
+    await delivered(millrace, 20)
+    runs = [run for run in await all_of(api, f"{URL}/hours/runs") if run["id"] not in before]
+    assert len(runs) == 40
+    wanted = await versions_by_hash(api, canary)
+    assert [run["workflow"]["version"] for run in runs] == [wanted[run["id"]] for run in runs]
     for kind in ("cron", "webhook"):
         assert {run["workflow"]["version"] for run in runs if run["trigger_type"] == kind} == {1, 2}
+
+    assert (await api.delete(f"{URL}/hours/canary")).status_code == 200
+    after = await delivered(millrace, 5)
+    versions = {run["id"]: run["workflow"]["version"] for run in await all_of(api, f"{URL}/hours/runs")}
+    assert {versions[run] for run in before | after} == {1}
+    path = f"{URL}/hours/canaries/{canary['id']}"
+    shown = (await got(api, path))["outcomes"]
+    assert (shown["looked_at"], shown["complete"]) == (40, True), "not those before and after it"
+    assert [shown["stable"]["total"], shown["canary"]["total"]] == [
+        sum(run["workflow"]["version"] == version for run in runs) for version in (1, 2)
+    ]
     monkeypatch.setattr("millrace.app.canary.queries.MOST_RUNS", 15)
-    shown = (await got(api, f"{URL}/hours/canary"))["outcomes"]
+    shown = (await got(api, path))["outcomes"]
     assert (shown["looked_at"], shown["complete"]) == (15, False)
-    assert shown["stable"]["total"] + shown["canary"]["total"] == 15
+    newest = [run["workflow"]["version"] for run in runs[:15]]
+    assert [shown["stable"]["total"], shown["canary"]["total"]] == [newest.count(1), newest.count(2)]
+
+
+async def delivered(millrace: Installation, count: int) -> set[str]:
+    """The ids of the runs that so many requests to the webhook have started."""
+    async with millrace.client("") as sender:
+        answers = [await sender.post("/webhook/shared", json=number) for number in range(count)]
+    assert {answer.status_code for answer in answers} == {202}
+    return {answer.json()["run_id"] for answer in answers}
 
 
 async def test_input_that_the_canary_refuses_is_a_refused_firing_that_names_it(
