@@ -9,7 +9,9 @@ from typing import Any
 from millrace.app.container import Container
 from millrace.app.cursors import Page
 
-USERS = frozenset({"author", "created_by", "updated_by", "deployed_by", "triggered_by", "cancelled_by"})
+USERS = frozenset(
+    {"author", "created_by", "updated_by", "deployed_by", "triggered_by", "cancelled_by", "started_by", "ended_by"}
+)
 """Fields that hold a user. Looked for where a document is ours: never inside definitions, inputs and other values."""
 
 

@@ -12,6 +12,8 @@ from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.app.artifacts.commands import ArtifactCommands
 from millrace.app.artifacts.watching import ObjectStoreWatch
 from millrace.app.backups import Backups
+from millrace.app.canary.commands import CanaryCommands
+from millrace.app.canary.queries import CanaryQueries
 from millrace.app.connections.commands import ConnectionCommands
 from millrace.app.connections.queries import ConnectionQueries
 from millrace.app.connections.testing import ConnectionTester
@@ -74,6 +76,8 @@ class Container:
     workflow_tasks: WorkflowTasks
     workflow_queries: WorkflowQueries
     deployment_queries: DeploymentQueries
+    canary_commands: CanaryCommands
+    canary_queries: CanaryQueries
     run_starter: RunStarter
     run_repeater: RunRepeater
     run_control: RunControl
@@ -114,13 +118,11 @@ def build_container(a: Adapters) -> Container:
     approvals = ApprovalQueries(database, run_queries)
     decisions = Decisions(database, approvals, keys, clock, run_control.posted)
     drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker, schedules, clock))
-    writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
-    writer.hand_over = a.engine.receive
+    writer = _workflow_writer(a, catalog, schedules)
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
     retention = Retention(database, a.file, clock, ids, policy := policy_of(settings), _archiver(a))
     connection_queries, user_names = ConnectionQueries(database), UserNames(database, clock)
-    archive_queries = ArchiveQueries(database, a.objects, user_names)
-    run_queries.is_archived = archive_queries.holds
+    archive_queries = _archive_queries(a, user_names, run_queries)
     return Container(
         settings=settings,
         database=database,
@@ -131,10 +133,12 @@ def build_container(a: Adapters) -> Container:
         user_names=user_names,
         workflow_writer=writer,
         workflow_commands=workflow_commands,
-        workflow_lifecycle=WorkflowLifecycle(database, drafts, writer, workflow_commands),
+        workflow_lifecycle=(lifecycle := WorkflowLifecycle(database, drafts, writer, workflow_commands)),
         workflow_tasks=WorkflowTasks(drafts, writer, workflow_commands),
         workflow_queries=WorkflowQueries(database, catalog),
         deployment_queries=DeploymentQueries(database),
+        canary_commands=CanaryCommands(ids, writer, lifecycle),
+        canary_queries=CanaryQueries(database, catalog),
         run_starter=run_starter,
         run_repeater=run_repeater,
         run_control=run_control,
@@ -167,6 +171,18 @@ def build_container(a: Adapters) -> Container:
 def _run_starter(a: Adapters, catalog: Catalog, maker: RunMaker, keys: CallerKeys) -> RunStarter:
     manual = ManualTriggers(a.database, a.evaluator)
     return RunStarter(a.engine, a.plans, catalog, a.clock, maker, a.payloads, keys, manual)
+
+
+def _workflow_writer(a: Adapters, catalog: Catalog, schedules: Schedules) -> WorkflowWriter:
+    writer = WorkflowWriter(a.database, a.clock, a.ids, catalog, Registrar(schedules, a.ids))
+    writer.hand_over = a.engine.receive
+    return writer
+
+
+def _archive_queries(a: Adapters, user_names: UserNames, run_queries: RunQueries) -> ArchiveQueries:
+    queries = ArchiveQueries(a.database, a.objects, user_names)
+    run_queries.is_archived = queries.holds
+    return queries
 
 
 def _archiver(a: Adapters) -> Archiver:

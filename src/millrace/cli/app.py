@@ -10,6 +10,7 @@ from millrace.cli import (
     archive,
     artifacts,
     backfills,
+    canaries,
     connections,
     control,
     database,
@@ -88,6 +89,7 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
 GROUPS: dict[str, dict[str, typer.Typer]] = {
     "Workflows": {
         "workflows": listing.workflows,
+        "canary": canaries.canary,
         "tasks": tasks.tasks,
         "triggers": triggers.triggers,
         "webhooks": webhooks.webhooks,

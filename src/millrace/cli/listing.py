@@ -80,6 +80,8 @@ def show(workflow: Workflow, as_json: AsJson = False, server: Server = None) -> 
     if found["description"]:
         say(f"about      {found['description']}")
     say(f"status     {found['status']}, version {found['version']}, deployed {_deployed(found)}")
+    if live := found["canary"]:
+        say(f"canary     version {live['version']}, {live['share']:g} % of the triggered runs")
     say(f"tasks      {', '.join(task['id'] for task in found['tasks']) or '-'}")
     say(f"changed    {moment(found['updated_at'])} by {name_of(found['updated_by'])}")
     say(f"test mode  {_mode(mode)}")

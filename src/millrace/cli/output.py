@@ -149,7 +149,11 @@ def clock_time(iso: str) -> str:
 def duration(start: str | None, end: str | None) -> str:
     if not start or not end:
         return "-"
-    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    return length((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+
+
+def length(seconds: float) -> str:
+    """A length of time, as exactly as people care."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 120:

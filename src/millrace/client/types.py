@@ -356,6 +356,80 @@ class BulkFilter(TypedDict):
     labels: NotRequired[dict[str, str]]
 
 
+class Canary(TypedDict):
+    version: int
+    # Percent of the triggered runs.
+    share: float
+    since: str
+    id: str
+    workflow: WorkflowName
+    # The version that was deployed when it began, and takes the other runs.
+    stable: int
+    started_by: UserRef | None
+    # How it ended; null while it is live. Replaced: another version was deployed, or is the canary.
+    outcome: Literal["promoted", "stopped", "replaced"] | None
+    ended_at: str | None
+    ended_by: UserRef | None
+
+
+class CanaryComparison(TypedDict):
+    # So many runs of the workflow were looked at, of any origin: all since the canary began and until it ended, but at
+    # most the newest 20,000.
+    looked_at: int
+    # Whether that were all that are kept.
+    complete: bool
+    stable: CanaryOutcomes
+    canary: CanaryOutcomes
+
+
+class CanaryDetail(TypedDict):
+    version: int
+    # Percent of the triggered runs.
+    share: float
+    since: str
+    id: str
+    workflow: WorkflowName
+    # The version that was deployed when it began, and takes the other runs.
+    stable: int
+    started_by: UserRef | None
+    # How it ended; null while it is live. Replaced: another version was deployed, or is the canary.
+    outcome: Literal["promoted", "stopped", "replaced"] | None
+    ended_at: str | None
+    ended_by: UserRef | None
+    # What became of the triggered runs, side by side.
+    outcomes: CanaryComparison
+
+
+class CanaryDuration(TypedDict):
+    p50: float
+    p95: float
+
+
+class CanaryFailure(TypedDict):
+    run_id: str
+    message: str | None
+
+
+class CanaryOutcomes(TypedDict):
+    version: int
+    # Triggered runs of this version; repetitions do not count.
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    unfinished: int
+    # The part of those completed or failed that failed, from 0 to 1; null before there is one.
+    failure_rate: float | None
+    # From the start to the end of the runs that have finished; null before there is one.
+    duration_ms: CanaryDuration | None
+    last_failure: CanaryFailure | None
+
+
+class CanaryPage(TypedDict):
+    items: list[Canary]
+    next_cursor: str | None
+
+
 class CancelAnswer(TypedDict):
     id: str
     cancelling: bool
@@ -443,6 +517,8 @@ class DeployedAnswer(TypedDict):
     live: bool
     # The last one that did not fail.
     deployment: Deployment | None
+    # The version that is tried out beside it.
+    canary: LiveCanary | None
 
 
 class Deployment(TypedDict):
@@ -613,6 +689,13 @@ class LinkView(TypedDict):
     url: str
     expires_at: str
     decision: Literal["approve", "reject"] | None
+
+
+class LiveCanary(TypedDict):
+    version: int
+    # Percent of the triggered runs.
+    share: float
+    since: str
 
 
 class LogPage(TypedDict):
@@ -1575,6 +1658,8 @@ class WorkflowDetail(TypedDict):
     updated_at: str
     # What it was applied from last, if it was told.
     source: str | None
+    # The version that is tried out beside the deployed one.
+    canary: LiveCanary | None
     # The canonical form.
     definition: dict[str, Any]
     # The names that the tasks of the definition have besides.

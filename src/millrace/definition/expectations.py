@@ -37,6 +37,7 @@ LIMITS = {
     "string_too_long": ("max_length", "at most"),
     "too_short": ("min_length", "at least"),
     "too_long": ("max_length", "at most"),
+    "multiple_of": ("multiple_of", "a multiple of"),
 }
 """Where an error says its limit, and how it is said."""
 

@@ -81,9 +81,9 @@ def test_the_corpus_is_large_and_its_cases_are_told_apart() -> None:
     assert [request for request, count in requests.items() if count > 1] == [], "two cases send the same"
     assert all(400 <= case.status < 500 for case in CASES)
     assert {case.kind for case in CASES} == {
-        "agents", "changes", "control_tasks", "credentials", "decisions", "definitions", "envelopes", "expressions",
-        "huge_definitions", "kept_things", "linked_steps", "node_graphs", "queries", "schedules", "starts",
-        "task_list", "transport", "unreadable",
+        "agents", "canaries", "changes", "control_tasks", "credentials", "decisions", "definitions", "envelopes",
+        "expressions", "huge_definitions", "kept_things", "linked_steps", "node_graphs", "queries", "schedules",
+        "starts", "task_list", "transport", "unreadable",
     }  # fmt: skip
 
 

@@ -95,6 +95,19 @@ async def test_a_workflow_lives(client: Any) -> None:
     await client.deployments.deploy(name, 2)
     assert await client.run(name) is None
     assert (await client.deployments.get(name))["version"]["number"] == 2
+    tried = await client.canaries.set(name, 1, 12.5)
+    assert (tried["version"], tried["stable"], tried["share"]) == (1, 2, 12.5)
+    assert (await client.canaries.get(name)) == tried
+    assert (await client.canaries.stop(name))["outcome"] == "stopped"
+    with pytest.raises(NotFound):
+        await client.canaries.get(name)
+    tagged = await client.workflows.get_tagged(name)
+    await client.canaries.set(name, "first/one", 50, if_match=tagged)
+    with pytest.raises(Conflict):
+        await client.canaries.promote(name, if_match=tagged)
+    assert (await client.canaries.promote(name, comment="it did well"))["version"]["number"] == 1
+    assert [one["outcome"] async for one in client.canaries.iterate(name)] == ["promoted", "stopped"]
+    assert (await client.canaries.get_by_id(name, tried["id"]))["outcomes"]["stable"]["total"] == 0
     assert (await client.workflows.disable(name))["status"] == "paused"
     assert (await client.workflows.enable(name))["status"] == "active"
     assert len([one async for one in client.deployments.iterate(workflow=name)]) >= 4

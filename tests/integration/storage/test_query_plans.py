@@ -86,6 +86,7 @@ LISTS = {
     "/workflows/{workflow}/firings?decision=missed": "ix_firings_workflow_id_id",
     "/deployments?outcome=failed&action=deploy": None,
     "/workflows/{workflow}/deployments": None,
+    "/workflows/{workflow}/canaries": "ix_canaries_workflow_id_id",
     "/workflows?name=a&label=team:a&status=active": None,
     "/workflows/{workflow}/versions": None,
     "/workers?live=false": None,
@@ -194,6 +195,9 @@ async def lists(home: Path) -> AsyncIterator[Lists]:
             )
 
         await millrace.database.write(fill)
+        rows = "insert into canaries (id, workflow_id, version, stable, share, started_at, outcome, ended_at)"
+        old = " select id, workflow_id, 2, 1, 50, created_at, 'stopped', created_at from runs"
+        await millrace.database.write(lambda connection: connection.exec_driver_sql(rows + old))
         names = {"workflow": workflow["id"], "run": run["id"], "trigger": "a trigger", "agent": agent.json()["id"]}
         yield Lists(millrace, api, names)
 
@@ -207,6 +211,26 @@ async def asked(tmp_path: Path) -> AsyncIterator[Lists]:
 async def test_every_list_is_found_by_an_index(asked: Lists) -> None:
     faults = {path: found for path in LISTS if (found := await asked.faults(path))}
     assert not faults, "\n".join(f"{path}: {fault}" for path, found in faults.items() for fault in found)
+
+
+async def test_two_versions_are_compared_by_way_of_an_index(asked: Lists) -> None:
+    """Those runs of one workflow are read that were made since the canary began, and no more than are looked at."""
+    path = "/api/v1/workflows/labelled"
+    other = await asked.api.put(path, json={"tasks": [{**ECHO, "id": "other"}], "deploy": False})
+    assert other.status_code == 200, other.text
+    begun = await asked.api.put(f"{path}/canary", json={"version": other.json()["version"], "share": 10})
+    assert begun.status_code == 200, begun.text
+    for shown, bounds in (("canary", "id>?"), (f"canaries/{begun.json()['id']}", "id>? AND id<?")):
+        with listening() as statements:
+            assert (await asked.api.get(f"{path}/{shown}")).status_code == 200
+        with closing(sqlite3.connect(asked.millrace.database.path)) as connection:
+            of_canaries = [(sql, values) for sql, values in statements if "FROM workflows" not in sql]
+            plans = [(sql, plan_of(connection, sql, values)) for sql, values in of_canaries]
+        assert [fault for sql, plan in plans for fault in faults_of(sql, plan)] == []
+        ((sql, plan),) = [(sql, plan) for sql, plan in plans if "FROM runs" in sql]
+        assert plan == [f"SEARCH runs USING INDEX ix_runs_workflow_id_id (workflow_id=? AND {bounds})"]
+        assert "LIMIT" in sql
+        assert (await asked.api.delete(f"{path}/canary")).status_code in (200, 404)
 
 
 @pytest.mark.parametrize("index", sorted({index for index in LISTS.values() if index and index.startswith("ix")}))

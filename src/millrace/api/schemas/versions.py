@@ -142,6 +142,12 @@ class WorkflowState(WorkflowName):
     status: str
 
 
+class LiveCanary(BaseModel):
+    version: int
+    share: float = Field(description="Percent of the triggered runs.")
+    since: str
+
+
 class DeployedAnswer(BaseModel):
     workflow: WorkflowState
     deployed: bool
@@ -149,6 +155,7 @@ class DeployedAnswer(BaseModel):
     newest_version: int
     live: bool = Field(description="Whether its triggers may fire: a version is deployed and the workflow is active.")
     deployment: Deployment | None = Field(description="The last one that did not fail.")
+    canary: LiveCanary | None = Field(description="The version that is tried out beside it.")
 
 
 class WorkflowOfTask(WorkflowName):

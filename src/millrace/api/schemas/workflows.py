@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from millrace.api.schemas.test_modes import OwnTestMode
 from millrace.api.schemas.users import USER_EXAMPLE, UserRef
-from millrace.api.schemas.versions import SAVE_OPTIONS, Differences
+from millrace.api.schemas.versions import SAVE_OPTIONS, Differences, LiveCanary
 from millrace.app.workflows.requests import STATUSES
 from millrace.core.values import JsonObject
 
@@ -91,6 +91,7 @@ class WorkflowDetail(WorkflowSummary):
                 "created_at": "2026-03-29T01:00:00.000000Z",
                 "updated_at": "2026-03-29T01:00:00.000000Z",
                 "source": None,
+                "canary": None,
                 "definition": DEFINITION_EXAMPLE,
                 "tasks": [
                     {
@@ -108,6 +109,7 @@ class WorkflowDetail(WorkflowSummary):
     )
 
     source: str | None = Field(description="What it was applied from last, if it was told.")
+    canary: LiveCanary | None = Field(description="The version that is tried out beside the deployed one.")
     definition: dict[str, Any] = Field(description="The canonical form.")
     tasks: list[TaskSummary] = Field(description="The names that the tasks of the definition have besides.")
     warnings: list[str]

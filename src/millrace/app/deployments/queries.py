@@ -1,11 +1,15 @@
 """Reading what was deployed when, by whom, and with what outcome."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.canary import repository as canaries
+from millrace.app.canary.repository import CanaryRow
+from millrace.app.canary.views import live_view
 from millrace.app.cursors import Page, decode_text, encode_cursor
 from millrace.app.deployments import repository
 from millrace.app.deployments.repository import DeploymentFilter
@@ -33,7 +37,8 @@ class DeploymentQueries:
 
     async def deployed(self, reference: str) -> JsonObject:
         """What is deployed of a workflow, whether its triggers may fire, and the deployment that made it so."""
-        workflow, version, last = await self._database.read(partial(_deployed, reference=reference))
+        found = await self._database.read(partial(_deployed, reference=reference))
+        workflow, version, last = found.workflow, found.version, found.last
         return {
             "workflow": {"id": workflow.id, "name": workflow.name, "status": workflow.status},
             "deployed": version is not None,
@@ -41,10 +46,19 @@ class DeploymentQueries:
             "newest_version": workflow.newest_version,
             "live": version is not None and workflow.status == "active",
             "deployment": None if last is None else deployment_view(last),
+            "canary": live_view(found.canary),
         }
 
 
-def _deployed(connection: Connection, reference: str) -> tuple[WorkflowRow, VersionRow | None, RowMapping | None]:
+@dataclass(frozen=True, slots=True)
+class _Deployed:
+    workflow: WorkflowRow
+    version: VersionRow | None
+    last: RowMapping | None
+    canary: CanaryRow | None
+
+
+def _deployed(connection: Connection, reference: str) -> _Deployed:
     workflow = find_workflow(connection, reference)
     if workflow is None:
         raise unknown_workflow(reference)
@@ -52,7 +66,7 @@ def _deployed(connection: Connection, reference: str) -> tuple[WorkflowRow, Vers
     version = None if number is None else version_by_number(connection, workflow.id, number)
     narrow = DeploymentFilter(workflow.id, outcomes=("succeeded",))
     last = repository.list_deployments(connection, narrow, before=None, limit=1)
-    return workflow, version, last[0] if last else None
+    return _Deployed(workflow, version, last[0] if last else None, canaries.live(connection, workflow.id))
 
 
 def deployment_view(row: RowMapping) -> JsonObject:

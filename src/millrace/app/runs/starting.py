@@ -55,7 +55,8 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class TriggeredStart:
-    """What a trigger that fired asks for. `input` is evaluated already; the version is the one it was deployed with."""
+    """What a trigger that fired asks for. `input` is evaluated already; the version is the one it was deployed with,
+    and a canary may take its place."""
 
     workflow_id: str
     version_id: str
@@ -66,6 +67,11 @@ class TriggeredStart:
     start_key: StartKey | None
     firing: NewFiring
     causation_depth: int = 0
+
+    @property
+    def occasion(self) -> str:
+        """What a repeated firing has in common with the first."""
+        return self.firing.start_key if self.start_key is None else self.start_key.key
 
 
 class FiringOutcome(StrEnum):
@@ -215,7 +221,7 @@ class RunStarter:
         Never raises for what the workflow or the trigger says; raises `Unavailable` when it is not known what happened.
         """
         try:
-            return await self._as_it_is(start.workflow_id, lambda entry: self._fire(entry.workflow, start))
+            return await self._as_it_is(start.workflow_id, lambda entry: self._fire(entry, start))
         except REFUSED as error:
             return _refused(error)
         except _OutOfDate:
@@ -225,19 +231,31 @@ class RunStarter:
         """Why the run would be refused; `None` if it would be started, as far as can be told without doing so."""
         try:
             entry = await self._catalog.resolve(start.workflow_id)
-            await self._of_trigger(entry.workflow, start)
+            await self._of_trigger(entry, start)
         except REFUSED as error:
             return _refused(error)
         return None
 
-    async def _fire(self, workflow: WorkflowRow, start: TriggeredStart) -> Fired:
-        version, new = await self._of_trigger(workflow, start)
-        return _fired(await self._submitted(workflow, version, new))
+    async def _fire(self, entry: CatalogEntry, start: TriggeredStart) -> Fired:
+        version, new = await self._of_trigger(entry, start)
+        return _fired(await self._submitted(entry.workflow, version, new))
 
-    async def _of_trigger(self, workflow: WorkflowRow, start: TriggeredStart) -> tuple[CompiledVersion, NewRun]:
+    async def _of_trigger(self, entry: CatalogEntry, start: TriggeredStart) -> tuple[CompiledVersion, NewRun]:
+        workflow, canary = entry.workflow, entry.canary
         check_values(input=start.input, trigger=start.trigger)
         refuse_inactive(workflow)
-        version = await self._plans.version(start.version_id)
+        if canary is None or not canary.takes(start.trigger_id, start.occasion):
+            return await self._made_of(start.version_id, workflow, start)
+        try:
+            return await self._made_of(canary.version_id, workflow, start)
+        except InvalidRequest as error:
+            message = f"the canary, version {canary.version}, does not take it: {error.message}"
+            raise InvalidRequest(error.code, message, faults=error.faults) from None
+
+    async def _made_of(
+        self, version_id: str, workflow: WorkflowRow, start: TriggeredStart
+    ) -> tuple[CompiledVersion, NewRun]:
+        version = await self._plans.version(version_id)
         origin = Origin(
             start.trigger_type,
             start.trigger,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from millrace.app.canary.choosing import LiveCanary
+from millrace.app.canary.repository import live_choice
 from millrace.app.workflows import repository
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.core.errors import NotFound
@@ -24,6 +26,8 @@ class CatalogEntry:
     workflow: WorkflowRow
     version_id: str
     """The version that a start without `version` takes: the deployed one, else the newest."""
+    canary: LiveCanary | None = None
+    """Takes a share of the starts by triggers."""
 
 
 class Catalog:
@@ -113,4 +117,8 @@ def _find(connection: Connection, reference: str) -> CatalogEntry | None:
         return None
     number = row.newest_version if row.deployed_version is None else row.deployed_version
     version = repository.version_by_number(connection, row.id, number)
-    return None if version is None else CatalogEntry(row, version.id)
+    if version is None:
+        return None
+    # Read after the workflow's row: should the canary be newer than that, the commit of a start finds out.
+    canary = None if row.deployed_version is None else live_choice(connection, row.id)
+    return CatalogEntry(row, version.id, canary)

@@ -1,8 +1,10 @@
 """From a saved version to one that runs: status, deploy and undeploy, roll back, and the names of versions."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from millrace.app.canary.views import no_canary
 from millrace.app.workflows import repository
 from millrace.app.workflows.catalog import unknown_version
 from millrace.app.workflows.commands import Save, WorkflowCommands
@@ -45,7 +47,7 @@ class WorkflowLifecycle:
             workflow = replace(current.workflow, status="active")
             if workflow.deployed_version is None:
                 chosen[:] = [current.version]
-                await self._check(current.workflow, current.version)
+                await self.check(current.workflow, current.version)
                 workflow = replace(workflow, deployed_version=current.version.number)
             return Change(workflow, current.version)
 
@@ -72,12 +74,38 @@ class WorkflowLifecycle:
 
         Raises `InvalidRequest` when this installation cannot run it any more; that is recorded.
         """
+
+        async def choose(current: Current) -> VersionRow:
+            return current.version if version is None else await self.version(current.workflow, version)
+
+        return await self._deploy(reference, choose, by, message, if_match)
+
+    async def promote(
+        self, reference: str, *, by: str, message: str | None = None, if_match: IfMatch | None = None
+    ) -> tuple[JsonObject, str]:
+        """Deploy the version that is the canary, as `deploy` does. Raises `NotFound` `canary_not_found`."""
+
+        async def choose(current: Current) -> VersionRow:
+            if current.canary is None:
+                raise no_canary(current.workflow.name)
+            return await self.version(current.workflow, str(current.canary.version))
+
+        return await self._deploy(reference, choose, by, message or "the canary was promoted", if_match)
+
+    async def _deploy(
+        self,
+        reference: str,
+        choose: Callable[[Current], Awaitable[VersionRow]],
+        by: str,
+        message: str | None,
+        if_match: IfMatch | None,
+    ) -> tuple[JsonObject, str]:
         chosen: list[VersionRow] = []
 
         async def decide(current: Current) -> Change:
-            wanted = current.version if version is None else await self._version(current.workflow, version)
+            wanted = await choose(current)
             chosen[:] = [wanted]
-            await self._check(current.workflow, wanted)
+            await self.check(current.workflow, wanted)
             status = "active" if current.workflow.status == "draft" else current.workflow.status
             workflow = replace(current.workflow, status=status, deployed_version=wanted.number)
             return Change(workflow, current.version, action="deploy", message=message)
@@ -111,7 +139,7 @@ class WorkflowLifecycle:
         chosen: list[VersionRow] = []
 
         async def decide(current: Current) -> Change:
-            old = await self._version(current.workflow, version)
+            old = await self.version(current.workflow, version)
             chosen[:] = [old]
             draft = await self._drafts.judged(_described(current.workflow, old))
             told = comment or f"rolled back to version {old.number}"
@@ -128,7 +156,7 @@ class WorkflowLifecycle:
         changed: list[VersionRow] = []
 
         async def decide(current: Current) -> Change:
-            row = await self._version(current.workflow, version)
+            row = await self.version(current.workflow, version)
             after = replace(
                 row,
                 tag=told.tag if "tag" in told.given else row.tag,
@@ -161,7 +189,8 @@ class WorkflowLifecycle:
                 await self._writer.record_failure(chosen[0], action, reason, by=by)
             raise
 
-    async def _version(self, workflow: WorkflowRow, reference: str) -> VersionRow:
+    async def version(self, workflow: WorkflowRow, reference: str) -> VersionRow:
+        """The version of this number or tag, or `newest`. Raises `NotFound`."""
         found = await self._database.read(
             partial(repository.version_called, workflow_id=workflow.id, reference=reference)
         )
@@ -169,7 +198,7 @@ class WorkflowLifecycle:
             raise unknown_version(workflow, reference)
         return found
 
-    async def _check(self, workflow: WorkflowRow, version: VersionRow) -> None:
+    async def check(self, workflow: WorkflowRow, version: VersionRow) -> None:
         """Raise `InvalidRequest` unless this installation can run the version as it is now."""
         await self._drafts.runnable(_described(workflow, version))
 

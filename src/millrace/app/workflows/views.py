@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from millrace.app.canary.views import live_view
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.app.workflows.writing import Current
 from millrace.core.values import JsonObject, JsonValue, to_iso
@@ -67,6 +68,7 @@ def detail(current: Current, warnings: Sequence[str] = ()) -> JsonObject:
     return {
         **summary(current.workflow),
         "source": current.source,
+        "canary": live_view(current.canary),
         "definition": definition,
         "tasks": tasks,
         "warnings": shown,

@@ -1,8 +1,8 @@
 """The one place where workflows are written: a change is decided on what was read, and written only if that still is.
 
     read → decide (validation and all, outside any transaction) → compare and write, in one transaction:
-    version, tags, uids of tasks, the workflow's row, the record of a deployment, the rows of its triggers,
-    and the end of its delayed runs if it takes no starts any more
+    version, tags, uids of tasks, the workflow's row, the record of a deployment, its canary, the rows of its
+    triggers, and the end of its delayed runs if it takes no starts any more
 
 Whoever was slower decides anew, so nothing is lost, and the writer thread never waits for a validation.
 """
@@ -15,6 +15,9 @@ from typing import TypeAlias, TypeVar
 import orjson
 from sqlalchemy import Connection
 
+from millrace.app.canary import repository as canaries
+from millrace.app.canary.repository import CanaryRow
+from millrace.app.canary.standing import CanaryChange, follow
 from millrace.app.deployments import repository as deployments
 from millrace.app.deployments.repository import DeploymentRow
 from millrace.app.runs.repository import delayed_runs, post
@@ -42,12 +45,14 @@ MAX_TRIES = 8
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """A workflow with its newest version, the uids of its tasks by their ids, and what it was applied from."""
+    """A workflow with its newest version, the uids of its tasks by their ids, what it was applied from, and its live
+    canary."""
 
     workflow: WorkflowRow
     version: VersionRow
     uids: Mapping[str, str]
     source: str | None
+    canary: CanaryRow | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,8 @@ class Change:
 
     A deployment is recorded when `deployed_version` changes, or when `action` says so; `retold` is an older version
     with another tag or comment; `takes_tag` takes the tag from the version that has it, where else it is refused;
-    `renamed` is the old and the new id of a task that keeps its uid.
+    `renamed` is the old and the new id of a task that keeps its uid; `canary` is what is asked for about the canary,
+    which ends by itself when another version is deployed.
     """
 
     workflow: WorkflowRow
@@ -67,12 +73,13 @@ class Change:
     message: str | None = None
     source: str | None = None
     renamed: tuple[str, str] | None = None
+    canary: CanaryChange | None = None
     warnings: Sequence[str] = ()
 
     def of(self, current: Current) -> bool:
         """Whether there is anything to write."""
         same = (self.workflow, self.version) == (current.workflow, current.version)
-        return not same or any((self.retold, self.action, self.source))
+        return not same or any((self.retold, self.action, self.source, self.canary))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +205,15 @@ class WorkflowWriter:
         if action is not None:
             row = self._deployment(after.id, after.deployed_version, action, change.message, by, now)
             deployments.add(connection, row)
-        self._sync(connection, after, change.version, now)
+        canary = follow(connection, found.canary, after.deployed_version, change.canary, by=by, now=now)
+        if change.canary is None:
+            # What is said of a canary changes no trigger, and their rows are locked by every firing.
+            self._sync(connection, after, change.version, now)
         uids = self._named(connection, change.version)
         cancelled: Sequence[InboxItem] = ()
         if after.status in NO_START and before.workflow.status not in NO_START:
             cancelled = self._cancel_delayed(connection, after.id, by, now, f"the workflow is {after.status} now")
-        return Current(after, change.version, uids, change.source or before.source), cancelled
+        return Current(after, change.version, uids, change.source or before.source, canary), cancelled
 
     def _delete(
         self, connection: Connection, reference: str, by: str, if_match: IfMatch | None, source: str | None
@@ -220,6 +230,7 @@ class WorkflowWriter:
         if workflow.deployed_version is not None:
             row = self._deployment(workflow.id, None, "undeploy", "the workflow was deleted", by, now)
             deployments.add(connection, row)
+        follow(connection, canaries.live(connection, workflow.id), None, None, by=by, now=now)
         self._registrar.sync(connection, replace(workflow, deployed_version=None), None, now=now)
         return self._cancel_delayed(connection, workflow.id, by, now, "the workflow was deleted")
 
@@ -278,7 +289,8 @@ def newest(connection: Connection, reference: str, *, lock: bool = False) -> Cur
     if version is None:
         raise NotFound("version_not_found", f"workflow {workflow.name!r} has lost its newest version")
     uids = repository.uids(connection, workflow.id)
-    return Current(workflow, version, uids, repository.source_of(connection, workflow.id))
+    source, canary = repository.source_of(connection, workflow.id), canaries.live(connection, workflow.id)
+    return Current(workflow, version, uids, source, canary)
 
 
 def stale(workflow: WorkflowRow) -> Conflict:

@@ -11,6 +11,7 @@ from millrace.client.aio.agents import AsyncAgents
 from millrace.client.aio.approvals import AsyncApprovals
 from millrace.client.aio.artifacts import AsyncArtifacts
 from millrace.client.aio.backfills import AsyncBackfills
+from millrace.client.aio.canaries import AsyncCanaries
 from millrace.client.aio.runs import AsyncRuns
 from millrace.client.aio.system import AsyncArchive, AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
 from millrace.client.aio.tasks import AsyncTasks
@@ -55,6 +56,7 @@ class AsyncClient:
         self.workflows = AsyncWorkflows(self._transport)
         self.versions = AsyncVersions(self._transport)
         self.deployments = AsyncDeployments(self._transport)
+        self.canaries = AsyncCanaries(self._transport)
         self.tasks = AsyncTasks(self._transport)
         self.runs = AsyncRuns(self._transport)
         self.approvals = AsyncApprovals(self._transport)

@@ -17,6 +17,7 @@ from millrace.client.sync.agents import Agents
 from millrace.client.sync.approvals import Approvals
 from millrace.client.sync.artifacts import Artifacts
 from millrace.client.sync.backfills import Backfills
+from millrace.client.sync.canaries import Canaries
 from millrace.client.sync.runs import Runs
 from millrace.client.sync.system import Archive, Database, Events, Retention, System
 from millrace.client.sync.tasks import Tasks
@@ -56,6 +57,7 @@ class Client:
         self.workflows = Workflows(self._transport)
         self.versions = Versions(self._transport)
         self.deployments = Deployments(self._transport)
+        self.canaries = Canaries(self._transport)
         self.tasks = Tasks(self._transport)
         self.runs = Runs(self._transport)
         self.approvals = Approvals(self._transport)
