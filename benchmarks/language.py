@@ -114,9 +114,11 @@ def waiting_figures(place: Place, pid: int, port: int, waiting: int) -> Figures:
     with closing(Client(port, place.home)) as client:
         client.send("POST", "/workflows", SLEEPER)
         client.send("POST", "/workflows", WAITER)
-        waiters = start_many(place, port, waiting)
-        time.sleep(SETTLE)
-        memory, idle = memory_mb(pid), cpu_percent(pid, IDLE_OVER)
+    waiters = start_many(place, port, waiting)
+    time.sleep(SETTLE)
+    memory, idle = memory_mb(pid), cpu_percent(pid, IDLE_OVER)
+    # The server closes a connection that is silent for so long.
+    with closing(Client(port, place.home)) as client:
         wakes = [wake_ms(client, key, run_id) for key, run_id in sorted(waiters.items())[:WAKES]]
     return {
         "waiting_memory_mb": Samples((memory,)),
