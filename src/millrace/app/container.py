@@ -36,6 +36,7 @@ from millrace.app.runs.starting import RunStarter
 from millrace.app.secrets.commands import SecretCommands
 from millrace.app.secrets.queries import SecretQueries
 from millrace.app.task_types import TaskTypes
+from millrace.app.test_run_container import TestUseCases, build_test_use_cases
 from millrace.app.trigger_container import TriggerUseCases, build_trigger_use_cases
 from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.triggers.registrar import Registrar
@@ -75,6 +76,7 @@ class Container:
     workflow_queries: WorkflowQueries
     deployment_queries: DeploymentQueries
     run_starter: RunStarter
+    tests: TestUseCases
     run_repeater: RunRepeater
     run_control: RunControl
     decisions: Decisions
@@ -114,8 +116,7 @@ def build_container(a: Adapters) -> Container:
     approvals = ApprovalQueries(database, run_queries)
     decisions = Decisions(database, approvals, keys, clock, run_control.posted)
     drafts = Drafts(a.runners, TRIGGER_TYPES, Surroundings(database, a.secrets, a.masker, schedules, clock))
-    writer = WorkflowWriter(database, clock, ids, catalog, Registrar(schedules, ids))
-    writer.hand_over = a.engine.receive
+    writer = _writer(a, catalog, schedules)
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
     retention = Retention(database, a.file, clock, ids, policy := policy_of(settings), _archiver(a))
     connection_queries, user_names = ConnectionQueries(database), UserNames(database, clock)
@@ -136,6 +137,7 @@ def build_container(a: Adapters) -> Container:
         workflow_queries=WorkflowQueries(database, catalog),
         deployment_queries=DeploymentQueries(database),
         run_starter=run_starter,
+        tests=build_test_use_cases(a, catalog, maker, run_starter),
         run_repeater=run_repeater,
         run_control=run_control,
         decisions=decisions,
@@ -167,6 +169,12 @@ def build_container(a: Adapters) -> Container:
 def _run_starter(a: Adapters, catalog: Catalog, maker: RunMaker, keys: CallerKeys) -> RunStarter:
     manual = ManualTriggers(a.database, a.evaluator)
     return RunStarter(a.engine, a.plans, catalog, a.clock, maker, a.payloads, keys, manual)
+
+
+def _writer(a: Adapters, catalog: Catalog, schedules: Schedules) -> WorkflowWriter:
+    writer = WorkflowWriter(a.database, a.clock, a.ids, catalog, Registrar(schedules, a.ids))
+    writer.hand_over = a.engine.receive
+    return writer
 
 
 def _archiver(a: Adapters) -> Archiver:

@@ -133,6 +133,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "variables": {"region": "eu"},
     "output": {"orders": 128},
     "error": None,
+    "test": None,
     "correlation_id": "order-import-17",
     "priority": 0,
     "parent": None,
@@ -179,6 +180,12 @@ class DoneAgain(BaseModel):
     reason: str
 
 
+class TestOfRun(BaseModel):
+    mocked: list[str] = Field(description="Tasks that were not done.")
+    only: str | None = Field(description="The task that runs alone.")
+    virtual_time: bool
+
+
 class RunView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": RUN_EXAMPLE})
 
@@ -192,6 +199,7 @@ class RunView(BaseModel):
     variables: Any
     output: Any
     error: FailureView | None
+    test: TestOfRun | None = Field(description="What a test run tests; null for other runs, and in lists.")
     correlation_id: str | None
     priority: int
     parent: str | None = Field(description="The run whose sub-workflow it is.")
@@ -239,6 +247,7 @@ class TaskRunView(BaseModel):
     iteration: int | None = Field(description="The number of the innermost iteration that it stands in, from 0.")
     item_key: str | None = Field(description="What its item is called, in a foreach with a `key`.")
     type: str
+    mocked: bool = Field(description="Whether it is a task of a test run that is not done.")
     status: str
     attempt: int = Field(description="Number of its latest attempt, lost ones included; 0 before the first.")
     failures: int
