@@ -5,11 +5,11 @@ from typing import Any
 from fastapi import Request, Response
 
 from millrace.api.answers import started_answer
-from millrace.api.bodies import checked, request_body
+from millrace.api.bodies import answer, checked, request_body
 from millrace.api.deps import Containers, api_router
 from millrace.api.routes.starts import Starter
 from millrace.api.schemas.runs import RunView
-from millrace.api.schemas.test_runs import TEST_EXAMPLE, DryRunBody, TestBody, Tested
+from millrace.api.schemas.test_runs import DRY_RUN_EXAMPLE, TEST_EXAMPLE, DryRunBody, DryRunView, TestBody, Tested
 from millrace.app.test_runs.starting import TestRequest
 from millrace.core.values import JsonObject
 
@@ -20,10 +20,17 @@ def _in_one_piece(model: type[Tested]) -> JsonObject:
     """The schema of a body, which is described without references."""
     schema = model.model_json_schema()
     parts = schema.pop("$defs")
-    mock = parts["MockBody"]
-    mock["properties"]["fail"]["anyOf"][0] = parts["MockedFailure"]
-    schema["properties"]["mocks"]["additionalProperties"] = mock
-    return schema
+
+    def whole(part: Any) -> Any:
+        if isinstance(part, list):
+            return [whole(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        referred = parts[part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
+        return {name: whole(value) for name, value in {**referred, **part}.items() if name != "$ref"}
+
+    found: JsonObject = whole(schema)
+    return found
 
 
 _TESTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"model": RunView}}
@@ -44,6 +51,21 @@ async def start_test_run(workflow: str, request: Request, container: Containers,
     body = await checked(request, TestBody)
     started = await container.tests.runs.start(workflow, _wanted(body), by=caller.user_id)
     return await started_answer(request, container, started, body)
+
+
+@router.post(
+    "/workflows/{workflow}/dry-run",
+    responses={200: {"model": DryRunView}},
+    openapi_extra=request_body(_in_one_piece(DryRunBody), DRY_RUN_EXAMPLE, required=False),
+)
+async def dry_run(workflow: str, request: Request, container: Containers, caller: Starter) -> Response:
+    """What a run would do: its tasks in order, each with its config as far as that is known before the run.
+
+    Nothing is stored and nothing started; no secret is read. What is not mocked is taken to go well, and what it comes
+    to is not known.
+    """
+    body = await checked(request, DryRunBody)
+    return answer(await container.tests.dry_runs.of(workflow, _wanted(body), by=caller.user_id))
 
 
 def _wanted(body: TestBody | DryRunBody) -> TestRequest:

@@ -116,6 +116,7 @@ DRY_RUN_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class DryTask(BaseModel):
+    task: str = Field(description="The id of the task.")
     path: str
     type: str
     status: Literal["runs", "skipped", "unknown", "fails"] = Field(
@@ -133,17 +134,22 @@ class DryTask(BaseModel):
     )
 
 
+class DryWorkflow(BaseModel):
+    id: str
+    name: str
+
+
 class DryRunView(BaseModel):
-    workflow: dict[str, Any]
+    workflow: DryWorkflow
     version: int
     input: Any = Field(description="With the defaults of the schema.")
     variables: Any
     outcome: Literal["completed", "failed", "unknown"] = Field(
         description="How the run ends if all that is not mocked goes well."
     )
+    why: str | None = Field(description="What fails, if anything is known to.")
     tasks: list[DryTask]
     on_failure: list[DryTask]
-    on_failure_runs: bool = Field(description="Whether anything is known to fail.")
     finally_: list[DryTask] = Field(alias="finally")
     output: Any = Field(description="The run's, rendered as far as it is known.")
     unrendered: dict[str, str] = Field(description="Places of the output that cannot be told yet, and why.")
