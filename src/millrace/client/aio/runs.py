@@ -89,9 +89,9 @@ class AsyncRuns(AsyncHistories):
         """Start a test run: tasks of `mocks` are not done, but come to what is said there: `{"output": …}`, or
         `{"fail": {"message": …}, "times": …}`.
 
-        `only` runs one task alone; of one in a loop give its `item`, its `index`, or what `previous` is. With `virtual_time` no time
-        passes; with `others="mock"` nothing is done at all. Each call starts a run; one whose answer is lost is not
-        repeated. Raises `InvalidRequest` and `Conflict`.
+        `only` runs one task alone; of one in a loop give its `item`, its `index`, or what `previous` is. With
+        `virtual_time` no time passes; with `others="mock"` nothing is done at all. Each call starts a run; one whose
+        answer is lost is not repeated. Raises `InvalidRequest` and `Conflict`.
         """
         body = json_body(
             input=input,
