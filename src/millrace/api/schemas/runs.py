@@ -26,10 +26,22 @@ from millrace.core.errors import Fault, InvalidRequest
 MAX_WAIT: Final = 300
 
 
-class Waiting(BaseModel):
-    """Whether the answer waits for the end of the run; what all bodies that start one have in common."""
+class TakesInput(BaseModel):
+    """Takes `input`, which older clients call `input_data`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _input_once(cls, given: Any) -> Any:
+        """Of two words for one thing the one would win that the caller did not mean."""
+        if isinstance(given, dict) and {"input", "input_data"} <= given.keys():
+            raise _contradiction("input_data", "input_data is another name of input, which is given, too")
+        return given
+
+
+class Waiting(TakesInput):
+    """Whether the answer waits for the end of the run; what all bodies that start one have in common."""
 
     wait: bool = Field(default=False, description="Answer when the run has finished, or when `wait_seconds` are over.")
     async_mode: bool | None = Field(default=None, description="`false` is the same as `wait: true`.")
@@ -42,9 +54,7 @@ class Waiting(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _says_nothing_twice(cls, given: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
-        """Of two words for one thing the one would win that the caller did not mean."""
-        if isinstance(given, dict) and {"input", "input_data"} <= given.keys():
-            raise _contradiction("input_data", "input_data is another name of input, which is given, too")
+        """As of `input_data`."""
         body = validated(given)
         if "wait" in body.model_fields_set and body.async_mode is body.wait:
             opposite = "waits" if body.wait else "does not wait"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from millrace.api.schemas.runs import Waiting
+from millrace.api.schemas.runs import TakesInput, Waiting
 from millrace.api.schemas.texts import NO_NUL
 from millrace.api.schemas.versions import NumberOrTag
 from millrace.definition.mocking import Asked
@@ -47,10 +47,8 @@ class MockBody(BaseModel):
         return {name: value for name, value in given.items() if value is not None or name not in ("fail", "times")}
 
 
-class Tested(BaseModel):
+class Tested(TakesInput):
     """What test runs and dry runs are told."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
     input: dict[str, Any] = Field(default_factory=dict, validation_alias=AliasChoices("input", "input_data"))
     variables: dict[str, Any] = Field(default_factory=dict, description="Override the definition's variables.")

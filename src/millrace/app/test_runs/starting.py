@@ -54,9 +54,11 @@ class TestVersions:
         values that cannot be taken, and `Conflict` for an archived workflow.
         """
         check_values(
-            input=request.input, variables=request.variables, mocks=dict(request.asked.mocks),
-            names=dict(request.asked.names or {}),
-        )  # fmt: skip
+            input=request.input,
+            variables=request.variables,
+            mocks=dict(request.asked.mocks),
+            **(request.asked.names or {}),
+        )
         entry = await self._catalog.resolve(reference)
         if entry.workflow.status == ARCHIVED:
             message = f"the workflow {entry.workflow.name!r} is archived; set its status to draft to test it"
