@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 3
 """Iterations of a foreach."""
+FORESEEN: Final = 100
+"""Iterations that are looked into, though not shown, for what the loop comes to."""
+ENOUGH: Final = 10_000
+"""Tasks that were looked at; after so many the first iteration of a loop stands for all."""
 NOT_COME: Final = "it runs only if what is waited for does not come in time, or is refused"
 NO_OUTPUT: Final = frozenset({SLEEP, UNTIL})
 
@@ -127,26 +131,43 @@ class ControlForesight:
         if asked.failure is not None:
             return Begun(BADLY, why=asked.failure, kind="expression")
         if not asked.known:
-            listed = await self._iteration(own, 0, {}, ("item", "index"), seen, prefix)
+            listed = await self._iteration(own, {}, ("item", "index"), seen, prefix)
             make_unsure(listed.views, "it is not known what the loop goes over")
             told = {"unrendered": asked.unrendered, "blocks": {"[0]": listed.views}}
             return Begun(WELL if listed.ending == WELL else EITHER, told=told)
         if not isinstance(asked.value, list):
             why = f"tasks.{prefix}{own.id}.config.items must be a list, not {kind_of(asked.value)}"
             return Begun(BADLY, why=why, kind="invalid_input")
-        return await self._over(own, asked.value, seen, prefix)
+        return await self._over(own, loop, asked.value, seen, prefix)
 
-    async def _over(self, own: TaskPlan, items: list[JsonValue], seen: Seen, prefix: str) -> Begun:
-        blocks, found = {}, list[Listed]()
-        for index, item in enumerate(items[:SHOWN]):
-            listed = await self._iteration(own, index, {"item": item, "index": index}, (), seen, prefix)
-            blocks[f"[{index}]"] = listed.views
+    async def _over(self, own: TaskPlan, loop: ForEach, items: list[JsonValue], seen: Seen, prefix: str) -> Begun:
+        """A loop within another is looked into as far as it is shown."""
+        blocks, found, results = {}, list[Listed](), list[Value]()
+        for index, item in enumerate(items[: SHOWN if prefix else FORESEEN]):
+            if index and self._whole.looked_at >= ENOUGH:
+                break
+            names: JsonObject = {"item": item, "index": index}
+            inner = self._in_iteration(own, names, (), seen)
+            listed = await self._whole.listed(own.blocks[TASKS], inner, f"{prefix}{own.id}[{index}].")
             found.append(listed)
+            results.append(await self._result(loop, listed, inner))
+            if index < SHOWN:
+                blocks[f"[{index}]"] = listed.views
         ending = of_block(listed.ending for listed in found)
         why = next((why for listed in found if (why := listed.why()) is not None), None)
         told = {"items": len(items), "input": {"items": items[:SHOWN]}, "blocks": blocks}
-        empty: JsonObject = {"count": 0, "results": [], "failed": []}
-        return Begun(ending, empty, known=not items, why=why, told=told)
+        known = len(found) == len(items) and ending == WELL and all(result.known for result in results)
+        output: JsonObject = {"count": len(items), "results": [result.value for result in results], "failed": []}
+        return Begun(ending, output, known=known, why=why, told=told)
+
+    async def _result(self, loop: ForEach, listed: Listed, inner: Seen) -> Value:
+        """What an iteration comes to: the `output` of the loop, or else what its last listed task answered."""
+        if loop.has_result:
+            return await self._whole.renderer.render(loop.result, inner, "config.output")
+        last = listed.views[-1]
+        if listed.endings[last["task"]] == WELL and "output" in last:
+            return Value(last["output"])
+        return Value(unrendered={"config.output": WHEN_RUN})
 
     async def _while(self, own: TaskPlan, loop: While, seen: Seen, prefix: str) -> Begun:
         names: JsonObject = {"index": 0, "previous": None}
@@ -158,7 +179,7 @@ class ControlForesight:
             return Begun(BADLY, why=asked.failure, kind="expression")
         if asked.known and not asked.value:
             return Begun(WELL, {"iterations": 0, "result": None}, known=True)
-        listed = await self._iteration(own, 0, names, (), seen, prefix)
+        listed = await self._iteration(own, names, (), seen, prefix)
         if not asked.known:
             make_unsure(listed.views, "it is not known whether the loop begins")
         ending = listed.ending if asked.known or listed.ending == WELL else EITHER
@@ -166,11 +187,16 @@ class ControlForesight:
         return Begun(ending, why=listed.why(), told=told)
 
     async def _iteration(
-        self, own: TaskPlan, index: int, names: JsonObject, unknown: Sequence[str], seen: Seen, prefix: str
+        self, own: TaskPlan, names: JsonObject, unknown: Sequence[str], seen: Seen, prefix: str
     ) -> Listed:
+        """The first iteration, which stands for all."""
+        inner = self._in_iteration(own, names, unknown, seen)
+        return await self._whole.listed(own.blocks[TASKS], inner, f"{prefix}{own.id}[0].")
+
+    def _in_iteration(self, own: TaskPlan, names: JsonObject, unknown: Sequence[str], seen: Seen) -> Seen:
         inner = seen.within(names, unknown)
         inner.note(own.id, None if unknown else {"status": "running", **names}, "which is known only when it runs")
-        return await self._whole.listed(own.blocks[TASKS], inner, f"{prefix}{own.id}[{index}].")
+        return inner
 
     # --- waits --------------------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """One task after the other: whether it runs, with what config, and what is known of what it comes to."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -40,6 +41,8 @@ class Foresight:
         self.configs = configs
         self.secrets: set[str] = set()
         """Names of all that tasks would read that may run."""
+        self.looked_at = 0
+        """Tasks, each as often as it was."""
         self._runners = runners
         self._controls = ControlForesight(self)
 
@@ -51,6 +54,8 @@ class Foresight:
         views: dict[str, dict[str, Any]] = {}
         found: dict[str, Endings] = {}
         for task_id in _in_order(self.plan, ids):
+            self.looked_at += 1
+            await asyncio.sleep(0)  # a definition may have ten thousand tasks, and others wait for their turn
             views[task_id], found[task_id] = await self._task(self.plan.tasks[task_id], seen, found, prefix)
         return Listed([views[task_id] for task_id in ids], found)
 
