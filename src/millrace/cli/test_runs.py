@@ -42,6 +42,7 @@ VirtualTime = Annotated[
     bool, typer.Option("--virtual-time", help="Sleeps, and delays between attempts, are over at once.")
 ]
 MockOthers = Annotated[bool, typer.Option("--mock-others", help="Nothing is done: other tasks answer null.")]
+Iterations = Annotated[int | None, typer.Option(help="Show so many of each foreach; 3 without it.", min=1, max=100)]
 Follow = Annotated[bool, typer.Option("--follow/--no-follow", "-f", help="Show the run until it has finished.")]
 
 MARKS: Final = {"runs": "▶", "skipped": "↷", "unknown": "?", "fails": "✘"}
@@ -103,6 +104,7 @@ def dry_run(
     fails: Fails = None,
     times: Times = None,
     version: VersionToTest = None,
+    iterations: Iterations = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
@@ -110,7 +112,7 @@ def dry_run(
     body: JsonObject = {
         "mocks": mocks_of(mocks or [], fails or [], times or []),
         "variables": parse_pairs("-v", variables or []),
-        **given(version=version),
+        **given(version=version, iterations=iterations),
     }
     whole = read_input(input_file) or {}
     with Connection(server) as connection:

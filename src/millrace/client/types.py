@@ -550,7 +550,7 @@ class DryTask(TypedDict):
     branch: str | None
     # Of a foreach: how many items it has, if that is known.
     items: int | None
-    # What stands in it; of a foreach the first three iterations, `[0]` to `[2]`, of a while the first.
+    # What stands in it; of a foreach the first iterations, `[0]`, `[1]`, …, of a while the first.
     blocks: dict[str, list[DryTask]]
 
 

@@ -145,7 +145,9 @@ class AttemptRunner:
         return await runner.run(_checked(runner, self._config), self._context(task, artifacts))
 
     def _mocked_at_once(self, task: TaskPlan, mock: Mock) -> Report | None:
-        if task.templated:
+        payloads = self._around.payloads
+        is_large = payloads is not None and len(orjson.dumps(mock.output)) > payloads.largest_in_row
+        if task.templated or is_large:
             return None
         self._config = task.config
         return self._report(self._mocked(mock))

@@ -192,7 +192,8 @@ async def test_control_tasks_are_told_as_far_as_they_are_known(api: httpx2.Async
     assert tasks["joined"]["input"] == {"value": 7}
     assert (tasks["each"]["blocks"], "no" in tasks, tasks["ask"]["status"]) == ({}, True, "skipped")
     both = {"inner": {"output": 1}, "outer": {"output": 2}}
-    told = await dry_run(api, "controls", input=INPUT, mocks=both)
+    told = await dry_run(api, "controls", input=INPUT, mocks=both, iterations=1)
+    assert list(by_path(told["tasks"])["each"]["blocks"]) == ["[0]"]
     assert by_path(told["tasks"])["each"]["output"] == {"count": 4, "results": [2, 2, 2, 2], "failed": []}
     told = await dry_run(api, "controls", input={**INPUT, "list": 1, "big": "yes"})
     tasks = by_path(told["tasks"])

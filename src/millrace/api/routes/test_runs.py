@@ -65,7 +65,8 @@ async def dry_run(workflow: str, request: Request, container: Containers, caller
     to is not known.
     """
     body = await checked(request, DryRunBody)
-    return answer(await container.tests.dry_runs.of(workflow, _wanted(body), by=caller.user_id))
+    told = container.tests.dry_runs.of(workflow, _wanted(body), by=caller.user_id, iterations=body.iterations)
+    return answer(await told)
 
 
 def _wanted(body: TestBody | DryRunBody) -> TestRequest:

@@ -88,6 +88,8 @@ class TestBody(Tested, Waiting):
 class DryRunBody(Tested):
     """What a run would do, as far as it can be told without doing it."""
 
+    iterations: int = Field(default=3, ge=1, le=100, description="Of each foreach, so many are shown.")
+
     def asked(self) -> Asked:
         return Asked(mocks=mocks_of(self))
 
@@ -128,7 +130,7 @@ class DryTask(BaseModel):
     branch: str | None = Field(description="Of a control task: the block that runs, if that is known.")
     items: int | None = Field(description="Of a foreach: how many items it has, if that is known.")
     blocks: dict[str, list["DryTask"]] = Field(
-        description="What stands in it; of a foreach the first three iterations, `[0]` to `[2]`, of a while the first."
+        description="What stands in it; of a foreach the first iterations, `[0]`, `[1]`, …, of a while the first."
     )
 
 

@@ -31,14 +31,18 @@ class DryRuns:
         self._secrets = secrets
         self._clock = clock
 
-    async def of(self, reference: str, request: TestRequest, *, by: str) -> JsonObject:
-        """What a run that is started now would do. Raises as the start of a test run does."""
+    async def of(self, reference: str, request: TestRequest, *, by: str, iterations: int) -> JsonObject:
+        """What a run that is started now would do; of a foreach, `iterations` are told of.
+
+        Raises as the start of a test run does.
+        """
         workflow, version = await self._versions.find(reference, request)
         test = derive(version.definition, request.asked)
         given = validate_input(version.definition, request.input)
         variables = {**version.definition.variables, **request.variables}
         scope = self._scope(workflow, version, given, variables, by)
-        foresight = Foresight(compile_plan(test.definition, test.terms), self._renderer, self._runners, CONTROLS)
+        plan = compile_plan(test.definition, test.terms)
+        foresight = Foresight(plan, self._renderer, self._runners, CONTROLS, iterations)
         told = await _Phases(foresight, Seen(scope)).told()
         unusable = await self._secrets.unusable(frozenset(foresight.secrets))
         return {

@@ -118,9 +118,13 @@ class AsyncRuns(AsyncHistories):
         mocks: Mapping[str, Mapping[str, Any]] | None = None,
         variables: Mapping[str, Any] | None = None,
         version: int | str | None = None,
+        iterations: int | None = None,
     ) -> DryRunView:
-        """What a run would do, as far as it can be told without doing it. Raises `InvalidRequest`."""
-        body = json_body(input=input, mocks=mocks, variables=variables, version=version)
+        """What a run would do, as far as it can be told without doing it. Raises `InvalidRequest`.
+
+        `iterations`: so many are told of each foreach, 3 by default.
+        """
+        body = json_body(input=input, mocks=mocks, variables=variables, version=version, iterations=iterations)
         path = await self._workflow_path(workflow, "dry-run")
         return cast(DryRunView, await self._transport.send("POST", path, body, repeatable=True))
 

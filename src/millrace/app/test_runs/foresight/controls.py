@@ -31,8 +31,6 @@ from millrace.ports.controls import InvalidControl
 if TYPE_CHECKING:
     from millrace.app.test_runs.foresight.tasks import Foresight
 
-SHOWN: Final = 3
-"""Iterations of a foreach."""
 FORESEEN: Final = 100
 """Iterations that are looked into, though not shown, for what the loop comes to."""
 ENOUGH: Final = 10_000
@@ -143,7 +141,8 @@ class ControlForesight:
     async def _over(self, own: TaskPlan, loop: ForEach, items: list[JsonValue], seen: Seen, prefix: str) -> Begun:
         """A loop within another is looked into as far as it is shown."""
         blocks, found, results = {}, list[Listed](), list[Value]()
-        for index, item in enumerate(items[: SHOWN if prefix else FORESEEN]):
+        shown = self._whole.iterations
+        for index, item in enumerate(items[: shown if prefix else FORESEEN]):
             if index and self._whole.looked_at >= ENOUGH:
                 break
             names: JsonObject = {"item": item, "index": index}
@@ -151,11 +150,11 @@ class ControlForesight:
             listed = await self._whole.listed(own.blocks[TASKS], inner, f"{prefix}{own.id}[{index}].")
             found.append(listed)
             results.append(await self._result(loop, listed, inner))
-            if index < SHOWN:
+            if index < shown:
                 blocks[f"[{index}]"] = listed.views
         ending = of_block(listed.ending for listed in found)
         why = next((why for listed in found if (why := listed.why()) is not None), None)
-        told = {"items": len(items), "input": {"items": items[:SHOWN]}, "blocks": blocks}
+        told = {"items": len(items), "input": {"items": items[:shown]}, "blocks": blocks}
         known = len(found) == len(items) and ending == WELL and all(result.known for result in results)
         output: JsonObject = {"count": len(items), "results": [result.value for result in results], "failed": []}
         return Begun(ending, output, known=known, why=why, told=told)

@@ -35,10 +35,14 @@ COMPUTE: Final = frozenset({"transform", "noop"})
 class Foresight:
     """Foresees the tasks of one plan; `ControlForesight`, a part of it, those that a control task is."""
 
-    def __init__(self, plan: Plan, renderer: Renderer, runners: RunnerRegistry, configs: ControlConfigs) -> None:
+    def __init__(
+        self, plan: Plan, renderer: Renderer, runners: RunnerRegistry, configs: ControlConfigs, iterations: int
+    ) -> None:
+        """`iterations`: of a foreach, so many are told of."""
         self.plan = plan
         self.renderer = renderer
         self.configs = configs
+        self.iterations = iterations
         self.secrets: set[str] = set()
         """Names of all that tasks would read that may run."""
         self.looked_at = 0
