@@ -11,7 +11,7 @@ from millrace.app.container import Container
 from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
 from millrace.app.firing.scheduler import Scheduler
-from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, Partitions
+from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, OrphanedTests, Partitions
 from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.routing.routing import EventRouting
 from millrace.app.runs.children.starting import ChildStarts
@@ -85,6 +85,7 @@ def _scheduling(made: Adapters, container: Container, processes: Processes) -> l
             OldChanges(database),
             OldMails(database),
             OldBackfills(database),
+            OrphanedTests(database, clock),
             *(() if made.keep_partitions is None else (Partitions(made.keep_partitions),)),
             ExpiredArtifacts(database, made.objects, clock),
             OrphanedObjects(database, made.objects, clock),

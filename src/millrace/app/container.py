@@ -38,6 +38,7 @@ from millrace.app.runs.starting import RunStarter
 from millrace.app.secrets.commands import SecretCommands
 from millrace.app.secrets.queries import SecretQueries
 from millrace.app.task_types import TaskTypes
+from millrace.app.test_run_container import TestUseCases, build_test_use_cases
 from millrace.app.trigger_container import TriggerUseCases, build_trigger_use_cases
 from millrace.app.triggers.manual import ManualTriggers
 from millrace.app.triggers.registrar import Registrar
@@ -79,6 +80,7 @@ class Container:
     canary_commands: CanaryCommands
     canary_queries: CanaryQueries
     run_starter: RunStarter
+    tests: TestUseCases
     run_repeater: RunRepeater
     run_control: RunControl
     decisions: Decisions
@@ -122,7 +124,6 @@ def build_container(a: Adapters) -> Container:
     workflow_commands = WorkflowCommands(database, clock, ids, drafts, writer)
     retention = Retention(database, a.file, clock, ids, policy := policy_of(settings), _archiver(a))
     connection_queries, user_names = ConnectionQueries(database), UserNames(database, clock)
-    archive_queries = _archive_queries(a, user_names, run_queries)
     return Container(
         settings=settings,
         database=database,
@@ -140,6 +141,7 @@ def build_container(a: Adapters) -> Container:
         canary_commands=CanaryCommands(ids, writer, lifecycle),
         canary_queries=CanaryQueries(database, catalog),
         run_starter=run_starter,
+        tests=build_test_use_cases(a, catalog, maker, run_starter),
         run_repeater=run_repeater,
         run_control=run_control,
         decisions=decisions,
@@ -157,7 +159,7 @@ def build_container(a: Adapters) -> Container:
         backups=Backups(a.copies, clock),
         retention=retention,
         retention_queries=RetentionQueries(database, clock, policy, retention),
-        archive_queries=archive_queries,
+        archive_queries=_archive_queries(a, user_names, run_queries),
         secret_commands=SecretCommands(database, clock, a.vault, a.masker, a.secrets),
         secret_queries=SecretQueries(database, a.secrets),
         connection_commands=ConnectionCommands(database, clock, a.vault, a.masker),

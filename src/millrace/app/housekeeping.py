@@ -7,6 +7,7 @@ from millrace.app.backfills import repository as backfills
 from millrace.app.endings.repository import slowest
 from millrace.app.histories.repository import delete_old_changes, last_old_change
 from millrace.app.runs.repository import delete_expired_keys
+from millrace.app.test_runs.repository import delete_orphans
 from millrace.auth.authentication import Authenticator
 from millrace.core.values import SECOND, Duration
 from millrace.engine.service import Service
@@ -21,6 +22,9 @@ KEYS_AT_ONCE = 500
 CHANGES_KEPT = 200_000
 """So far back a stream of all runs can be resumed; the records themselves are kept as long as their runs."""
 CHANGES_AT_ONCE = 5_000
+TESTS_KEPT: Duration = 86_400 * SECOND
+"""A test run is started right after its row is written, so by then it is known whether it was."""
+TESTS_AT_ONCE = 100
 PATIENCE_WITH_FOLLOWERS: Duration = 86_400 * SECOND
 """What somebody has not read who acts on it is kept beyond that, unless he has not moved for so long."""
 
@@ -104,6 +108,22 @@ class OldBackfills(Service):
     async def run_once(self) -> float | None:
         deleted = await self._database.write(backfills.delete_old)
         return 0.1 if deleted == backfills.DELETED_AT_ONCE else None
+
+
+class OrphanedTests(Service):
+    """Deletes what was kept for test runs that were never started, a day later."""
+
+    interval = 3_600.0
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__()
+        self._database = database
+        self._clock = clock
+
+    async def run_once(self) -> float | None:
+        before = self._clock.now() - TESTS_KEPT
+        deleted = await self._database.write(lambda connection: delete_orphans(connection, before, TESTS_AT_ONCE))
+        return 0.1 if deleted == TESTS_AT_ONCE else None
 
 
 class Partitions(Service):

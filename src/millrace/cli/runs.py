@@ -33,6 +33,7 @@ RunId = Annotated[
 
 WITH_ITS_RUN = "cancelled with the run"
 ADOPTED = "taken over from"
+MOCKED = "mocked"
 
 AT_ONCE = 1000
 
@@ -44,7 +45,9 @@ def runs(
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
-    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron, interval, once or manual.")] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="Only those started so: cron, interval, once, manual, test.")
+    ] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
     since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,
@@ -121,6 +124,8 @@ def print_run(
     say(f"workflow  {found['workflow']['name']} version {found['workflow']['version']}")
     say(f"status    {marked(found['status'])}")
     say(f"trigger   {_origin(found)}")
+    if found.get("test"):
+        say(f"test      {_test_told(found['test'])}")
     if found["retry_of"]:
         say(f"retry of  {found['retry_of']}{_taken_over(tasks)}")
     say(f"created   {moment(found['created_at'])}   took {duration(found['started_at'], found['finished_at'])}")
@@ -149,6 +154,13 @@ def _print_tasks(run: dict[str, Any], tasks: list[dict[str, Any]], parts: dict[s
         for row, task in zip(rows, tasks, strict=True):
             row.insert(1, parts.get(task["path"], "main"))
     print_table(columns, rows)
+
+
+def _test_told(test: dict[str, Any]) -> str:
+    """What a test run tests."""
+    alone = [f"{test['only']} alone"] if test["only"] else []
+    mocked = [f"{counted(len(test['mocked']), 'task')} mocked"]
+    return ", ".join([*alone, *mocked, *(["no time passes"] if test["virtual_time"] else [])])
 
 
 def _taken_over(tasks: list[dict[str, Any]]) -> str:
@@ -217,7 +229,9 @@ def _note(task: dict[str, Any], again: dict[str, str], part: str | None, status_
     if task["adopted_from"]:
         return f"{ADOPTED} {task['adopted_from']}" + (f": {failure_told(error)[:100]}" if error else "")
     if error:
-        return failure_told(error)[:100]
+        return f"{MOCKED}: {failure_told(error)}"[:100] if task.get("mocked") else failure_told(error)[:100]
+    if task.get("mocked") and task["status"] == "completed":
+        return MOCKED
     if task["skip_reason"]:
         return skip_told(task["skip_reason"])
     if task["path"] in again:

@@ -58,15 +58,15 @@ def run(
     whole = read_input(input_file) or {}
     body: JsonObject = {
         "variables": parse_pairs("-v", variables or []),
-        **_given(run_at=at, version=version, priority=priority, correlation_id=correlation_id),
-        **_given(idempotency_key=idempotency_key),
+        **given(run_at=at, version=version, priority=priority, correlation_id=correlation_id),
+        **given(idempotency_key=idempotency_key),
         **({"confirmation": True} if confirm else {}),
     }
     with Connection(server) as connection:
         path = workflow_path(connection, workflow)
         changes = parse_input(inputs or [], lambda: input_schema(connection, path, version))
         started = connection.post(f"{path}/execute", {"input": {**whole, **changes}, **body})
-        _show(connection, started, follow_run, as_json)
+        show_started(connection, started, follow_run, as_json)
 
 
 def retry(
@@ -84,11 +84,11 @@ def retry(
 ) -> None:
     """Do again what did not complete, in a new run that takes over the rest."""
     whole = read_input(input_file)
-    body = {**_changes(variables, version, priority, confirm), **_given(idempotency_key=idempotency_key)}
+    body = {**_changes(variables, version, priority, confirm), **given(idempotency_key=idempotency_key)}
     with Connection(server) as connection:
-        body |= _given(input=_edited(connection, run_id, whole, inputs or [], version))
+        body |= given(input=_edited(connection, run_id, whole, inputs or [], version))
         started = connection.post(f"/runs/{run_id}/retry", body)
-        _show(connection, started, follow_run, as_json)
+        show_started(connection, started, follow_run, as_json)
 
 
 def rerun(
@@ -112,19 +112,19 @@ def rerun(
     whole = read_input(input_file)
     body = {
         **_changes(variables, version, priority, confirm),
-        **_given(from_task=from_task, idempotency_key=idempotency_key),
+        **given(from_task=from_task, idempotency_key=idempotency_key),
     }
     with Connection(server) as connection:
-        body |= _given(input=_edited(connection, run_id, whole, inputs or [], version))
+        body |= given(input=_edited(connection, run_id, whole, inputs or [], version))
         started = connection.post(f"/runs/{run_id}/rerun", body)
-        _show(connection, started, follow_run, as_json)
+        show_started(connection, started, follow_run, as_json)
 
 
 def _changes(variables: list[str] | None, version: str | None, priority: int | None, confirm: bool) -> JsonObject:
     """What else a new run is to have other than the old one. Without -v it gets the old one's variables."""
     number: JsonValue = int(version) if version is not None and version.isdigit() else version
-    given = _given(variables=parse_pairs("-v", variables) if variables else None, version=number, priority=priority)
-    return {**given, **({"confirmation": True} if confirm else {})}
+    changed = given(variables=parse_pairs("-v", variables) if variables else None, version=number, priority=priority)
+    return {**changed, **({"confirmation": True} if confirm else {})}
 
 
 def _edited(
@@ -148,11 +148,11 @@ def _edited(
     return {**kept, **changes}
 
 
-def _given(**values: JsonValue) -> JsonObject:
+def given(**values: JsonValue) -> JsonObject:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _show(connection: Connection, started: dict[str, Any], follow_run: bool, as_json: bool) -> None:
+def show_started(connection: Connection, started: dict[str, Any], follow_run: bool, as_json: bool) -> None:
     """The run that was started, or with `follow_run` all of it; then the exit status tells its end."""
     if not follow_run:
         print_json(started) if as_json else say(started["id"])

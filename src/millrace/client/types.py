@@ -198,6 +198,8 @@ class ArchivedRun(TypedDict):
     variables: Any
     output: Any
     error: FailureView | None
+    # What a test run tests; null for other runs, and in lists.
+    test: TestOfRun | None
     correlation_id: str | None
     priority: int
     # The run whose sub-workflow it is.
@@ -577,6 +579,60 @@ class DoctorReport(TypedDict):
 class DoneAgain(TypedDict):
     task: str
     reason: str
+
+
+DryRunView = TypedDict(
+    "DryRunView",
+    {
+        "workflow": "DryWorkflow",
+        "version": "int",
+        # With the defaults of the schema.
+        "input": "Any",
+        "variables": "Any",
+        # How the run ends if all that is not mocked goes well.
+        "outcome": "Literal['completed', 'failed', 'unknown']",
+        # What fails, if anything is known to.
+        "why": "str | None",
+        "tasks": "list[DryTask]",
+        "on_failure": "list[DryTask]",
+        "finally": "list[DryTask]",
+        # The run's, rendered as far as it is known.
+        "output": "Any",
+        # Places of the output that cannot be told yet, and why.
+        "unrendered": "dict[str, str]",
+        # What a task would miss: secrets that are not there.
+        "warnings": "list[str]",
+    },
+)
+
+
+class DryTask(TypedDict):
+    # The id of the task.
+    task: str
+    path: str
+    type: str
+    # What becomes of it if all that is not mocked goes well; unknown: it depends on what is not known.
+    status: Literal["runs", "skipped", "unknown", "fails"]
+    # Why it is skipped, fails, or is not known.
+    why: str | None
+    mocked: bool
+    # Its config, rendered as far as it is known, with secrets as ***.
+    input: Any
+    # Places of the config that cannot be told yet, and why.
+    unrendered: dict[str, str]
+    # What it comes to, if that is known; else left out.
+    output: NotRequired[Any]
+    # Of a control task: the block that runs, if that is known.
+    branch: str | None
+    # Of a foreach: how many items it has, if that is known.
+    items: int | None
+    # What stands in it; of a foreach the first iterations, `[0]`, `[1]`, …, of a while the first.
+    blocks: dict[str, list[DryTask]]
+
+
+class DryWorkflow(TypedDict):
+    id: str
+    name: str
 
 
 class DueOfWorkflow(TypedDict):
@@ -994,6 +1050,8 @@ class RunView(TypedDict):
     variables: Any
     output: Any
     error: FailureView | None
+    # What a test run tests; null for other runs, and in lists.
+    test: TestOfRun | None
     correlation_id: str | None
     priority: int
     # The run whose sub-workflow it is.
@@ -1177,6 +1235,8 @@ class TaskRunView(TypedDict):
     # What its item is called, in a foreach with a `key`.
     item_key: str | None
     type: str
+    # Whether it is a task of a test run that is not done.
+    mocked: bool
     status: str
     # Number of its latest attempt, lost ones included; 0 before the first.
     attempt: int
@@ -1268,6 +1328,14 @@ class TestModeView(TypedDict):
     recipient: str | None
     # Whether no run starts then.
     skip_execution: bool
+
+
+class TestOfRun(TypedDict):
+    # Tasks that were not done.
+    mocked: list[str]
+    # The task that runs alone.
+    only: str | None
+    virtual_time: bool
 
 
 class TimelineView(TypedDict):

@@ -22,6 +22,7 @@ from millrace.core.controls import (
     ForEach,
     Group,
     Loop,
+    Settled,
     SignalRun,
     Switch,
     Wait,
@@ -95,8 +96,23 @@ def open_control(draft: Draft, task: TaskRun) -> None:
             draft.ask(Evaluate(task.path, config, Question.WAIT))
         case SignalRun(config=config):
             draft.ask(Evaluate(task.path, config, Question.SIGNAL))
+        case Settled():
+            _settle(draft, task, own, own.control)
         case _:
             assert_never(own.control)
+
+
+def _settle(draft: Draft, task: TaskRun, own: TaskPlan, settled: Settled) -> None:
+    """Take what a task of a test run is said to come to."""
+    if settled.output is not None:
+        draft.outputs[task.path] = settled.output
+    if settled.failure is not None:
+        draft.finish(task, TaskStatus.FAILED, failure=settled.failure)
+    elif settled.block is None:
+        draft.finish(task, TaskStatus.COMPLETED)
+    else:
+        _limit(draft, task, own)
+        enter(draft, task, settled.block, {"why": "mocked"})
 
 
 def _limit(draft: Draft, task: TaskRun, own: TaskPlan) -> None:

@@ -5,6 +5,7 @@
     loops       foreach, while               a list of tasks runs again and again, each time under its own paths
     waits       sleep, until, wait_for_event, approval, sub_workflow       nothing runs until something comes
     signal      tells another run something, and goes on
+    settled     what any of them comes to when a test run says so
 
 A task within a control task belongs to one of its *blocks*, the lists named here. A block begins when it is decided
 that it runs; until then there are no task runs of it, and none ever of a block that is not taken.
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from millrace.core.failures import Failure
 from millrace.core.values import JsonObject, JsonValue
 
 TASKS, THEN, ELSE, DEFAULT = "tasks", "then", "else", "default"
@@ -59,6 +61,8 @@ class ForEach:
     has_result: bool = False
     stop_on_failure: bool = False
     """No further iteration begins after one has failed."""
+    names: JsonObject | None = None
+    """What `item` and `index` stand for, in a test run that has one iteration alone; opaque here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class While:
     max_iterations: int
     result: JsonValue = None
     has_result: bool = False
+    names: JsonObject | None = None
+    """As of a foreach: `index` and `previous`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,8 @@ class Wait:
     config: JsonObject
     filter: str | None = None
     """CEL source, without braces, over `event` and all else that the task may read: what came counts if it is true."""
+    at_once: bool = False
+    """Its time is over as soon as it is known what it waits for: in a test run with virtual time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,16 @@ class SignalRun:
     config: JsonObject
 
 
-Control: TypeAlias = Condition | Switch | Group | ForEach | While | Wait | SignalRun
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nothing is asked and nothing waited for: the task has `output`, and then `block` runs, or it fails."""
+
+    output: JsonValue = None
+    block: str | None = None
+    failure: Failure | None = None
+
+
+Control: TypeAlias = Condition | Switch | Group | ForEach | While | Wait | SignalRun | Settled
 Loop: TypeAlias = ForEach | While
 
 SLEEP, UNTIL, WAIT_FOR_EVENT, APPROVAL, SUB_WORKFLOW = "sleep", "until", "wait_for_event", "approval", "sub_workflow"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from millrace.core.controls import Control, id_in
-from millrace.core.failures import FailureKind
+from millrace.core.failures import Failure, FailureKind
 from millrace.core.values import SECOND, Duration, JsonValue
 
 
@@ -60,6 +60,20 @@ class TaskLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Mock:
+    """What a task of a test run answers in place of being done."""
+
+    output: JsonValue = None
+    failure: Failure | None = None
+    times: int | None = None
+    """Only so many attempts, the first ones, fail; `None`: all of them."""
+
+    def failure_of(self, attempt: int) -> Failure | None:
+        """How this attempt fails; attempts count from 1."""
+        return self.failure if self.times is None or attempt <= self.times else None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskPlan:
     """One task of a plan. `needs` and `dependents` name tasks of the same list and mirror each other."""
 
@@ -98,6 +112,8 @@ class TaskPlan:
     """True when `config` holds expressions, so that the worker must render it for each attempt."""
     secrets: frozenset[str] = frozenset()
     """Names of the secrets that `config` refers to."""
+    mock: Mock | None = None
+    """For a task of a test run that is not done; carried for the worker and for those who look."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

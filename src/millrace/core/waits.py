@@ -47,7 +47,7 @@ def park(draft: Draft, task: TaskRun, event: Evaluated) -> None:
     terms = event.terms
     assert terms is not None, "the answer says what is waited for"  # noqa: S101
     control = _control(draft, task)
-    if terms.until is not None and terms.until <= draft.now:
+    if terms.until is not None and (control.at_once or terms.until <= draft.now):
         draft.finish(task, TaskStatus.COMPLETED)
         return
     until = terms.until

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from millrace.core.controls import CONTROL_TYPES
+from millrace.core.controls import CONTROL_TYPES, SLEEP, UNTIL, Control, ForEach, Wait, While
 from millrace.core.durations import parse_duration
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
@@ -17,6 +17,7 @@ from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.expressions.paths import PathRead
 from millrace.definition.expressions.templates import has_expressions, templates_in
 from millrace.definition.graph import needs_of
+from millrace.definition.mocks import AS_IT_IS, Terms, is_settled, settled
 from millrace.definition.stored import Definition
 
 LITERAL_TEXT = {"database": "sql", "shell": "command", "script": "source"}
@@ -27,22 +28,25 @@ DEFAULT_QUEUE = "default"
 PHASES = {Phase.MAIN: "tasks", Phase.ON_FAILURE: "on_failure", Phase.FINALLY: "finally"}
 
 
-def compile_plan(definition: Definition) -> Plan:
-    """The plan of a definition. It depends on nothing else, so it is the same wherever and whenever it is made."""
+def compile_plan(definition: Definition, terms: Terms = AS_IT_IS) -> Plan:
+    """The plan of a definition, or of a test of it by these terms.
+
+    It depends on nothing else, so it is the same wherever and whenever it is made.
+    """
     canonical: dict[str, Any] = definition.canonical
-    defaults = {"queue": canonical.get("queue"), **(canonical.get("defaults") or {})}
+    whole = _Whole({"queue": canonical.get("queue"), **(canonical.get("defaults") or {})}, terms)
     tasks: dict[str, TaskPlan] = {}
     phases: dict[Phase, tuple[str, ...]] = {}
     for phase, name in PHASES.items():
         listed = canonical.get(name) or []
-        tasks.update((task.id, task) for task in _task_plans(listed, _Place(phase), defaults))
+        tasks.update((task.id, task) for task in _task_plans(listed, _Place(phase), whole))
         phases[phase] = _ids(listed)
     rollbacks: dict[str, tuple[str, ...]] = {}
     for task in canonical.get("tasks") or []:
         undoing = task.get("on_rollback") or []
         if undoing:
             place = _Place(Phase.ROLLBACK, undoes=task["id"])
-            tasks.update((one.id, one) for one in _task_plans(undoing, place, defaults))
+            tasks.update((one.id, one) for one in _task_plans(undoing, place, whole))
             rollbacks[task["id"]] = _ids(undoing)
     phases[Phase.ROLLBACK] = tuple(task_id for group in rollbacks.values() for task_id in group)
     return Plan(
@@ -56,6 +60,14 @@ def compile_plan(definition: Definition) -> Plan:
         has_controls=any(task.control is not None for task in tasks.values()),
         has_loops=any(task.loops for task in tasks.values()),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """What holds for all tasks of a definition."""
+
+    defaults: dict[str, Any]
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class _Place:
         return _Place(self.phase, None, task["id"], loops, task["type"] == PARALLEL)
 
 
-def _task_plans(listed: Sequence[dict[str, Any]], place: _Place, defaults: dict[str, Any]) -> Iterator[TaskPlan]:
+def _task_plans(listed: Sequence[dict[str, Any]], place: _Place, whole: _Whole) -> Iterator[TaskPlan]:
     """The plans of a list, each task before those within it."""
     needs = needs_of([(task["id"], task.get("depends_on")) for task in listed], at_once=place.at_once)
     dependents: dict[str, list[str]] = {task_id: [] for task_id in needs}
@@ -83,18 +95,39 @@ def _task_plans(listed: Sequence[dict[str, Any]], place: _Place, defaults: dict[
             dependents[need].append(task_id)
     for task in listed:
         before, after = needs[task["id"]], tuple(dependents[task["id"]])
-        if task["type"] not in CONTROL_TYPES:
-            yield _plan_for_a_worker(task, place, before, after, defaults)
+        control = _control(task, whole.terms)
+        if control is None:
+            yield _plan_for_a_worker(task, place, before, after, whole)
             continue
         blocks = dict(blocks_of(task))
-        yield _plan_of_a_control(task, place, before, after, {name: _ids(tasks) for name, tasks in blocks.items()})
+        own = _plan_of_a_control(task, place, before, after, {name: _ids(tasks) for name, tasks in blocks.items()})
+        yield replace(own, control=control, mock=whole.terms.mock_of(own.id))
         for tasks in blocks.values():
-            yield from _task_plans(tasks, place.within(task), defaults)
+            yield from _task_plans(tasks, place.within(task), whole)
+
+
+def _control(task: dict[str, Any], terms: Terms) -> Control | None:
+    """What the engine does for a task; `None` for one that a worker runs."""
+    mock, before = terms.mock_of(task["id"]), task["id"] in terms.before
+    if mock is not None and (before or is_settled(task["type"])):
+        return settled(task, mock, before=before)
+    if task["type"] not in CONTROL_TYPES or mock is not None:
+        return None
+    control = control_of(task)
+    match control:
+        case ForEach() | While() if task["id"] in terms.names:
+            return replace(control, names=terms.names[task["id"]])
+        case Wait(kind=kind) if kind in (SLEEP, UNTIL):
+            return replace(control, at_once=terms.virtual_time)
+        case _:
+            return control
 
 
 def _plan_for_a_worker(
-    task: dict[str, Any], place: _Place, needs: tuple[str, ...], dependents: tuple[str, ...], defaults: dict[str, Any]
+    task: dict[str, Any], place: _Place, needs: tuple[str, ...], dependents: tuple[str, ...], whole: _Whole
 ) -> TaskPlan:
+    """A mocked one takes no place under a limit, and nobody's who serves another queue."""
+    defaults, mock = whole.defaults, whole.terms.mock_of(task["id"])
     config = task.get("config") or {}
     templates = templates_of(task["type"], config)
     templated = has_expressions(templates)
@@ -106,20 +139,21 @@ def _plan_for_a_worker(
         dependents=dependents,
         join=JoinRule(task.get("join", JoinRule.ALL_SUCCESS)),
         condition=condition_source(task.get("if")),
-        retry=_retry({**(defaults.get("retry") or {}), **(task.get("retry") or {})}),
+        retry=_retry({**(defaults.get("retry") or {}), **(task.get("retry") or {})}, whole.terms),
         timeout=_duration(task.get("timeout", defaults.get("timeout"))),
         total_timeout=_duration(task.get("total_timeout")),
         queue_timeout=_duration(task.get("queue_timeout")),
         allow_failure=task.get("allow_failure", False),
-        queue=task.get("queue") or defaults.get("queue") or DEFAULT_QUEUE,
+        queue=DEFAULT_QUEUE if mock is not None else task.get("queue") or defaults.get("queue") or DEFAULT_QUEUE,
         priority=task.get("priority"),
-        limit=_limit(task.get("concurrency")),
+        limit=None if mock is not None else _limit(task.get("concurrency")),
         undoes=place.undoes,
         parent=place.parent,
         loops=place.loops,
         config=config or None,
         templated=templated,
         secrets=secrets_in(templates) if templated else frozenset(),
+        mock=mock,
     )
 
 
@@ -130,7 +164,7 @@ def _plan_of_a_control(
     dependents: tuple[str, ...],
     blocks: dict[str, tuple[str, ...]],
 ) -> TaskPlan:
-    """What the defaults say is for attempts; a control task has none."""
+    """What the defaults say is for attempts; a control task has none. What it does is added by the caller."""
     return TaskPlan(
         id=task["id"],
         type=task["type"],
@@ -142,7 +176,6 @@ def _plan_of_a_control(
         timeout=_duration(task.get("timeout")),
         allow_failure=task.get("allow_failure", False),
         undoes=place.undoes,
-        control=control_of(task),
         blocks=blocks,
         parent=place.parent,
         loops=place.loops,
@@ -188,7 +221,13 @@ def reads_of(task: TaskPlan) -> Iterator[PathRead]:
                 yield from found.reads
 
 
-def _retry(given: dict[str, Any]) -> RetryPlan:
+def _retry(given: dict[str, Any], terms: Terms) -> RetryPlan:
+    """Where no time passes, the next attempt follows at once."""
+    policy = _policy(given)
+    return replace(policy, delay=0, max_delay=0, jitter=0.0) if terms.virtual_time else policy
+
+
+def _policy(given: dict[str, Any]) -> RetryPlan:
     if not given:
         return RetryPlan()
     default = RetryPlan()

@@ -31,7 +31,7 @@ MOST_TASKS = 10_000
 TriggerType: TypeAlias = Literal["cron", "interval", "once", "manual", "webhook", "event", "email", "github"]
 TRIGGER_TYPES: frozenset[str] = frozenset(get_args(TriggerType))
 """Those that a definition may name; a release may fire fewer."""
-START_TYPES = TRIGGER_TYPES | {"sub_workflow"}
+START_TYPES = TRIGGER_TYPES | {"sub_workflow", "test"}
 """What a run may have been started by."""
 
 

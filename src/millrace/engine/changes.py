@@ -126,7 +126,9 @@ def _new_attempt(
     assert cell.plan is not None, "a fold needs a plan"  # noqa: S101
     task = cell.plan.task_at(effect.path)
     run_priority = cell.new.priority if cell.new else 0
-    type_key = next((key for key in (limit_key_of(task), task.type) if key in placement.type_limits), None)
+    # What is not done takes no place of what is.
+    keys = () if task.mock is not None else (limit_key_of(task), task.type)
+    type_key = next((key for key in keys if key in placement.type_limits), None)
     limited = task.limit is not None or type_key is not None
     return NewAttempt(
         path=effect.path,

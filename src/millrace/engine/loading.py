@@ -70,10 +70,10 @@ async def load_cell(store: Store, plans: Plans, cell: Cell) -> None:
     loaded = await patiently(lambda: store.load(run_id, newer_than=known))
     if loaded is None:
         raise UnknownRun(f"there is no run {run_id}")
-    version_id = loaded.new.version_id
+    plan_id = loaded.new.plan_id
     plan = cell.plan
     if plan is None:
-        plan = await patiently(lambda: plans.plan(version_id))
+        plan = await patiently(lambda: plans.plan(plan_id))
     if known:
         wanted = cell.outputs is not None
         outputs = await patiently(lambda: store.load_outputs(run_id, newer_than=known)) if wanted else {}

@@ -166,6 +166,8 @@ def _stands_in(plan: Plan, task_id: str, container: str) -> bool:
 
 def loop_names(own: TaskPlan, path: str, index: int, payloads: Payloads) -> JsonObject:
     """What the names that a loop binds stand for in one of its iterations."""
+    if isinstance(own.control, ForEach | While) and own.control.names is not None:
+        return own.control.names
     if isinstance(own.control, While):
         before = payloads.outputs.get(path)
         return {"index": index, "previous": before.get("result") if isinstance(before, dict) else None}

@@ -27,6 +27,7 @@ from millrace.core.run import RunState, Signal, TaskRun
 from millrace.core.states import AttemptStatus
 from millrace.core.values import Duration, Instant, JsonObject, JsonValue
 from millrace.ports.incarnations import HeartbeatReply, Incarnation, LostAttempt
+from millrace.ports.plans import plan_id
 from millrace.ports.waits import DueTimer, NewWait
 
 
@@ -136,6 +137,10 @@ class NewRun:
     """When the workflow was last changed, as far as whoever makes the start knows; `None` if that does not matter."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """What stands in the row for an `input`, `variables` or `trigger` that is too large for it (`ports.payloads`)."""
+
+    @property
+    def plan_id(self) -> str:
+        return plan_id(self.trigger_type, self.id, self.version_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from millrace.core.failures import Failure, FailureKind
-from millrace.core.plan import TaskPlan
+from millrace.core.plan import Mock, TaskPlan
 from millrace.core.values import SECOND, InvalidValue, JsonValue
 from millrace.engine.loading import patiently
 from millrace.ports.artifacts import NO_ARTIFACTS, ArtifactDesk, ArtifactFault, Artifacts, AttemptArtifacts
@@ -33,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 LARGEST_OUTPUT = 4 * 1024 * 1024
 """Bytes of JSON, unless the installation says otherwise; what is larger belongs into a file or a database."""
+
+MASK = "***"
+"""What a mocked task shows in place of a secret."""
 
 LARGEST_DETAILS = 65_536
 """Bytes of JSON beside a failure's message; larger details are replaced by a word about their size."""
@@ -77,6 +80,8 @@ class AttemptRunner:
         """Run an attempt that cannot suspend, without an asyncio task; `None` when it needs one."""
         plan = self._around.desk.plan_of(self.attempt.run_id)
         task = plan.task_at(self.attempt.path) if plan is not None else None
+        if task is not None and task.mock is not None:
+            return self._mocked_at_once(task, task.mock)
         runner = self._around.runners.get(task.type) if task is not None else None
         if task is None or runner is None or not runner.instant or task.templated:
             return None
@@ -130,29 +135,55 @@ class AttemptRunner:
     async def _perform(self, artifacts: AttemptArtifacts) -> Outcome:
         plan = await self._around.desk.load_plan(self.attempt.run_id)
         task = plan.task_at(self.attempt.path)
+        if task.mock is not None:
+            self._config = await self._rendered_for_show(task)
+            return self._mocked(task.mock)
         runner = self._around.runners.get(task.type)
         if runner is None:
             raise Refusal(Failure(FailureKind.REFUSED, f"this worker has no task type {task.type!r}"))
         self._config = await self._rendered(task)
         return await runner.run(_checked(runner, self._config), self._context(task, artifacts))
 
+    def _mocked_at_once(self, task: TaskPlan, mock: Mock) -> Report | None:
+        payloads = self._around.payloads
+        is_large = payloads is not None and len(orjson.dumps(mock.output)) > payloads.largest_in_row
+        if task.templated or is_large:
+            return None
+        self._config = task.config
+        return self._report(self._mocked(mock))
+
+    def _mocked(self, mock: Mock) -> Outcome:
+        """What a task of a test run answers that is not done, whether or not this worker knows its type."""
+        failure = mock.failure_of(self.attempt.number)
+        return Completed(mock.output) if failure is None else Failed(failure)
+
+    async def _rendered_for_show(self, task: TaskPlan) -> JsonValue:
+        """The config of a task that is not done: no secret is read, and what has no value leaves the input empty."""
+        try:
+            return await self._filled_in(task, dict.fromkeys(task.secrets, MASK))
+        except ExpressionError as error:
+            self._log(f"the task is mocked, and its input is not shown: {error}", level="warning")
+            return None
+
     async def _rendered(self, task: TaskPlan) -> JsonValue:
         if not task.templated:
             return task.config
         try:
-            scope = await self._around.desk.scope(self.attempt.run_id, self.attempt.path)
-            secrets = await self._around.secrets.resolve(task.secrets)
-            literal = self._literal_fields(task)
-            rendered = await self._around.evaluator.render(
-                {key: value for key, value in _fields(task.config).items() if key not in literal},
-                _with_secrets(scope, secrets),
-                place=f"{task.id}.config",
-            )
-            return {**_fields(rendered), **literal}
+            return await self._filled_in(task, await self._around.secrets.resolve(task.secrets))
         except ExpressionError as error:
             raise Refusal(Failure(FailureKind.EXPRESSION, str(error))) from error
         except SecretUnavailable as error:
             raise Refusal(Failure(FailureKind.REFUSED, str(error))) from error
+
+    async def _filled_in(self, task: TaskPlan, secrets: Mapping[str, str]) -> JsonValue:
+        scope = await self._around.desk.scope(self.attempt.run_id, self.attempt.path)
+        literal = self._literal_fields(task)
+        rendered = await self._around.evaluator.render(
+            {key: value for key, value in _fields(task.config).items() if key not in literal},
+            _with_secrets(scope, secrets),
+            place=f"{task.id}.config",
+        )
+        return {**_fields(rendered), **literal}
 
     def _literal_fields(self, task: TaskPlan) -> dict[str, JsonValue]:
         """Fields whose text is no template (`sql`, a string `command`): they reach their interpreter as written."""

@@ -19,7 +19,7 @@ RUN_FIELDS = {
 }  # fmt: skip
 TASK_FIELDS = {"task", "type", "status", "attempt", "input", "output", "error", "started_at", "finished_at", "worker"}
 
-TRIGGER_REMEDY = "one of cron, email, event, github, interval, manual, once, sub_workflow, webhook"
+TRIGGER_REMEDY = "one of cron, email, event, github, interval, manual, once, sub_workflow, test, webhook"
 
 
 async def finished(api: httpx2.AsyncClient, run_id: str) -> dict:

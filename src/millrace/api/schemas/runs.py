@@ -26,10 +26,22 @@ from millrace.core.errors import Fault, InvalidRequest
 MAX_WAIT: Final = 300
 
 
-class Waiting(BaseModel):
-    """Whether the answer waits for the end of the run; what all bodies that start one have in common."""
+class TakesInput(BaseModel):
+    """Takes `input`, which older clients call `input_data`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _input_once(cls, given: Any) -> Any:
+        """Of two words for one thing the one would win that the caller did not mean."""
+        if isinstance(given, dict) and {"input", "input_data"} <= given.keys():
+            raise _contradiction("input_data", "input_data is another name of input, which is given, too")
+        return given
+
+
+class Waiting(TakesInput):
+    """Whether the answer waits for the end of the run; what all bodies that start one have in common."""
 
     wait: bool = Field(default=False, description="Answer when the run has finished, or when `wait_seconds` are over.")
     async_mode: bool | None = Field(default=None, description="`false` is the same as `wait: true`.")
@@ -42,9 +54,7 @@ class Waiting(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _says_nothing_twice(cls, given: Any, validated: ModelWrapValidatorHandler[Self]) -> Self:
-        """Of two words for one thing the one would win that the caller did not mean."""
-        if isinstance(given, dict) and {"input", "input_data"} <= given.keys():
-            raise _contradiction("input_data", "input_data is another name of input, which is given, too")
+        """As of `input_data`."""
         body = validated(given)
         if "wait" in body.model_fields_set and body.async_mode is body.wait:
             opposite = "waits" if body.wait else "does not wait"
@@ -133,6 +143,7 @@ RUN_EXAMPLE: Final[dict[str, Any]] = {
     "variables": {"region": "eu"},
     "output": {"orders": 128},
     "error": None,
+    "test": None,
     "correlation_id": "order-import-17",
     "priority": 0,
     "parent": None,
@@ -179,6 +190,12 @@ class DoneAgain(BaseModel):
     reason: str
 
 
+class TestOfRun(BaseModel):
+    mocked: list[str] = Field(description="Tasks that were not done.")
+    only: str | None = Field(description="The task that runs alone.")
+    virtual_time: bool
+
+
 class RunView(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": RUN_EXAMPLE})
 
@@ -192,6 +209,7 @@ class RunView(BaseModel):
     variables: Any
     output: Any
     error: FailureView | None
+    test: TestOfRun | None = Field(description="What a test run tests; null for other runs, and in lists.")
     correlation_id: str | None
     priority: int
     parent: str | None = Field(description="The run whose sub-workflow it is.")
@@ -239,6 +257,7 @@ class TaskRunView(BaseModel):
     iteration: int | None = Field(description="The number of the innermost iteration that it stands in, from 0.")
     item_key: str | None = Field(description="What its item is called, in a foreach with a `key`.")
     type: str
+    mocked: bool = Field(description="Whether it is a task of a test run that is not done.")
     status: str
     attempt: int = Field(description="Number of its latest attempt, lost ones included; 0 before the first.")
     failures: int

@@ -19,12 +19,14 @@ from millrace.app.artifacts.views import artifact_view
 from millrace.app.histories.views import log_view
 from millrace.app.plans import StoredPlans
 from millrace.app.runs.tasks.order import is_path, place_of
-from millrace.app.runs.views import run_view, task_run_view
+from millrace.app.runs.views import View, run_view, task_run_view, test_view
+from millrace.app.test_runs.repository import terms_of
 from millrace.auth.masked_documents import masked_document
 from millrace.core.plan import Plan
 from millrace.core.values import Instant, to_iso
 from millrace.ports.database import Database
 from millrace.ports.payloads import MARK, PayloadLost, Payloads, PutAway
+from millrace.ports.plans import TEST, plan_id
 from millrace.ports.secrets import Masker
 
 TIMES = ("available_at", "deadline_at", "started_at", "finished_at")
@@ -61,9 +63,10 @@ class FamilyLines:
 
     async def _of_run(self, found: RunRows) -> AsyncIterator[bytes]:
         run_id, given = found.run["id"], found.trigger_data
-        plan = await self._plan(found.run["version_id"])
+        plan = await self._plan(plan_id(found.run["trigger_type"], run_id, found.run["version_id"]))
         trigger_data = PutAway(given) if given[:1] == MARK else orjson.Fragment(given)
-        yield await self._line("run", {**run_view(found.run, (), found.told), "trigger_data": trigger_data})
+        test = await self._test(found.run)
+        yield await self._line("run", {**run_view(found.run, (), found.told, test), "trigger_data": trigger_data})
         for rows, first in zip(OF_A_RUN, found.first, strict=True):
             some = first
             while some:
@@ -74,10 +77,17 @@ class FamilyLines:
                 read = partial(repository.rows_after, rows=rows, run_id=run_id, last=some[-1])
                 some = await self._database.read(read)
 
-    async def _plan(self, version_id: str) -> Plan | None:
+    async def _test(self, run: RowMapping) -> View | None:
+        """What a test run tests."""
+        if run["trigger_type"] != TEST:
+            return None
+        terms = await self._database.read(partial(terms_of, run_id=run["id"]))
+        return None if terms is None else test_view(terms)
+
+    async def _plan(self, known_as: str) -> Plan | None:
         """It says where each task stands, for those who show them; of a version that is gone nobody knows."""
         try:
-            return await self._plans.plan(version_id)
+            return await self._plans.plan(known_as)
         except LookupError:
             return None
 
@@ -101,7 +111,7 @@ def _view(rows: Rows, row: RowMapping, plan: Plan | None) -> Mapping[str, object
             if plan is None or not is_path(plan, path):
                 return {**task_run_view(row), "place": None}
             listed = list(plan.tasks).index(plan.task_at(path).id)
-            return {**task_run_view(row, place_of(plan, path)), "place": listed}
+            return {**task_run_view(row, place_of(plan, path), plan=plan), "place": listed}
         case "attempt":
             return _attempt_view(row)
         case "record":

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, Connection, and_, cast, func, insert, select,
 from millrace.app.dialects import Unsettled
 from millrace.app.endings.listeners import EndedRun
 from millrace.core.values import Duration
+from millrace.ports.plans import TEST
 from millrace.storage.tables import changes, followers, runs, trigger_routes, workflows
 
 
@@ -59,8 +60,9 @@ def read_stretch(connection: Connection, after: int, limit: int) -> Stretch:
     until, count = connection.execute(select(func.max(lines.c.position), func.count())).one()
     if until is None:
         return Stretch(after, (), complete=True)
-    # A run ends with its last record, so only the line of that one is looked for.
-    last = and_(runs.c.id == lines.c.run_id, runs.c.last_seq == lines.c.last_seq, runs.c.finished_at.is_not(None))
+    # A run ends with its last record, so only the line of that one is looked for. The end of a test concerns nobody.
+    ended = (runs.c.finished_at.is_not(None), runs.c.trigger_type != TEST)
+    last = and_(runs.c.id == lines.c.run_id, runs.c.last_seq == lines.c.last_seq, *ended)
     query = (
         select(
             runs.c.id.label("run_id"),

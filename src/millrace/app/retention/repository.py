@@ -48,6 +48,7 @@ from millrace.storage.tables import (
     records,
     runs,
     task_runs,
+    test_runs,
     timers,
     wait_routes,
     waits,
@@ -265,6 +266,7 @@ _DELETE_RUNS = (
     delete(waits).where(waits.c.run_id.in_(_ids())),
     delete(wait_routes).where(wait_routes.c.run_id.in_(_ids())),
     delete(inbox).where(inbox.c.run_id.in_(_ids())),
+    delete(test_runs).where(test_runs.c.run_id.in_(_ids())),
     delete(runs).where(runs.c.id.in_(_ids())),
 )
 _MARK = update(runs).where(runs.c.id.in_(_ids())).values(payloads_deleted_at=bindparam("now"))

@@ -155,7 +155,7 @@ def require_confirmation(version: CompiledVersion, confirmation: bool) -> None:
         )
 
 
-def check_values(**given: JsonObject) -> None:
+def check_values(**given: JsonValue) -> None:
     """Raise `InvalidRequest` for what cannot be stored: by name, so that the fault says where."""
     for name, value in given.items():
         try:

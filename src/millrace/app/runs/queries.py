@@ -5,6 +5,7 @@ from itertools import islice
 
 import orjson
 from sqlalchemy import Connection
+from sqlalchemy.engine import RowMapping
 
 from millrace.app.cursors import Page, decode_text, encode_cursor
 from millrace.app.decisions.repository import Wait, find_wait
@@ -16,8 +17,9 @@ from millrace.app.runs.repository import RUN_PAYLOADS, RunFilter, RunHead
 from millrace.app.runs.tasks.order import holds_tasks, is_path, place_of
 from millrace.app.runs.tasks.reading import TaskFilter, TaskReader, TaskRows
 from millrace.app.runs.tasks.repository import TASK_PAYLOADS
-from millrace.app.runs.views import View, run_view, task_run_view
+from millrace.app.runs.views import View, run_view, task_run_view, test_view
 from millrace.app.runs.waiting.reasons import waiting_for, waiting_in_list
+from millrace.app.test_runs.repository import terms_of
 from millrace.core.controls import APPROVAL
 from millrace.core.errors import Fault, InvalidRequest, NotFound
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
@@ -25,6 +27,7 @@ from millrace.definition.words import hint
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.payloads import Payloads
+from millrace.ports.plans import TEST
 
 TASKS_TOLD = 20
 """Of a run whose task was asked for under a wrong name."""
@@ -55,9 +58,10 @@ class RunQueries:
             if row is None:
                 return None
             told = repository.told_of(connection, row)
+            test = _test_of(connection, row)
             if RunStatus(row["status"]) in FINISHED_RUN:
-                return run_view(row, [], told)
-            return run_view(row, waiting_for(connection, run_id, self._clock.now(), self._type_limits), told)
+                return run_view(row, [], told, test)
+            return run_view(row, waiting_for(connection, run_id, self._clock.now(), self._type_limits), told, test)
 
         found = await self._database.read(read)
         if found is None:
@@ -84,7 +88,7 @@ class RunQueries:
         """
         after = decode_text(cursor)
         head = await self.head(run_id)
-        plan = await self._plans.plan(head.version_id)
+        plan = await self._plans.plan(head.plan_id)
         if narrow.within is not None and not holds_tasks(plan, narrow.within):
             message = f"{narrow.within[:100]!r} is no task of this run that holds others, nor an iteration of a loop"
             fault = Fault("query.within", "unknown_task", message, "write a path such as load, or load[3]")
@@ -94,7 +98,8 @@ class RunQueries:
         )
         keys = await self._keys(found.inputs)
         views = [
-            task_run_view(row, place_of(plan, row["path"]), keys, found.begun.get(row["path"])) for row in found.rows
+            task_run_view(row, place_of(plan, row["path"]), keys, plan, begun=found.begun.get(row["path"]))
+            for row in found.rows
         ]
         return Page(views, None if found.next is None else encode_cursor(found.next))
 
@@ -106,7 +111,7 @@ class RunQueries:
     async def task(self, run_id: str, path: str) -> View:
         """One task run, and what is asked if it waits for a decision. Raises `NotFound`."""
         head = await self.head(run_id)
-        plan = await self._plans.plan(head.version_id)
+        plan = await self._plans.plan(head.plan_id)
 
         def read(connection: Connection) -> tuple[TaskRows, Wait | None]:
             found = TaskReader(connection, plan, head).one(path)
@@ -117,7 +122,7 @@ class RunQueries:
         found, wait = await self._database.read(read)
         if not found.rows:
             raise NotFound("task_run_not_found", f"run {run_id} has no task {path!r}")
-        view = task_run_view(found.rows[0], place_of(plan, path), await self._keys(found.inputs))
+        view = task_run_view(found.rows[0], place_of(plan, path), await self._keys(found.inputs), plan)
         shown = {**view, "approval": None if wait is None else question_view(wait)}
         return await read_back(shown, TASK_PAYLOADS, self._payloads)
 
@@ -126,7 +131,7 @@ class RunQueries:
 
         Also the path of an iteration stands for what is in it.
         """
-        plan = await self._plans.plan((await self.head(run_id)).version_id)
+        plan = await self._plans.plan((await self.head(run_id)).plan_id)
         if is_path(plan, path) or holds_tasks(plan, path):
             return
         known = plan.tasks
@@ -147,6 +152,12 @@ class RunQueries:
             where = f"it is in the archive: `millrace archive show {run_id}`"
             return NotFound("run_not_found", f"there is no run with the id {run_id!r} any more; {where}")
         return unknown_run(run_id)
+
+
+def _test_of(connection: Connection, row: RowMapping) -> View | None:
+    """What a test run tests. Of other runs nothing is read."""
+    terms = terms_of(connection, row["id"]) if row["trigger_type"] == TEST else None
+    return None if terms is None else test_view(terms)
 
 
 def is_finished(head: RunHead) -> bool:

@@ -31,6 +31,7 @@ from millrace.definition import check_overrides
 from millrace.engine.cell import Started
 from millrace.ports.database import Database
 from millrace.ports.payloads import Payloads
+from millrace.ports.plans import TEST
 from millrace.ports.store import NewRun, StartKey
 
 SAME, NEWEST = "same", "newest"
@@ -195,6 +196,8 @@ class RunRepeater:
         row, tasks = await self._database.read(lambda connection: repository.run_to_repeat(connection, run_id))
         if row is None:
             raise unknown_run(run_id)
+        if row["trigger_type"] == TEST:
+            raise Conflict("test_run", "a test run cannot be repeated; start the test again")
         if RunStatus(row["status"]) not in FINISHED_RUN:
             raise Conflict("run_not_finished", f"run {run_id} is {row['status']}; wait for its end, or cancel it first")
         whole = await whole_row(dict(row), ("input", "variables", "trigger_data"), self._payloads)

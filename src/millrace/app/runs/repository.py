@@ -30,6 +30,7 @@ from millrace.app.workflows.repository import has_label
 from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.core.values import SECOND, Instant, JsonObject
 from millrace.ports.payloads import MARK
+from millrace.ports.plans import plan_id
 from millrace.ports.store import InboxItem, StartKey
 from millrace.storage.tables import (
     inbox,
@@ -86,6 +87,11 @@ class RunHead:
     version_id: str
     status: str
     retry_of: str | None = None
+    trigger_type: str = "manual"
+
+    @property
+    def plan_id(self) -> str:
+        return plan_id(self.trigger_type, self.id, self.version_id)
 
 
 def find_run(connection: Connection, run_id: str) -> RowMapping | None:
@@ -177,9 +183,8 @@ def first_id(at: Instant) -> str:
 
 
 def head(connection: Connection, run_id: str) -> RunHead | None:
-    query = select(runs.c.id, runs.c.workflow_id, runs.c.version_id, runs.c.status, runs.c.retry_of).where(
-        runs.c.id == run_id
-    )
+    columns = ("id", "workflow_id", "version_id", "status", "retry_of", "trigger_type")
+    query = select(*(runs.c[name] for name in columns)).where(runs.c.id == run_id)
     row = connection.execute(query).first()
     return None if row is None else RunHead(*row)
 

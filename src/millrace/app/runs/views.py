@@ -12,7 +12,9 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.runs.repository import RUN_PAYLOADS
 from millrace.app.runs.tasks.repository import TASK_PAYLOADS
 from millrace.core.controls import id_in
+from millrace.core.plan import Plan
 from millrace.core.values import JsonObject, to_iso
+from millrace.definition.mocks import Terms
 from millrace.ports.payloads import MARK, PutAway
 
 View: TypeAlias = Mapping[str, object]
@@ -22,8 +24,11 @@ NO_PLACE: Place = (None, None, None)
 NO_KEYS: Mapping[str, Sequence[str]] = {}
 
 
-def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject | None = None) -> View:
-    """`told`: what the history of the run knows (`repository.told_of`), where a single run is shown."""
+def run_view(
+    row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject | None = None, test: View | None = None
+) -> View:
+    """`told`: what the history of the run knows (`repository.told_of`), where a single run is shown; `test`: what it
+    tests, where a single test run is."""
     told = told or {}
     done_again = told.get("done_again")
     return {
@@ -35,6 +40,7 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject
         "triggered_by": row["triggered_by"],
         **_json(row, RUN_PAYLOADS),
         "error": _fragment(row["error"]),
+        "test": test,
         "correlation_id": row["correlation_id"],
         "priority": row["priority"],
         "parent": row["parent_run_id"],
@@ -52,14 +58,25 @@ def run_view(row: RowMapping, waiting_for: Sequence[View] = (), told: JsonObject
     }
 
 
+def test_view(terms: str) -> View:
+    """What a test run tests, by its terms as they are kept."""
+    kept = Terms.from_json(orjson.loads(terms))
+    return {"mocked": list(kept.mocks), "only": kept.only, "virtual_time": kept.virtual_time}
+
+
 def task_run_view(
     row: RowMapping,
     place: Place = NO_PLACE,
     keys: Mapping[str, Sequence[str]] = NO_KEYS,
+    plan: Plan | None = None,
+    *,
     begun: int | None = None,
 ) -> View:
-    """`place`: the control task around it, and the loop and the number of its iteration; `keys`: of items, by loop;
-    `begun`: how many iterations of it have."""
+    """`place`: the control task around it, and the loop and the number of its iteration; `keys`: of items, by loop.
+
+    `plan`: of its run, and has its path; without one it is taken for a task that was done. `begun`: of a loop, how many
+    of its iterations have.
+    """
     worker = row["worker"]
     parent, loop, index = place
     named = keys.get(loop, ()) if loop is not None else ()
@@ -71,6 +88,7 @@ def task_run_view(
         "iteration": index,
         "item_key": named[index] if index is not None and index < len(named) else None,
         "type": row["type"],
+        "mocked": plan is not None and plan.task_at(row["path"]).mock is not None,
         "status": row["status"],
         "attempt": row["attempt"],
         "failures": row["failures"],

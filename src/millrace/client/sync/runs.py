@@ -12,7 +12,16 @@ from millrace.client.requests import Body, Moment, given, json_body, label_query
 from millrace.client.retrying import Patience
 from millrace.client.sync.histories import Histories
 from millrace.client.sync.pausing import pause
-from millrace.client.types import BulkFilter, CancelAnswer, OperationView, RunPage, RunView, TaskRunPage, TaskRunView
+from millrace.client.types import (
+    BulkFilter,
+    CancelAnswer,
+    DryRunView,
+    OperationView,
+    RunPage,
+    RunView,
+    TaskRunPage,
+    TaskRunView,
+)
 
 FINISHED: Final = frozenset({"completed", "failed", "cancelled"})
 
@@ -61,6 +70,64 @@ class Runs(Histories):
         path = self._workflow_path(workflow, "execute")
         answer = self._transport.send("POST", path, body, repeatable=True, waiting=wait_seconds or 0)
         return cast(RunView, answer)
+
+    def test(
+        self,
+        workflow: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        mocks: Mapping[str, Mapping[str, Any]] | None = None,
+        only: str | None = None,
+        virtual_time: bool | None = None,
+        others: Literal["run", "mock"] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        version: int | str | None = None,
+        item: Any = None,
+        index: int | None = None,
+        previous: Any = None,
+        wait_seconds: float | None = None,
+    ) -> RunView:
+        """Start a test run: tasks of `mocks` are not done, but come to what is said there: `{"output": …}`, or
+        `{"fail": {"message": …}, "times": …}`.
+
+        `only` runs one task alone; of one in a loop give its `item`, its `index`, or what `previous` is. With
+        `virtual_time` no time passes; with `others="mock"` nothing is done at all. Each call starts a run; one whose
+        answer is lost is not repeated. Raises `InvalidRequest` and `Conflict`.
+        """
+        body = json_body(
+            input=input,
+            mocks=mocks,
+            only=only,
+            virtual_time=virtual_time,
+            others=others,
+            variables=variables,
+            version=version,
+            item=item,
+            index=index,
+            previous=previous,
+            **_waiting(wait_seconds),
+        )
+        path = self._workflow_path(workflow, "test")
+        answer = self._transport.send("POST", path, body, waiting=wait_seconds or 0)
+        return cast(RunView, answer)
+
+    def dry_run(
+        self,
+        workflow: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        mocks: Mapping[str, Mapping[str, Any]] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        version: int | str | None = None,
+        iterations: int | None = None,
+    ) -> DryRunView:
+        """What a run would do, as far as it can be told without doing it. Raises `InvalidRequest`.
+
+        `iterations`: so many are told of each foreach, 3 by default.
+        """
+        body = json_body(input=input, mocks=mocks, variables=variables, version=version, iterations=iterations)
+        path = self._workflow_path(workflow, "dry-run")
+        return cast(DryRunView, self._transport.send("POST", path, body, repeatable=True))
 
     def get(self, run: str) -> RunView:
         """One run with its input and output."""
