@@ -2,6 +2,7 @@
 #
 #   make test ARGS="tests/unit -k retry"     make test WORKERS=0 ARGS="-x --pdb"
 #   PYTHON=/usr/bin/python3.12 make run      make bench QUICK=1 JSON=out.json
+#   MILLRACE_TEST_EVERYWHERE=1 make test     also what usually runs on one database or event loop only
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help

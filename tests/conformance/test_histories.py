@@ -25,7 +25,7 @@ from tests.conformance.builders import EVERYTHING, IDS, LEASE, Owner, inbox_item
 from tests.conformance.kits import WORKFLOW, Kit
 from tests.conformance.model import Key, Model
 
-SEEDS = int(os.environ.get("MILLRACE_HISTORIES", "8"))
+SEEDS = int(os.environ.get("MILLRACE_HISTORIES", "5"))
 STEPS = 120
 GRACE = 2 * SECOND
 

@@ -1,5 +1,6 @@
 """The databases that Millrace runs on, for fixtures that open it once on each: the rest of a test knows neither."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,11 @@ DATABASES = ["sqlite", POSTGRES]
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ON_POSTGRES = pytest.mark.parametrize("database_url", [POSTGRES], indirect=True)
 """For tests of what only one of them has."""
+
+EVERYWHERE = os.environ.get("MILLRACE_TEST_EVERYWHERE") == "1"
+MOSTLY_ON_SQLITE = pytest.mark.parametrize("database_url", DATABASES if EVERYWHERE else ["sqlite"], indirect=True)
+"""For tests of what is asked and answered rather than of what is stored, of which others see to it on both: the gate
+spends its time on those. With `MILLRACE_TEST_EVERYWHERE=1` these, too, run on both."""
 
 
 @asynccontextmanager

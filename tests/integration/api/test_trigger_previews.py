@@ -8,10 +8,9 @@ import pytest
 from millrace.app.triggers.preview_bodies import BODIES
 from millrace.triggers.configs import SCHEDULES
 from tests.support.api import create, definition, problem
-from tests.support.databases import ON_SQLITE
+from tests.support.databases import MOSTLY_ON_SQLITE
 
-pytestmark = ON_SQLITE
-"""What is asked here is not a matter of the database; what it reads and writes there is asked elsewhere."""
+pytestmark = MOSTLY_ON_SQLITE
 
 PREVIEW = "/api/v1/triggers/preview"
 SPRING = "2026-03-28T00:00:00Z"

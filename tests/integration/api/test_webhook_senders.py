@@ -9,7 +9,7 @@ import pytest
 
 from millrace.core.values import SECOND
 from tests.support.api import create, problem
-from tests.support.databases import ON_SQLITE
+from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.webhooks import (
     SECRET,
@@ -29,8 +29,7 @@ from tests.support.webhooks import (
     with_hook,
 )
 
-pytestmark = ON_SQLITE
-"""What is asked here is not a matter of the database; what it reads and writes there is asked elsewhere."""
+pytestmark = MOSTLY_ON_SQLITE
 
 BODY = b'{"id": "evt_1"}'
 Signs = Callable[..., dict[str, str]]

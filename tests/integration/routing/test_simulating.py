@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 
 from tests.support.api import problem
-from tests.support.databases import ON_SQLITE
+from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.routing_kit import Millrace, waiting_for
 
-pytestmark = ON_SQLITE
-"""What is asked here is not a matter of the database; what it reads and writes there is asked elsewhere."""
+pytestmark = MOSTLY_ON_SQLITE
 
 EVENT = {"type": "orders.imported", "source": "shop", "subject": "order/1", "data": {"n": 2}}
 URL = "/api/v1/triggers/simulate"

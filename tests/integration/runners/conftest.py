@@ -8,12 +8,17 @@ import pytest
 import uvloop
 
 from tests.integration.runners.shell_kit import Log, Shell, runner
+from tests.support.databases import EVERYWHERE
 
-ON_BOTH_LOOPS = ("test_shell", "test_shell_end", "test_script", "test_http", "test_email")
+ON_BOTH_LOOPS = ("test_shell", "test_shell_end")
+ON_THAT_OF_THE_SERVER = ("test_script", "test_http", "test_email")
+"""In the gate; with `MILLRACE_TEST_EVERYWHERE=1` they run on both, too."""
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    if item.path.stem in ON_BOTH_LOOPS:
+    if item.path.stem in ON_THAT_OF_THE_SERVER and not EVERYWHERE:
+        return {"uvloop": uvloop.new_event_loop}
+    if item.path.stem in (*ON_BOTH_LOOPS, *ON_THAT_OF_THE_SERVER):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"asyncio": asyncio.new_event_loop}
 

@@ -42,7 +42,7 @@ class FailingStore(OverStore):
         return reply
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 async def test_each_due_time_is_decided_once_however_many_schedulers_run(kit: TriggerKit, seed: int) -> None:
     chance = random.Random(seed)
     processes = [await kit.process(RestlessStore(kit, chance)) for _ in range(3)]

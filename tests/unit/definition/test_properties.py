@@ -101,7 +101,7 @@ _DEFINITION = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=600, deadline=LONG, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=LONG, suppress_health_check=[HealthCheck.too_slow])
 @given(_DEFINITION | _ANY)
 def test_anything_is_accepted_or_told(raw: Any) -> None:
     found = faults(raw)
