@@ -258,19 +258,19 @@ def test_versions_from_the_first_to_a_rollback(server: MillraceProcess, tmp_path
 
 
 def test_enable_disable_deploy_and_undeploy_by_name(server: MillraceProcess, tmp_path: Path) -> None:
-    write(tmp_path, "t-one", "t-two")
+    write(tmp_path, "pair-one", "pair-two")
     server.millrace("apply", "-f", str(tmp_path))
-    assert server.millrace("disable", "t-one", "t-two").stdout.splitlines() == [
-        "t-one: paused, version 1 is deployed",
-        "t-two: paused, version 1 is deployed",
+    assert server.millrace("disable", "pair-one", "pair-two").stdout.splitlines() == [
+        "pair-one: paused, version 1 is deployed",
+        "pair-two: paused, version 1 is deployed",
     ]
-    assert existing(server, "--name", "t-", "--status", "paused") == ["t-one", "t-two"]
-    partly = server.millrace("enable", "t-one", "nothing", "t-two", check=False)
+    assert existing(server, "--name", "pair-", "--status", "paused") == ["pair-one", "pair-two"]
+    partly = server.millrace("enable", "pair-one", "nothing", "pair-two", check=False)
     assert partly.returncode == 2
     assert "nothing" in partly.stderr
-    assert existing(server, "--name", "t-", "--status", "active") == ["t-one", "t-two"]
-    assert server.millrace("undeploy", "t-one").stdout == "t-one: active, nothing is deployed\n"
-    assert server.millrace("deploy", "t-one").stdout == "t-one: version 1 is deployed\n"
+    assert existing(server, "--name", "pair-", "--status", "active") == ["pair-one", "pair-two"]
+    assert server.millrace("undeploy", "pair-one").stdout == "pair-one: active, nothing is deployed\n"
+    assert server.millrace("deploy", "pair-one").stdout == "pair-one: version 1 is deployed\n"
 
 
 def test_workflows_are_listed_with_filters(server: MillraceProcess, tmp_path: Path) -> None:
