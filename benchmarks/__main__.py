@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.embedded import FULL, QUICK, TRIAL, embedded_figures
-from benchmarks.on_postgres import SMALL, postgres_figures, scale
+from benchmarks.on_postgres import is_trial, postgres_figures, scale
 from benchmarks.postgres_server import NotMeasured
 from benchmarks.processes import end_in_order_when_told
 from benchmarks.side_by_side import Report, peer_reports
@@ -51,8 +51,7 @@ def main() -> None:
 
 
 def effort(*, quick: bool) -> Effort:
-    """A quick look at a small scale only tries everything out."""
-    if quick and scale(quick=quick) is SMALL:
+    if is_trial(quick=quick):
         return TRIAL
     return QUICK if quick else FULL
 

@@ -49,8 +49,13 @@ SMALL = Scale(
 
 def scale(*, quick: bool) -> Scale | None:
     """What BENCH_POSTGRES_SCALE names; otherwise large ones, and with `--quick` none at all."""
-    named = {"large": LARGE, "small": SMALL, "none": None}
+    named = {"large": LARGE, "small": SMALL, "none": None, "trial": None}
     return named[os.environ.get("BENCH_POSTGRES_SCALE", "none" if quick else "large")]
+
+
+def is_trial(*, quick: bool) -> bool:
+    """Whether everything is only to be tried out: at a small scale, or, for `trial`, also without one."""
+    return quick and os.environ.get("BENCH_POSTGRES_SCALE") in ("small", "trial")
 
 
 def postgres_figures(effort: Effort, scale: Scale | None) -> Figures:

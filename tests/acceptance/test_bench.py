@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import EVERYWHERE
+
 REPOSITORY = Path(__file__).parents[2]
 
 FIGURES = {
@@ -16,10 +18,9 @@ FIGURES = {
 }  # fmt: skip
 
 
-ON_POSTGRES = {
-    "chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms", "throughput_two_tasks_s",
-    "claimed_ratio", "claim_p99_ratio", "lists_p95_ms", "doctor_at_1m_s", "retention_p99_ratio",
-}  # fmt: skip
+ON_POSTGRES = {"chain40_ms", "throughput_tasks_s", "fanout500_ms", "start_ms", "throughput_two_tasks_s"}
+AT_SCALE = {"claimed_ratio", "claim_p99_ratio", "lists_p95_ms", "doctor_at_1m_s", "retention_p99_ratio"}
+"""What is measured beside many runs takes half a minute more: with `MILLRACE_TEST_EVERYWHERE=1` only."""
 
 
 @pytest.mark.timeout(900)
@@ -32,12 +33,12 @@ def test_the_quick_benchmark_writes_its_figures(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         timeout=890,
-        env={**os.environ, "BENCH_POSTGRES_SCALE": "small"},
+        env={**os.environ, "BENCH_POSTGRES_SCALE": "small" if EVERYWHERE else "trial"},
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     written = json.loads(place.read_text())
-    assert all(written["postgres"][name] > 0 for name in ON_POSTGRES)
+    assert all(written["postgres"][name] > 0 for name in ON_POSTGRES | (AT_SCALE if EVERYWHERE else set()))
     assert written["postgres"]["two_processes_share"] >= 0, "of so few runs the other process may get none"
     figures = written["embedded"]
     assert set(figures) >= FIGURES
