@@ -185,6 +185,22 @@ def test_in_a_large_run_a_loop_is_one_line_that_says_how_far_it_is(server: Millr
     assert len(json.loads(server.millrace("show", run_id, "--json").stdout)["tasks"]) == 252
 
 
+def test_the_key_of_an_item_stands_beside_the_path(server: MillraceProcess) -> None:
+    inner = {"id": "load", "type": "noop"}
+    loop = {"id": "all", "type": "foreach", "config": {"items": ["a", "b" * 50], "key": "{{ item }}"}, "tasks": [inner]}
+    with server.client() as client:
+        created = client.post("/workflows", json={"name": "keyed", "tasks": [loop]})
+        assert created.status_code == 201, created.text
+        run_id = client.post("/workflows/keyed/execute", json={"wait": True}).json()["id"]
+    named = {"all[0].load (a)", f"all[1].load ({'b' * 39}…)"}
+    for narrow in ([], ["--within", "all"]):
+        shown = server.millrace("show", run_id, *narrow).stdout.splitlines()
+        assert {line.partition("  ")[0] for line in shown if line.startswith("all[")} == named
+    code, drawn = on_a_terminal(server, "run", "keyed", "--follow")
+    assert code == 0
+    assert "all[0].load (a)" in drawn
+
+
 def test_a_run_that_was_replaced_names_the_one_that_took_its_place(server: MillraceProcess, tmp_path: Path) -> None:
     place = tmp_path / "replacing.json"
     limit = {"limit": 1, "when_full": "cancel_oldest"}

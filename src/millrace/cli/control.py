@@ -106,9 +106,8 @@ def bulk(
         said = f"{operation['done']} of {counted(operation['total'], 'run')}"
         say(f"{action}: {said}, {operation['failed']} did not take it")
         _say_refused(operation)
-    if operation["already_retried"] and not as_json:
-        left_out = operation["already_retried"]
-        say(f"{_runs_are(left_out)} left out: retried or rerun before (--again takes them too)")
+    if not as_json:
+        _say_left_out(operation)
 
 
 def _labels(pairs: list[str]) -> JsonObject:
@@ -127,6 +126,13 @@ def _say_refused(operation: dict[str, Any]) -> None:
         say(f"  {refused['run']}: {refused['message']}")
     if further := operation["failed"] - len(operation["refused"]):
         say(f"  and {further} more")
+
+
+def _say_left_out(operation: dict[str, Any]) -> None:
+    if before := operation["already_retried"]:
+        say(f"{_runs_are(before)} left out: retried or rerun before (--again takes them too)")
+    if waited_for := operation["left_to_parents"]:
+        say(f"{_runs_are(waited_for)} left out: waited for by the task of another run; retry that run")
 
 
 def _ended(connection: Connection, operation: dict[str, Any]) -> dict[str, Any]:

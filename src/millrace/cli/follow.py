@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.loops import how_far, left_out, task_runs
+from millrace.cli.loops import how_far, left_out, task_runs, with_key
 from millrace.cli.output import (
     MARKS,
     cleaned,
@@ -134,7 +134,7 @@ def _picture(run: dict[str, Any], tasks: list[dict[str, Any]]) -> Any:
         colour = COLOURS.get(task["status"], "default")
         table.add_row(
             Text(MARKS.get(task["status"], " "), style=colour),
-            Text(cleaned(task["path"])),
+            Text(cleaned(with_key(task))),
             Text(task["status"], style=colour),
             Text(str(task["attempt"]) if task["attempt"] else ""),
             Text(duration(task.get("started_at"), task.get("finished_at"))),

@@ -7,6 +7,8 @@ from millrace.cli.output import counted
 
 MOST_ROWS = 200
 """Up to so many task runs all are shown; it is what one page of the API holds."""
+LONGEST_KEY = 40
+"""Characters of what an item is called; it may be any text."""
 
 
 def task_runs(connection: Connection, run_id: str, *, loops_closed: bool = False) -> list[dict[str, Any]]:
@@ -31,3 +33,11 @@ def how_far(task: dict[str, Any]) -> str | None:
         return None
     of_all = "" if task["items"] is None else f" of {task['items']:,}"
     return f"{task['begun']:,}{of_all} iterations begun" if of_all else f"{counted(task['begun'], 'iteration')} begun"
+
+
+def with_key(task: dict[str, Any]) -> str:
+    """The path of a task run as it is copied, and behind it what the item of its iteration is called."""
+    key = task["item_key"]
+    if key is None:
+        return str(task["path"])
+    return f"{task['path']} ({key if len(key) <= LONGEST_KEY else key[: LONGEST_KEY - 1] + '…'})"

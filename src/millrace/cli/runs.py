@@ -9,7 +9,7 @@ from millrace.cli import completion
 from millrace.cli.arguments import an_id
 from millrace.cli.connection import Connection
 from millrace.cli.follow import FINISHED
-from millrace.cli.loops import how_far, left_out, task_runs
+from millrace.cli.loops import how_far, left_out, task_runs, with_key
 from millrace.cli.output import (
     cancel_told,
     counted,
@@ -211,7 +211,7 @@ def done_again(run: dict[str, Any]) -> dict[str, str]:
 
 def _task_row(task: dict[str, Any]) -> list[str]:
     return [
-        task["path"],
+        with_key(task),
         task["type"],
         marked(task["status"]),
         str(task["attempt"]) if task["attempt"] else "-",

@@ -797,6 +797,9 @@ class OperationView(TypedDict):
     total: int
     # For retry: runs that the filter found and that were retried or rerun before; left out.
     already_retried: int
+    # For retry: runs that the filter found and that a task of another run waited for; left out, as the retry of that
+    # run does their work again.
+    left_to_parents: int
     done: int
     # Runs that had finished or did not take it.
     failed: int

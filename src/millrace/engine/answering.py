@@ -246,10 +246,12 @@ class Answers:
         return output
 
     def _failed(self, path: str, index: int) -> bool:
-        ids = self._draft.plan_of(path).blocks[TASKS]
+        """Whether the iteration did, as the loop counts it: not by a task whose failure is allowed."""
+        tasks = self._draft.plan.tasks
         return any(
-            ending_of(self._draft.task(f"{path}[{index}].{task_id}"), allow_failure=False) is Ending.FAILED
-            for task_id in ids
+            ending_of(self._draft.task(f"{path}[{index}].{one}"), allow_failure=tasks[one].allow_failure)
+            is Ending.FAILED
+            for one in self._draft.plan_of(path).blocks[TASKS]
         )
 
     @property

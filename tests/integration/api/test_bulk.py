@@ -1,6 +1,7 @@
 """X3: many runs are retried, each once however often it is asked for."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -8,6 +9,7 @@ import pytest
 
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation
+from tests.support.routing_kit import millrace_on
 
 URL = "/api/v1"
 MEANT = {"action": "retry", "filter": {"workflow": "failing"}}
@@ -73,6 +75,34 @@ async def test_what_was_retried_while_the_operation_ran_is_left_alone(
     after = (await api.get(f"{URL}/operations/{operation['id']}")).json()
     assert (after["total"], after["done"], after["failed"]) == (3, 2, 1)
     assert after["error"] == f"{failed[1]}: it was retried meanwhile, as run {other['id']}"
+
+
+async def test_a_run_that_a_task_waited_for_is_left_to_the_retry_of_its_parent(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    async with millrace_on(tmp_path / "whole", database_url) as kit:
+        await kit.deploy(
+            "failing", tasks=[{"id": "bad", "type": "transform", "config": {"output": "{{ input.nothing }}"}}]
+        )
+        for name, wait in (("calling", True), ("leaving", False)):
+            call = {"id": "call", "type": "sub_workflow", "config": {"workflow": "failing", "wait": wait}}
+            await kit.deploy(name, tasks=[call])
+            await start(kit.api, name, wait=True)
+        await kit.until_runs("failing", 2)
+
+        body: dict[str, Any] = {"action": "retry", "filter": {"status": ["failed"]}}
+        counted = await kit.post("/runs/bulk", **body, again=True, dry_run=True)
+        assert (counted["total"], counted["left_to_parents"], counted["already_retried"]) == (2, 1, 0)
+        begun = await kit.post("/runs/bulk", **body)
+
+        async def ended() -> dict[str, Any] | None:
+            operation: dict[str, Any] = await kit.get(f"/operations/{begun['id']}")
+            return operation if operation["status"] == "completed" else None
+
+        after = await kit.until(ended)
+        assert (after["total"], after["left_to_parents"], after["done"], after["failed"]) == (2, 1, 2, 0)
+        runs = [*await kit.runs("calling"), *await kit.runs("failing")]
+        assert [run["workflow"]["name"] for run in runs if run["retry_of"]] == ["calling", "failing"]
 
 
 async def test_again_is_for_retries_only(api: httpx2.AsyncClient) -> None:

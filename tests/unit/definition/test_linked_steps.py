@@ -29,7 +29,7 @@ WHOLE: dict[str, Any] = {
         "decide": {
             "id": "decide",
             "agent_name": "judge",
-            "input_mapping": {"text": "steps.read.output.text", "day": "input.day", "tone": "'kind'", "most": 3},
+            "input_mapping": {"text": "steps.read.output.body.text", "day": "input.day", "tone": "'kind'", "most": 3},
         },
         "read": {
             "id": "read",
@@ -60,7 +60,7 @@ CANONICAL = {
             "config": {
                 "agent": "judge",
                 "input": {
-                    "text": "{{ tasks.read.output.text }}",
+                    "text": "{{ tasks.read.output.body.text }}",
                     "day": "{{ input.day }}",
                     "tone": "kind",
                     "most": 3,

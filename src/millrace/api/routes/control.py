@@ -115,7 +115,10 @@ async def rerun_run(
 async def change_many_runs(
     request: Request, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    """Cancel, pause, resume or retry every run that a filter finds. The operation answered tells its progress."""
+    """Cancel, pause, resume or retry every run that a filter finds. The operation answered tells its progress.
+
+    A retry leaves out the runs of sub-workflows that a task waited for: their parents' retry does their work again.
+    """
     body = await checked(request, BulkBody)
     key = one_key(idempotency_key, body.idempotency_key)
     operation = await container.operations.begin(body.wanted(), by=caller, key=key)

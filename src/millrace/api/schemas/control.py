@@ -108,6 +108,10 @@ class OperationView(BaseModel):
     already_retried: int = Field(
         description="For retry: runs that the filter found and that were retried or rerun before; left out."
     )
+    left_to_parents: int = Field(
+        description="For retry: runs that the filter found and that a task of another run waited for; left out, as the "
+        "retry of that run does their work again."
+    )
     done: int
     failed: int = Field(description="Runs that had finished or did not take it.")
     refused: list[RefusedRun] = Field(description="Those that `failed` counts, and why: the first 100 of them.")

@@ -90,6 +90,18 @@ class BulkRequest:
         return fingerprint((*asked, True) if self.again else asked)
 
 
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    until: str
+    """The newest run."""
+    meant: int
+    """Runs up to it that are meant."""
+    repeated: int
+    """Left out: another run does them again already."""
+    waited_for: int
+    """Left out: a task of another run waited for them, whose retry does their work again."""
+
+
 class Operations(Service):
     interval = 5.0
 
@@ -157,17 +169,20 @@ class Operations(Service):
         narrow = replace(request.narrow, status=statuses or ("none",), workflow_id=workflow_id)
         now = self._clock.now()
         repeated = request.again or request.action != "retry"
-        until, total, left_out = await self._database.read(
-            lambda connection: _counts(connection, narrow, repeated=repeated)
+        waited_for = request.action != "retry"
+        counts = await self._database.read(
+            lambda connection: _counts(connection, narrow, repeated=repeated, waited_for=waited_for)
         )
         stored = {
             "narrow": asdict(narrow),
-            "until": until,
+            "until": counts.until,
             "reason": request.reason,
             "version": request.version,
             "confirmation": request.confirmation,
             "repeated": repeated,
-            "left_out": left_out,
+            "left_out": counts.repeated,
+            "waited_for": waited_for,
+            "left_to_parents": counts.waited_for,
         }
         return OperationRow(
             id=self._ids.new(),
@@ -175,7 +190,7 @@ class Operations(Service):
             request=orjson.dumps(stored).decode(),
             status="completed" if request.dry_run else "running",
             position="",
-            total=total,
+            total=counts.meant,
             done=0,
             failed=0,
             error=None,
@@ -260,17 +275,22 @@ class Operations(Service):
             raise Conflict("already_retried", f"it was retried meanwhile, as run {others[-1]}")
 
 
-def _counts(connection: Connection, narrow: RunFilter, *, repeated: bool) -> tuple[str, int, int]:
-    """The newest run; how many are meant up to it, and how many left out as another one does them again already."""
+def _counts(connection: Connection, narrow: RunFilter, *, repeated: bool, waited_for: bool) -> _Counts:
     until = newest_id(connection)
     found = count_matching(connection, narrow, until=until)
-    meant = found if repeated else count_matching(connection, narrow, until=until, repeated=False)
-    return until, meant, found - meant
+    taken = found if waited_for else count_matching(connection, narrow, until=until, waited_for=False)
+    meant = (
+        taken if repeated else count_matching(connection, narrow, until=until, repeated=False, waited_for=waited_for)
+    )
+    return _Counts(until, meant, repeated=taken - meant, waited_for=found - taken)
 
 
 def _next(connection: Connection, after: str, asked: Mapping[str, Any]) -> Sequence[str]:
     narrow, until = RunFilter(**asked["narrow"]), asked["until"]
-    return matching_ids(connection, narrow, after=after, until=until, limit=BATCH, repeated=_repeated(asked))
+    repeated, waited_for = _repeated(asked), _waited_for(asked)
+    return matching_ids(
+        connection, narrow, after=after, until=until, limit=BATCH, repeated=repeated, waited_for=waited_for
+    )
 
 
 def _wished(connection: Connection, row: OperationRow, wishes: Sequence[InboxItem]) -> Sequence[InboxItem]:
@@ -307,6 +327,11 @@ def _repeated(asked: Mapping[str, Any]) -> bool:
     return asked.get("repeated", True) is True
 
 
+def _waited_for(asked: Mapping[str, Any]) -> bool:
+    """Whether runs are meant that a task of another run waits for. Noted before it could say so, it means them."""
+    return asked.get("waited_for", True) is True
+
+
 def _refused(asked: Mapping[str, Any]) -> list[dict[str, str]]:
     """The first runs that did not take it, and why, as they are kept with what was asked."""
     refused: list[dict[str, str]] = asked.get("refused", [])
@@ -336,6 +361,7 @@ def view(row: OperationRow) -> View:
         "status": row.status,
         "total": row.total,
         "already_retried": asked.get("left_out", 0),
+        "left_to_parents": asked.get("left_to_parents", 0),
         "done": row.done,
         "failed": row.failed,
         "refused": _refused(asked),

@@ -131,11 +131,18 @@ def list_runs(
 
 
 def matching_ids(
-    connection: Connection, narrow: RunFilter, *, after: str, until: str, limit: int, repeated: bool = True
+    connection: Connection,
+    narrow: RunFilter,
+    *,
+    after: str,
+    until: str,
+    limit: int,
+    repeated: bool = True,
+    waited_for: bool = True,
 ) -> Sequence[str]:
-    """Ids of runs that a filter finds, oldest first, above `after` and up to `until`; `repeated` as in the count."""
+    """Ids of runs that a filter finds, oldest first, above `after` and up to `until`; the rest as in the count."""
     span = (*_span(narrow), runs.c.id > after, runs.c.id <= until)
-    also = () if repeated else (_not_repeated(until),)
+    also = _also(until, repeated=repeated, waited_for=waited_for)
     ids: list[str] = []
     for walk in _walks(narrow, _workflows(connection, narrow), span):
         query = select(runs.c.id).where(*walk.along, *walk.fits, *also).order_by(runs.c.id).limit(limit)
@@ -148,10 +155,16 @@ def newest_id(connection: Connection) -> str:
     return connection.execute(select(func.max(runs.c.id))).scalar() or ""
 
 
-def count_matching(connection: Connection, narrow: RunFilter, *, until: str, repeated: bool = True) -> int:
-    """How many runs a filter finds up to `until`; without `repeated` only those that none up to there does again."""
+def count_matching(
+    connection: Connection, narrow: RunFilter, *, until: str, repeated: bool = True, waited_for: bool = True
+) -> int:
+    """How many runs a filter finds up to `until`.
+
+    Without `repeated` only those that none up to there does again; without `waited_for` only those that no task of
+    another run waits for, or did.
+    """
     span = (*_span(narrow), runs.c.id <= until)
-    also = () if repeated else (_not_repeated(until),)
+    also = _also(until, repeated=repeated, waited_for=waited_for)
     count = select(func.count()).select_from(runs)
     return sum(
         int(connection.execute(count.where(*walk.along, *walk.fits, *also)).scalar_one())
@@ -164,6 +177,10 @@ def repeats_of(connection: Connection, run_id: str, *, after: str) -> Sequence[s
     root = select(runs.c.root_run_id).where(runs.c.id == run_id).scalar_subquery()
     query = select(_LATER.c.id).where(*_of_family(root), _LATER.c.retry_of == run_id, _LATER.c.id > after)
     return connection.execute(query.order_by(_LATER.c.id)).scalars().all()
+
+
+def _also(until: str, *, repeated: bool, waited_for: bool) -> list[ColumnElement[bool]]:
+    return [*([] if repeated else [_not_repeated(until)]), *([] if waited_for else [runs.c.parent_path.is_(None)])]
 
 
 def _not_repeated(until: str) -> ColumnElement[bool]:
