@@ -28,7 +28,10 @@ AFTERWARDS = {"task.failed", "task.cancelled"}
 AMBIGUOUS = {"task.lost", "task.stopped"}
 """After these an attempt may have done something that nobody knows of."""
 
-RUNS = "select id, status, finished_at, last_seq, version_id, cancels, admission_key, parent_path from runs"
+RUNS = """
+select r.id, r.status, r.finished_at, r.last_seq, r.version_id, r.cancels, r.admission_key,
+  case when p.cancels > 1 then p.cancels else 0 end
+from runs r left join runs p on p.id = r.parent_run_id"""
 TASKS = "select run_id, path, status, finished_at, attempt, failures, crashes, output from task_runs"
 ATTEMPTS = "select run_id, path, number, status, finished_at, token, limit_key, limit_size, type_key from attempts"
 RECORDS = "select seq, type, path, data from records where run_id = ? and seq > ? order by seq"
@@ -133,15 +136,15 @@ class Invariants:
         rows = self._raw.execute(RUNS).fetchall()
         if len(rows) < len(self.stories):
             self._wrong(f"a run is lost: {self.stories.keys() - {row[0] for row in rows}}")
-        for run_id, status, finished_at, last_seq, version_id, cancels, admission_key, parent_path in rows:
+        for run_id, status, finished_at, last_seq, version_id, cancels, admission_key, hurried in rows:
             story = self.stories.get(run_id)
             if story is None:
                 story = self.stories[run_id] = RunStory(version_id)
             if last_seq != story.seq:
                 self._read_on(run_id, story, last_seq)
-            # Who is in the way of another under a limit is asked to go once, whatever callers ask; so is the run of a
-            # sub-workflow that is being ended.
-            others = (admission_key == "one") + (parent_path is not None)
+            # Who is in the way of another under a limit is asked to go once, whatever callers ask. That its parent ends
+            # it does not count until the parent itself is cancelled again.
+            others = (admission_key == "one") + hurried
             if cancels > self._world.asked[run_id, "cancel"] + others:
                 self._wrong(f"run {run_id} was cancelled {cancels} times, which is more often than anybody asked for")
             if (finished_at is not None) != (status in FINISHED):

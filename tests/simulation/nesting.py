@@ -53,7 +53,7 @@ where c.finished_at is null and t.finished_at is not null and c.retry_of is null
 SPARED_CHILD = """
 select t.run_id, t.path from runs c
 join task_runs t on t.run_id = c.parent_run_id and t.path = c.parent_path
-where t.status = 'cancelling' and c.finished_at is null and c.cancels = 0
+where t.status = 'cancelling' and c.finished_at is null and c.status <> 'cancelling'
   and not exists (select 1 from inbox i where i.run_id = c.id and i.kind = 'cancel')"""
 QUESTIONS = {
     MOVERLESS: "is in no one's hands",

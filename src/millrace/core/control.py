@@ -7,6 +7,7 @@ from millrace.core.draft import Draft
 from millrace.core.effects import SetTimer, WithdrawAttempt
 from millrace.core.events import (
     CancelRequested,
+    Cascade,
     Delayed,
     PauseRequested,
     ResumeRequested,
@@ -20,7 +21,7 @@ from millrace.core.plan import Phase
 from millrace.core.run import WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.values import SECOND, JsonObject
-from millrace.core.waits import time_over
+from millrace.core.waits import hurry_children, time_over
 
 
 def admit(draft: Draft) -> Verdict:
@@ -51,11 +52,19 @@ def delay(draft: Draft, event: Delayed) -> Verdict:
 def cancel(draft: Draft, event: CancelRequested) -> Verdict:
     """The first cancel ends the main part or `on_failure` and spares what tidies up; the second ends that, too.
 
+    A parent that ends this run is counted only when it was itself cancelled again: otherwise whoever cancels both
+    would skip what tidies up here, in whichever order the two come. A second cancel goes on to the runs that this one
+    is ending.
+
     A rollback or `finally` that was paused goes on: what is being ended must not wait to be resumed.
     """
     if draft.finished:
         return Verdict.REFUSED
-    draft.cancels += 1
+    if event.cascade is Cascade.FIRST:
+        if draft.status is RunStatus.CANCELLING:
+            return Verdict.ALREADY_APPLIED
+    else:
+        draft.cancels = max(draft.cancels + 1, 2 if event.cascade is Cascade.AGAIN else 1)
     draft.record("run.cancel_requested", data=_who(event.by, event.reason))
     if draft.started_at is None:
         draft.outcome = RunStatus.CANCELLED
@@ -64,6 +73,8 @@ def cancel(draft: Draft, event: CancelRequested) -> Verdict:
         finish_run(draft)
         return Verdict.APPLIED
     draft.set_status(RunStatus.CANCELLING)
+    if draft.cancels > 1:
+        hurry_children(draft)
     if draft.wind_up is None and (draft.phase not in TIDYING or draft.cancels > 1):
         wind_up(draft, WindUp.CANCEL)
     else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from millrace.core.events import TimerKind
+from millrace.core.events import Cascade, TimerKind
 from millrace.core.states import RunStatus
 from millrace.core.values import Duration, Instant, JsonObject, JsonValue
 
@@ -85,6 +85,7 @@ class CancelChild:
 
     path: str
     run_id: str
+    cascade: Cascade = Cascade.FIRST
 
 
 @dataclass(frozen=True, slots=True)

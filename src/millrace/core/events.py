@@ -172,10 +172,21 @@ class ChildFinished:
     failure: Failure | None = None
 
 
+class Cascade(StrEnum):
+    """What the run whose sub-workflow this is means by its cancel."""
+
+    FIRST = "first"
+    """It ends what it waits for: asks a run to end that nobody has asked yet, and is no second cancel by itself."""
+    AGAIN = "again"
+    """It was cancelled again while this run is being ended, so this is to end at once, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
     by: str | None = None
     reason: str | None = None
+    cascade: Cascade | None = None
+    """`None`: it does not come from the run whose sub-workflow this is."""
 
 
 @dataclass(frozen=True, slots=True)

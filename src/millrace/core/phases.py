@@ -231,7 +231,7 @@ def _phases_to_come(draft: Draft) -> Sequence[Phase]:
     if draft.cancels > 1:
         return ()
     to_come = [phase for phase in Phase if list(Phase).index(phase) > list(Phase).index(draft.phase)]
-    if draft.cancels or draft.outcome is not RunStatus.FAILED:
+    if draft.status is RunStatus.CANCELLING or draft.outcome is not RunStatus.FAILED:
         to_come = [phase for phase in to_come if phase is not Phase.ON_FAILURE]
     if draft.outcome is RunStatus.COMPLETED:
         to_come = [phase for phase in to_come if phase is not Phase.ROLLBACK]

@@ -98,7 +98,8 @@ class RunState:
     failure: Failure | None = None
     wind_up: WindUp | None = None
     cancels: int = 0
-    """Cancel requests so far: the first skips `on_failure`, the second skips `finally` too."""
+    """Cancel requests so far: the first skips `on_failure`, the second skips `finally` too. That a parent ends the run
+    is not counted (`events.Cascade`)."""
     started_at: Instant | None = None
     """When the run was admitted."""
     finished_at: Instant | None = None

@@ -14,6 +14,7 @@ from millrace.core.controls import APPROVAL, ELSE, SUB_WORKFLOW, THEN, WAIT_FOR_
 from millrace.core.draft import Arrival, Draft
 from millrace.core.effects import CancelChild, Evaluate, Park, Question, TellRun, Unpark
 from millrace.core.events import (
+    Cascade,
     ChildFinished,
     ChildRefused,
     ChildStarted,
@@ -353,6 +354,13 @@ def stop_child(draft: Draft, task: TaskRun, failure: Failure | None) -> None:
     draft.move(task, TaskStatus.CANCELLING, failure=failure)
     draft.effects.append(CancelChild(task.path, child))
     draft.record("task.cancelling", task.path, {"run_id": child})
+
+
+def hurry_children(draft: Draft) -> None:
+    """Have the runs of sub-workflows that are being ended already end at once."""
+    for task in draft.unfinished_tasks():
+        if task.status is TaskStatus.CANCELLING and task.child is not None:
+            draft.effects.append(CancelChild(task.path, task.child, Cascade.AGAIN))
 
 
 # --- who waits --------------------------------------------------------------------------------------------------------

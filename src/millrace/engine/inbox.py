@@ -8,6 +8,7 @@ from millrace.core.events import (
     AttemptExpired,
     AttemptWithdrawn,
     CancelRequested,
+    Cascade,
     ChildFinished,
     ChildRefused,
     ChildStarted,
@@ -60,7 +61,7 @@ def event_of(item: InboxItem) -> Event | None:
         case "admitted":
             return Admitted()
         case "cancel":
-            return CancelRequested(_text(item.data, "by"), _text(item.data, "reason"))
+            return CancelRequested(_text(item.data, "by"), _text(item.data, "reason"), _cascade(item.data))
         case "pause":
             return PauseRequested(_text(item.data, "by"))
         case "resume":
@@ -100,6 +101,11 @@ def _of_wait(kind: str, data: JsonObject) -> Event:
 def _failure(data: JsonObject) -> Failure | None:
     error = data.get("error")
     return Failure.from_json(error) if isinstance(error, dict) else None
+
+
+def _cascade(data: JsonObject) -> Cascade | None:
+    """Releases that could not tell them apart wrote the cancel of a parent as anybody's."""
+    return next((known for known in Cascade if known.value == data.get("cascade")), None)
 
 
 def _text(data: JsonObject, key: str) -> str | None:

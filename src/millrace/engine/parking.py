@@ -50,10 +50,9 @@ class ControlRows:
                 # What the same fold parked has no row yet.
                 self.waits.pop(path, None)
                 self.unparked.append(path)
-            case CancelChild(run_id=child):
-                data: JsonObject = {
-                    "reason": f"the run {proposal.transition.run.id}, whose sub-workflow it is, ends it"
-                }
+            case CancelChild(run_id=child, cascade=cascade):
+                reason = f"the run {proposal.transition.run.id}, whose sub-workflow it is, ends it"
+                data: JsonObject = {"reason": reason, "cascade": cascade.value}
                 self.told.append(InboxItem(ids.new(), child, "cancel", data))
             case TellRun(path=path):
                 self.told.append(_signal(proposal, path, ids.new()))

@@ -221,7 +221,9 @@ def _claimant(record: Record, claimed: Mapping[tuple[str, int], str]) -> str | N
 
 
 def _cancelled_at(change: RunChange) -> Instant | None:
-    return change.now if change.run.cancels else None
+    """Now if it is being ended or was cancelled; the store keeps the first. A cancel by its parent is not counted."""
+    asked = change.run.cancels > 0 or change.run.status in (RunStatus.CANCELLING, RunStatus.CANCELLED)
+    return change.now if asked else None
 
 
 def _name(value: RunStatus | WindUp | SkipReason | None) -> str | None:

@@ -5,6 +5,7 @@ import pytest
 from millrace.core.effects import CancelChild, Evaluate, Park, Question
 from millrace.core.events import (
     CancelRequested,
+    Cascade,
     ChildFinished,
     ChildRefused,
     ChildStarted,
@@ -16,9 +17,10 @@ from millrace.core.events import (
     WaitTerms,
 )
 from millrace.core.failures import Failure, FailureKind
+from millrace.core.plan import Phase
 from millrace.core.states import RunStatus
 from millrace.core.values import SECOND
-from tests.unit.core.example import NO_VALUE, NOON, Example, closing, task
+from tests.unit.core.example import NO_VALUE, NOON, Example, closing, handler, task
 from tests.unit.core.plans import child
 
 LIMIT = 60 * SECOND
@@ -128,12 +130,72 @@ def test_a_run_that_was_never_started_ends_its_cancelled_task() -> None:
     assert (run.status, run.statuses["sub"]) == ("cancelled", "cancelled")
 
 
-def test_a_second_cancel_asks_nobody_again() -> None:
-    run = Example(child("sub"), answers=AWAITED)
-    run.happens(CancelRequested("ann"))
-    run.happens(CancelRequested("ann"))
-    assert run.last.effects == ()
-    assert run.status == "cancelling"
+def test_a_second_cancel_is_told_to_the_run_that_is_being_ended() -> None:
+    """And a third, as the second may have been the first that this run heard of."""
+    for again in (CancelRequested("ann"), CancelRequested(cascade=Cascade.AGAIN)):
+        run = Example(child("sub"), task("next"), closing("tidy"), answers=AWAITED)
+        run.happens(CancelRequested("ann"))
+        for _ in range(2):
+            run.happens(again)
+            assert run.last.effects == (CancelChild("sub", "kid", Cascade.AGAIN),)
+        assert run.status == "cancelling"
+        run.child_ends("sub", RunStatus.CANCELLED)
+        run.is_withdrawn("next")
+        assert (run.status, run.statuses["tidy"]) == ("cancelled", "skipped")
+
+
+def test_a_run_that_is_waited_for_while_tidying_up_is_spared_its_second_cancel() -> None:
+    run = Example(task("a"), child("sub", phase=Phase.FINALLY), answers=AWAITED)
+    run.completes("a")
+    for effects in ([], [CancelChild("sub", "kid")], [CancelChild("sub", "kid", Cascade.AGAIN)]):
+        run.happens(CancelRequested("ann"))
+        assert [effect for effect in run.last.effects if isinstance(effect, CancelChild)] == effects
+
+
+OWN, FIRST, AGAIN = (
+    CancelRequested("ann"),
+    CancelRequested(cascade=Cascade.FIRST),
+    CancelRequested(cascade=Cascade.AGAIN),
+)
+
+
+@pytest.mark.parametrize("cancels", [(FIRST,), (OWN, FIRST), (FIRST, OWN), (FIRST, FIRST), (FIRST, OWN, FIRST)])
+def test_a_parent_that_ends_its_run_is_no_second_cancel(cancels: tuple[CancelRequested, ...]) -> None:
+    for in_one_fold in (True, False):
+        run = Example(task("a"), handler("mend"), closing("tidy"))
+        for group in [cancels] if in_one_fold else [(cancel,) for cancel in cancels]:
+            run.happens(*group)
+        assert run.status == "cancelling"
+        run.is_withdrawn("a")
+        assert run.started == ["tidy"]
+        assert run.happens(FIRST) is Verdict.ALREADY_APPLIED
+        run.completes("tidy")
+        assert (run.status, run.statuses["mend"]) == ("cancelled", "skipped")
+
+
+@pytest.mark.parametrize("cancels", [(AGAIN,), (FIRST, AGAIN), (AGAIN, FIRST), (OWN, AGAIN), (FIRST, OWN, OWN)])
+def test_a_parent_that_is_cancelled_again_ends_its_run_at_once(cancels: tuple[CancelRequested, ...]) -> None:
+    run = Example(task("a"), closing("tidy"))
+    for cancel in cancels:
+        run.happens(cancel)
+    run.is_withdrawn("a")
+    assert (run.status, run.statuses["tidy"]) == ("cancelled", "skipped")
+
+
+def test_a_parent_that_is_cancelled_again_ends_what_its_run_tidies_up() -> None:
+    run = Example(task("a"), closing("tidy"))
+    run.happens(FIRST)
+    run.is_withdrawn("a")
+    run.happens(AGAIN)
+    run.is_withdrawn("tidy")
+    assert run.status == "cancelled"
+
+
+def test_a_parent_ends_a_run_that_has_not_begun() -> None:
+    for cancel in (FIRST, AGAIN):
+        run = Example(task("a"), admitted=False)
+        run.happens(cancel)
+        assert run.status == "cancelled"
 
 
 def test_a_sub_workflow_that_takes_too_long_has_its_run_cancelled_and_fails() -> None:
