@@ -71,7 +71,8 @@ def _of_control(kind: str, data: dict[str, Any]) -> list[str]:
             block = [] if data.get("block") in (None, "tasks") else [str(data["block"])]
             return [*block, *([counted(data["items"], "item")] if "items" in data else []), *_said(data, "why")]
         case "task.decided":
-            return ["approved" if data["approved"] else "rejected"]
+            by_default = ["its time was over"] if data.get("timed_out") else []
+            return ["approved" if data["approved"] else "rejected", *by_default]
         case "task.child_started" | "task.cancelling":
             return [f"run {run_id}" for run_id in _said(data, "run_id")]
         case "run.signalled" | "run.signal_dropped":

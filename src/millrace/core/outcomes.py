@@ -39,5 +39,6 @@ def failure_of_loop(draft: Draft, task: TaskRun) -> Failure | None:
     first = failed[0][1]
     told: list[JsonValue] = [index for index, _ in failed[:TOLD_FAILURES]]
     of = f" of {task.size}" if task.size is not None else ""
-    message = f"{len(failed)}{of} iterations failed; {first.message}"
+    iterations = "iteration" if (task.size or len(failed)) == 1 else "iterations"
+    message = f"{len(failed)}{of} {iterations} failed; {first.message}"
     return Failure(first.kind, message, {"failed": told, "iterations": rounds.begun})

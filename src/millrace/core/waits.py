@@ -274,7 +274,11 @@ def _decide(draft: Draft, task: TaskRun, event: Decided, *, timed_out: bool = Fa
         "timed_out": timed_out,
     }
     told: JsonObject = {"approved": event.approved}
-    draft.record("task.decided", task.path, told if event.by is None else {**told, "by": event.by})
+    if event.by is not None:
+        told["by"] = event.by
+    if timed_out:
+        told["timed_out"] = True
+    draft.record("task.decided", task.path, told)
     if event.approved:
         _follow(draft, task, output, "approved")
     else:

@@ -114,7 +114,7 @@ def test_results_without_a_value_fail_a_loop_that_did_not_fail_by_itself() -> No
     assert (run.status, run.error, run.outputs) == ("failed", "task `f` failed: no such name", {})
     both = Example(foreach("f", of=[task("a")]), answers=items("f", 1, result=NO_VALUE))
     both.fails("f[0].a")
-    assert both.error_of("f") == "1 of 1 iterations failed; task `f[0].a` failed: it broke"
+    assert both.error_of("f") == "1 of 1 iteration failed; task `f[0].a` failed: it broke"
 
 
 def test_an_iteration_whose_tasks_are_all_skipped_is_over_at_once() -> None:
@@ -180,7 +180,7 @@ def test_a_failed_iteration_ends_a_while_without_asking_again() -> None:
     run.completes("w[0].a")
     run.fails("w[1].a")
     assert [question.what for question in run.asked].count(Question.AGAIN) == 2
-    assert run.error_of("w") == "1 iterations failed; task `w[1].a` failed: it broke"
+    assert run.error_of("w") == "1 iteration failed; task `w[1].a` failed: it broke"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_failure_deep_within_fails_everything_around_it_and_says_the_way() -> 
     )  # fmt: skip
     run.fails("f[0].a")
     assert run.error == (
-        "task `f` failed: 1 of 1 iterations failed; task `f[0].c` failed: task `f[0].g` failed: "
+        "task `f` failed: 1 of 1 iteration failed; task `f[0].c` failed: task `f[0].g` failed: "
         "task `f[0].a` failed: it broke"
     )
     assert run.run.failure is not None

@@ -213,7 +213,7 @@ def test_a_default_decides_when_the_time_is_over() -> None:
         run.time_is_up("ask")
         assert run.statuses == {"ask": "running", block: "ready"}
         assert run.told("task.entered", "ask")[0]["why"] == told
-        assert run.told("task.decided", "ask") == [{"approved": default}]
+        assert run.told("task.decided", "ask") == [{"approved": default, "timed_out": True}]
         output = run.outputs["ask"]
         assert isinstance(output, dict)
         assert (output["approved"], output["timed_out"], output["by"]) == (default, True, None)

@@ -9,6 +9,7 @@ A branch, a group or a foreach that is not taken over, but comes after nothing t
 was: what was decided when it began holds (which branch runs, over which items), and within it the same rules say what
 is taken over. So a loop of ten thousand items of which three failed does these three again. A while and a wait start
 anew: an iteration of a while follows from the one before, and what was waited for may have been for its `then` alone.
+Since work is lost by that, it is told.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from millrace.core.controls import Condition, ForEach, Group, Switch, prefix_of
+from millrace.core.controls import APPROVAL, Condition, ForEach, Group, Switch, Wait, While, prefix_of
 from millrace.core.counting import container_of
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.values import JsonObject
@@ -107,8 +108,10 @@ class _Adopting:
             if one not in causes:
                 self._take([path] if one in over else [])
                 continue
-            if one in over:
-                self.found.done_again[path] = why.get(one) or f"it comes after {prefix}{causes[one]}"
+            anew = None if one in over else self._starts_anew(path)
+            if one in over or anew is not None:
+                after = None if causes[one] == one else f"it comes after {prefix}{causes[one]}"
+                self.found.done_again[path] = why.get(one) or after or str(anew)
             if causes.keys().isdisjoint(self._after.tasks[one].needs):
                 self._go_on(path, one)
 
@@ -156,6 +159,23 @@ class _Adopting:
             self.found.adopted[path] = None
             if path in self._within:
                 self._take(self._within[path])
+
+    def _starts_anew(self, path: str) -> str | None:
+        """What is done again of a task that did not complete, if anything in it is lost by that."""
+        ended = self._ended.get(path)
+        if ended is None or ended.block is None or path not in self._within:
+            return None
+        match self._before.task_at(path).control:
+            case While() if self._has_done(path):
+                return "it starts anew: its iterations are done again"
+            case Wait(kind=kind):
+                return "it starts anew: it is asked again" if kind == APPROVAL else "it starts anew: it waits again"
+            case _:
+                return None
+
+    def _has_done(self, path: str) -> bool:
+        """Whether anything in a task has completed."""
+        return any(self._status(inner) == "completed" or self._has_done(inner) for inner in self._within.get(path, ()))
 
     def _go_on(self, path: str, task_id: str) -> None:
         """Take over what is done in a task that is not."""
