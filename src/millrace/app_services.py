@@ -3,6 +3,7 @@
 A part of the composition root, put together by itself.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 from millrace.app.adapters import Adapters
@@ -10,6 +11,7 @@ from millrace.app.artifacts.sweeping import ExpiredArtifacts, OrphanedObjects
 from millrace.app.container import Container
 from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
+from millrace.app.events.storing import Stored
 from millrace.app.firing.scheduler import Scheduler
 from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, OrphanedTests, Partitions
 from millrace.app.mails.sending import Mails, OldMails
@@ -36,8 +38,8 @@ def app_services(
         services += _scheduling(made, container, processes)
         services += _event_services(made, container, wakeups, processes)
         return services
-    made.events.after_publish = container.triggers.event_intake.after_publish = lambda: processes.hints.tell(
-        Hint.EVENTS
+    made.events.after_publish = container.triggers.event_intake.after_publish = partial(
+        _stored, made, lambda: processes.hints.tell(Hint.EVENTS)
     )
     if role.serves_http:
         container.triggers.commands.after_change = lambda: processes.hints.tell(Hint.TRIGGERS)
@@ -110,9 +112,17 @@ def _event_services(
         routing.wake()
         hints.tell(Hint.EVENTS)
 
-    made.events.after_publish = container.triggers.event_intake.after_publish = run_events.after_publish = look
+    after_publish = partial(_stored, made, look)
+    made.events.after_publish = container.triggers.event_intake.after_publish = run_events.after_publish = after_publish
     hints.on(Hint.EVENTS, lambda _: routing.wake())
     return _in_turn(processes, routing, endings, children)
+
+
+def _stored(made: Adapters, look: Callable[[], None], stored: Stored) -> None:
+    """Events have been stored: have the tasks go on that waited for them, and the rest routed."""
+    made.engine.receive(stored.facts)
+    if stored.unrouted:
+        look()
 
 
 def _in_turn(processes: Processes, *services: Service) -> tuple[Service, ...]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import pytest
 
-from millrace.app.routing.waits import EventWaits
+from millrace.app.events import waiting
 from millrace.core.counting import _Counts
 from millrace.core.plan import Plan
 from millrace.core.run import Rounds, RunState
@@ -67,13 +67,13 @@ def calls_two_facts_alike(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_of_an_event_by_one_fact(patch: pytest.MonkeyPatch) -> None:
-    whole = EventWaits._fact
+    whole = waiting._fact
 
-    def fact(waits: EventWaits, run_id: str, path: str, event: Event) -> InboxItem:
+    def fact(run_id: str, path: str, event: Event, ids: Ids) -> InboxItem:
         fact_id = uuid.uuid5(uuid.NAMESPACE_OID, f"{event.id} {run_id} {path}")
-        return replace(whole(waits, run_id, path, event), id=str(fact_id))
+        return replace(whole(run_id, path, event, ids), id=str(fact_id))
 
-    patch.setattr(EventWaits, "_fact", fact)
+    patch.setattr(waiting, "_fact", fact)
 
 
 def shows_what_was_known_before(patch: pytest.MonkeyPatch) -> None:

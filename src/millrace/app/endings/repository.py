@@ -9,7 +9,7 @@ from millrace.app.dialects import Unsettled
 from millrace.app.endings.listeners import EndedRun
 from millrace.core.values import Duration
 from millrace.ports.plans import TEST
-from millrace.storage.tables import changes, followers, runs, trigger_routes, workflows
+from millrace.storage.tables import changes, followers, runs, trigger_routes, wait_routes, workflows
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,9 @@ def read_stretch(connection: Connection, after: int, limit: int) -> Stretch:
 
 
 def routed_keys(connection: Connection, keys: Sequence[str]) -> bool:
-    """Whether any trigger waits for events under one of these keys."""
-    query = select(trigger_routes.c.trigger_id).where(trigger_routes.c.kind == "event", trigger_routes.c.key.in_(keys))
-    return connection.execute(query.limit(1)).first() is not None
+    """Whether any trigger or task waits for events under one of these keys."""
+    of_triggers = select(trigger_routes.c.trigger_id).where(
+        trigger_routes.c.kind == "event", trigger_routes.c.key.in_(keys)
+    )
+    of_tasks = select(wait_routes.c.run_id).where(wait_routes.c.route.in_(keys))
+    return any(connection.execute(query.limit(1)).first() is not None for query in (of_triggers, of_tasks))

@@ -1,7 +1,7 @@
 """Tells of the ends of runs by events, so that triggers wait for them as for any other. Meets `EndingListener`.
 
-Only ends that a trigger can wait for become events: an installation without such triggers stores none. An event's id is
-made of the run's, so the end that is told twice is one event.
+Only ends that a trigger or a task can wait for become events: an installation without such stores none. An event's id
+is made of the run's, so the end that is told twice is one event.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,7 @@ from millrace.app.endings.listeners import EndedRun
 from millrace.app.events import repository as events
 from millrace.app.events.receiving import OWN_ID
 from millrace.app.events.repository import EventRow
+from millrace.app.events.storing import EventStorage, Stored, together
 from millrace.core.states import RunStatus
 from millrace.core.values import JsonObject
 from millrace.ports.clock import Clock
@@ -40,28 +41,24 @@ class RunEvents:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self.after_publish: Callable[[], None] = _nobody
-        """Told after each commit; the composition root lets it wake the router."""
+        self._storage = EventStorage(ids)
+        self.after_publish: Callable[[Stored], None] = _nobody
+        """Told after each commit; the composition root has it act on what was stored."""
 
     def listens(self, connection: Connection) -> bool:
         return repository.routed_keys(connection, ALL_KEYS)
 
     async def runs_ended(self, ended: Sequence[EndedRun]) -> None:
-        if await self._database.write(partial(self._store, ended=ended)):
-            self.after_publish()
+        self.after_publish(await self._database.write(partial(self._store, ended=ended)))
 
-    def _store(self, connection: Connection, ended: Sequence[EndedRun]) -> int:
-        """How many events are new."""
+    def _store(self, connection: Connection, ended: Sequence[EndedRun]) -> Stored:
         wanted = {status for status, keys in KEYS.items() if repository.routed_keys(connection, keys)}
         told = [self._event(run) for run in ended if run.status in wanted]
         if not told:
-            return 0
+            return Stored()
         ids = [str(event.external_id) for event in told]
         known = events.known_of(connection, ids, {event.source for event in told})
-        new = [event for event in told if event.external_id not in known]
-        for event in new:
-            events.insert_event(connection, event)
-        return len(new)
+        return together(self._storage.store(connection, event) for event in told if event.external_id not in known)
 
     def _event(self, run: EndedRun) -> EventRow:
         data: JsonObject = {
@@ -83,5 +80,5 @@ class RunEvents:
         )
 
 
-def _nobody() -> None:
+def _nobody(_stored: Stored) -> None:
     return None

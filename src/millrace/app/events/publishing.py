@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from millrace.app.events import repository
 from millrace.app.events.repository import EventRow
+from millrace.app.events.storing import EventStorage, Stored
 from millrace.core.values import JsonValue
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -25,22 +26,23 @@ LARGEST_DATA = 256 * 1024
 class EventPublisher:
     def __init__(self, database: Database, clock: Clock, ids: Ids, masker: Masker) -> None:
         self._database = database
+        self._storage = EventStorage(ids)
         self._clock = clock
         self._ids = ids
         self._masker = masker
-        self.after_publish: Callable[[], None] = _nobody
-        """Told after each commit; the composition root lets it wake the router."""
+        self.after_publish: Callable[[Stored], None] = _nobody
+        """Told after each commit; the composition root has it act on what was stored."""
 
     async def publish(self, event: TaskEvent) -> Published:
         data = self._stored(event.data)
-        published = await self._database.write(lambda connection: self._publish(connection, event, data))
-        self.after_publish()
+        published, stored = await self._database.write(lambda connection: self._publish(connection, event, data))
+        self.after_publish(stored)
         return published
 
-    def _publish(self, connection: Connection, event: TaskEvent, data: str | None) -> Published:
+    def _publish(self, connection: Connection, event: TaskEvent, data: str | None) -> tuple[Published, Stored]:
         before = repository.published_by(connection, event.run_id, event.task_path)
         if before is not None:
-            return Published(before["id"], before["source"], before["at"], repeated=True)
+            return Published(before["id"], before["source"], before["at"], repeated=True), Stored()
         origin = repository.origin_of(connection, event.run_id)
         if origin is None:
             raise EventRefused(f"there is no run {event.run_id} that could publish an event")
@@ -56,8 +58,8 @@ class EventPublisher:
             task_path=event.task_path,
             causation_depth=origin.causation_depth + 1,
         )
-        repository.insert_event(connection, row)
-        return Published(row.id, row.source, row.at, repeated=False)
+        stored = self._storage.store(connection, row)
+        return Published(row.id, row.source, row.at, repeated=False), stored
 
     def _stored(self, data: JsonValue) -> str | None:
         if data is None:
@@ -71,5 +73,5 @@ class EventPublisher:
         return text.decode()
 
 
-def _nobody() -> None:
+def _nobody(_stored: Stored) -> None:
     return None

@@ -1,7 +1,7 @@
 """Events from outside: stored once for each id that their source gives them, and routed afterwards.
 
-What is answered as accepted is durable. Nothing is started here: the router finds every event that is stored, also when
-this process dies in the next moment.
+What is answered as accepted is durable, and tasks that wait for it have been told (storing). Nothing is started here:
+the router finds every event that a trigger may be for, also when this process dies in the next moment.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from millrace.app.events import repository
 from millrace.app.events.publishing import LARGEST_DATA
 from millrace.app.events.queries import event_view
 from millrace.app.events.repository import EventRow
+from millrace.app.events.storing import EventStorage, Stored, together
 from millrace.app.runs.keys import other_request
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, JsonValue, check_value
@@ -57,8 +58,9 @@ class EventIntake:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self.after_publish: Callable[[], None] = _nobody
-        """Told after each commit; the composition root lets it wake the router."""
+        self._storage = EventStorage(ids)
+        self.after_publish: Callable[[Stored], None] = _nobody
+        """Told after each commit; the composition root has it act on what was stored."""
 
     async def publish(self, told: Sequence[NewEvent], *, batch: bool = False) -> Sequence[Received]:
         """Store the events, all or none of them. Raises `InvalidRequest` with a fault for each thing that is wrong, and
@@ -73,11 +75,10 @@ class EventIntake:
         if faults:
             raise InvalidRequest("invalid_event", "the event cannot be stored", faults=faults)
         received = await self._database.write(lambda connection: [self._store(connection, one) for one in told])
-        if not all(one.repeated for one in received):
-            self.after_publish()
-        return received
+        self.after_publish(together(stored for _, stored in received))
+        return [one for one, _ in received]
 
-    def _store(self, connection: Connection, told: NewEvent) -> Received:
+    def _store(self, connection: Connection, told: NewEvent) -> tuple[Received, Stored]:
         before = None if told.id is None else repository.told_before(connection, told.source, told.id)
         row = EventRow(
             id=self._ids.new(),
@@ -93,11 +94,11 @@ class EventIntake:
         if before is not None:
             if told.id_is_key and any(before[name] != getattr(row, name) for name in TOLD):
                 raise other_request(f", which published event {before['id']}")
-            return Received(event_view(before), repeated=True)
-        repository.insert_event(connection, row)
-        stored = repository.find_event(connection, row.id)
-        assert stored is not None, "it was written in this transaction"  # noqa: S101
-        return Received(event_view(stored), repeated=False)
+            return Received(event_view(before), repeated=True), Stored()
+        stored = self._storage.store(connection, row)
+        found = repository.find_event(connection, row.id)
+        assert found is not None, "it was written in this transaction"  # noqa: S101
+        return Received(event_view(found), repeated=False), stored
 
 
 def _faults(told: NewEvent, base: str) -> list[Fault]:
@@ -129,5 +130,5 @@ def _in_parts() -> str:
     return f"send at most {MOST_AT_ONCE} at a time"
 
 
-def _nobody() -> None:
+def _nobody(_stored: Stored) -> None:
     return None

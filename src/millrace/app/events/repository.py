@@ -1,15 +1,23 @@
-"""Rows of events. They are written once and never change, but for when they were routed."""
+"""Rows of events, and of the tasks that wait for one.
+
+An event is written once and never changes, but for when tasks were told of it, and when it was routed.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, insert, select
+import orjson
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, tuple_
 from sqlalchemy.engine import RowMapping
 
+from millrace.app.dialects import items_of, json_list
 from millrace.app.walking import APART, TOGETHER, Walk, hidden, newest
 from millrace.core.values import Instant
-from millrace.storage.tables import events, runs, workflows
+from millrace.ports.database import Columns
+from millrace.ports.store import InboxItem
+from millrace.storage.tables import events, inbox, runs, trigger_routes, wait_routes, waits, workflows
+from millrace.triggers.event import Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +37,10 @@ class EventRow:
     occurred_at: Instant | None = None
     attributes: str | None = None
     """JSON text."""
+    told_at: Instant | None = None
+    """When tasks that waited for it were told; `None` leaves that to the router."""
+    routed_at: Instant | None = None
+    """When all was decided that follows from it; `None` leaves that to the router."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +113,65 @@ def list_events(
     found = newest(connection, events.c.id, [Walk(tuple(along), tuple(fits), at_most)], limit=limit)
     query = select(events).where(events.c.id.in_(found.ids)).order_by(events.c.id.desc())
     return connection.execute(query).mappings().all() if found.ids else [], found.next
+
+
+# --- who waits for it -------------------------------------------------------------------------------------------------
+
+EVENT: Final = [events.c[name] for name in (
+    "id", "type", "source", "subject", "data", "at", "occurred_at", "external_id", "attributes", "causation_depth"
+)]  # fmt: skip
+
+TASKS_WAITING: Final = (
+    select(waits.c.run_id, waits.c.path, waits.c.request)
+    .join(wait_routes, (wait_routes.c.run_id == waits.c.run_id) & (wait_routes.c.path == waits.c.path))
+    .where(
+        wait_routes.c.route.in_(items_of("routes")),
+        wait_routes.c.correlation.in_(items_of("correlations")),
+        tuple_(wait_routes.c.run_id, wait_routes.c.path) > tuple_(bindparam("run_id"), bindparam("path")),
+    )
+    .order_by(wait_routes.c.run_id, wait_routes.c.path)
+    .limit(bindparam("limit"))
+)
+"""Tasks that wait for an event, under any of some keys of its type and with no correlation key or this one."""
+
+_LISTENING = (
+    select(trigger_routes.c.trigger_id)
+    .where(trigger_routes.c.kind == "event", trigger_routes.c.key.in_(items_of("routes")))
+    .limit(1)
+)
+
+
+def tasks_waiting(connection: Connection, values: dict[str, object]) -> Sequence[RowMapping]:
+    return connection.execute(TASKS_WAITING, values).mappings().all()
+
+
+def has_triggers(connection: Connection, keys: Sequence[str]) -> bool:
+    """Whether any trigger, active or not, is found under one of these keys of a type."""
+    return connection.execute(_LISTENING, {"routes": json_list(keys)}).first() is not None
+
+
+def post(connection: Connection, facts: Sequence[InboxItem]) -> None:
+    """Tell runs of which something waits, as was seen in this transaction."""
+    rows = [
+        {"id": fact.id, "run_id": fact.run_id, "kind": fact.kind, "data": orjson.dumps(fact.data).decode()}
+        for fact in facts
+    ]
+    connection.execute(insert(inbox).values(created_at=func.now_us()), rows)
+
+
+def event_of(row: Columns | EventRow) -> Event:
+    """An event as those who act on it see it, from its row."""
+    names = EventRow.__slots__
+    found = {name: getattr(row, name) for name in names} if isinstance(row, EventRow) else row
+    return Event(
+        id=found["id"],
+        type=found["type"],
+        source=found["source"],
+        subject=found["subject"],
+        data=None if found["data"] is None else orjson.loads(found["data"]),
+        at=found["at"],
+        occurred_at=found["occurred_at"],
+        external_id=found["external_id"],
+        extensions={} if found["attributes"] is None else orjson.loads(found["attributes"]),
+        causation_depth=found["causation_depth"],
+    )

@@ -2,21 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Select, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, Select, bindparam, func, select, update
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.dialects import items_of, json_list
+from millrace.app.events.repository import EVENT, event_of
 from millrace.app.triggers.repository import COLUMNS, TriggerRow
 from millrace.ports.database import Columns, Database
-from millrace.storage.tables import events, trigger_routes, triggers, wait_routes, waits, workflows
+from millrace.storage.tables import events, trigger_routes, triggers, workflows
 from millrace.triggers.event import Event
 
 KIND = "event"
-PAGE: Final = 500
-"""Tasks that wait, in one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    event: Event
+    told: bool
+    """Whether tasks that waited for it have been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,6 @@ class Known:
     deployed_version: int | None
 
 
-_EVENT = [events.c[name] for name in (
-    "id", "type", "source", "subject", "data", "at", "occurred_at", "external_id", "attributes", "causation_depth"
-)]  # fmt: skip
 _WORKFLOW = (
     workflows.c.name.label("workflow_name"),
     workflows.c.status.label("workflow_status"),
@@ -52,30 +54,17 @@ UNDER_ONE = _ACTIVE.where(
 ).order_by(trigger_routes.c.trigger_id)
 ACTIVE = select(*COLUMNS).where(triggers.c.id == bindparam("trigger_id"), triggers.c.active)
 UNROUTED = (
-    select(*_EVENT)
+    select(*EVENT, events.c.told_at)
     .where(events.c.routed_at.is_(None), events.c.id.not_in(items_of("without")))
     .order_by(events.c.id)
     .limit(bindparam("limit"))
 )
 
-TASKS_WAITING = (
-    select(waits.c.run_id, waits.c.path, waits.c.request)
-    .join(wait_routes, (wait_routes.c.run_id == waits.c.run_id) & (wait_routes.c.path == waits.c.path))
-    .where(
-        wait_routes.c.route.in_(items_of("routes")),
-        wait_routes.c.correlation.in_(items_of("correlations")),
-        tuple_(wait_routes.c.run_id, wait_routes.c.path) > tuple_(bindparam("run_id"), bindparam("path")),
-    )
-    .order_by(wait_routes.c.run_id, wait_routes.c.path)
-    .limit(PAGE)
-)
-"""Tasks that wait for an event, under any of some keys of its type and with no correlation key or this one."""
 
-
-async def unrouted(database: Database, limit: int, *, without: Sequence[str]) -> Sequence[Event]:
+async def unrouted(database: Database, limit: int, *, without: Sequence[str]) -> Sequence[Unrouted]:
     """Events that were not routed yet, the oldest first. `without` leaves some out, by their ids."""
     found = await database.ask(UNROUTED, {"limit": limit, "without": json_list(without)})
-    return [_event(row) for row in found]
+    return [Unrouted(event_of(row), row["told_at"] is not None) for row in found]
 
 
 def mark_routed(connection: Connection, event_ids: Sequence[str]) -> None:
@@ -135,18 +124,3 @@ def _trigger(row: Columns) -> TriggerRow:
 
 def _with_workflow(row: RowMapping) -> Known:
     return Known(_trigger(row), row["workflow_name"], row["workflow_status"], row["deployed_version"])
-
-
-def _event(row: Columns) -> Event:
-    return Event(
-        id=row["id"],
-        type=row["type"],
-        source=row["source"],
-        subject=row["subject"],
-        data=None if row["data"] is None else orjson.loads(row["data"]),
-        at=row["at"],
-        occurred_at=row["occurred_at"],
-        external_id=row["external_id"],
-        extensions={} if row["attributes"] is None else orjson.loads(row["attributes"]),
-        causation_depth=row["causation_depth"],
-    )

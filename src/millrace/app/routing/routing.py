@@ -18,6 +18,7 @@ from millrace.app.firing.occasions import Firer, Occasion
 from millrace.app.firing.repository import Decision
 from millrace.app.firing.scheduler import KEY_LIFETIME, KEYS
 from millrace.app.routing import repository
+from millrace.app.routing.repository import Unrouted
 from millrace.app.routing.router import Match, Router
 from millrace.app.routing.waits import EventWaits
 from millrace.app.runs.starting import FiringOutcome
@@ -76,14 +77,14 @@ class EventRouting(Service):
     async def run_once(self) -> float | None:
         """Route all there are. What others store meanwhile is found before it returns, so one process is enough."""
         while True:
-            for event in await self._look():
-                self._at_work[event.id] = asyncio.create_task(self._route(event))
+            for one in await self._look():
+                self._at_work[one.event.id] = asyncio.create_task(self._route(one))
             if not self._at_work:
                 return None
             await asyncio.wait(self._at_work.values(), timeout=PATIENCE)
             await self._mark()
 
-    async def _look(self) -> "list[Event]":
+    async def _look(self) -> "list[Unrouted]":
         steady = self._clock.monotonic()
         self._held = {event_id: until for event_id, until in self._held.items() if until > steady}
         free = MOST_AT_WORK - len(self._at_work)
@@ -105,10 +106,12 @@ class EventRouting(Service):
 
     # --- one event ------------------------------------------------------------------------------------------------
 
-    async def _route(self, event: Event) -> bool:
+    async def _route(self, unrouted: Unrouted) -> bool:
         """Tell every task that waits for the event, and fire every trigger that it is for; whether all are decided."""
+        event = unrouted.event
         try:
-            await self._waits.tell(event)
+            if not unrouted.told:
+                await self._waits.tell(event)
             async for page in self._router.waiting(event):
                 # Each answers for itself: one that fails must not keep the others of the page from being waited for.
                 answers = await asyncio.gather(*(self._fire(match, event) for match in page), return_exceptions=True)

@@ -293,7 +293,7 @@ CREATE TABLE events (
     run_id VARCHAR(36),
     task_path VARCHAR(512),
     causation_depth INTEGER DEFAULT '0' NOT NULL,
-    at BIGINT NOT NULL, external_id VARCHAR(255), occurred_at BIGINT, attributes TEXT, routed_at BIGINT,
+    at BIGINT NOT NULL, external_id VARCHAR(255), occurred_at BIGINT, attributes TEXT, routed_at BIGINT, told_at BIGINT,
     CONSTRAINT pk_events PRIMARY KEY (id),
     CONSTRAINT uq_events_run_id_task_path UNIQUE (run_id, task_path)
 )
@@ -635,4 +635,4 @@ CREATE TABLE test_runs (
     CONSTRAINT pk_test_runs PRIMARY KEY (run_id)
 )
  WITHOUT ROWID;
-insert into alembic_version values ('0010');
+insert into alembic_version values ('0011');

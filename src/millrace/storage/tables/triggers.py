@@ -114,6 +114,7 @@ events = Table(
     Column("external_id", short(255)),
     instant("occurred_at"),
     Column("attributes", Text),
+    instant("told_at"),
     instant("routed_at"),
     UniqueConstraint("run_id", "task_path"),
     Index("ix_events_type_id", "type", "id"),
@@ -122,7 +123,8 @@ events = Table(
     sqlite_with_rowid=False,
 )
 """A task run publishes one event at most; events from outside have neither run nor task, and may have an id that their
-source gave them (`external_id`). One with no `routed_at` has triggers yet to start."""
+source gave them (`external_id`). `told_at`: when tasks that waited for it were told. One with no `routed_at` has tasks
+yet to be told, or triggers to start."""
 
 backfills = Table(
     "backfills",
