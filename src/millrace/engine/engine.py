@@ -35,6 +35,7 @@ from millrace.core.run import RunState
 from millrace.engine.cell import Cell, EndEvent, Mail, Proposal, Stage, Started
 from millrace.engine.committer import CommitCounts, Committer, Entry
 from millrace.engine.deciding import Decider, changes_anything, open_fold
+from millrace.engine.idle import IdleCells
 from millrace.engine.inbox import Folded, event_of
 from millrace.engine.loading import load_with_reports, loaded_anew, patiently
 from millrace.engine.views import scope_of
@@ -66,9 +67,6 @@ logger = logging.getLogger(__name__)
 MAX_BACKLOG = 10_000
 """Runs waiting for a commit beyond which new starts are refused, so that memory stays bounded when the disk is slow."""
 
-MAX_IDLE = 2_000
-"""Idle runs kept at hand; the oldest beyond them is dropped, and loaded again when something happens to it."""
-
 
 class Engine:
     def __init__(
@@ -95,7 +93,7 @@ class Engine:
         self._bus = bus
         self._wakeups = wakeups
         self._cells: dict[str, Cell] = {}
-        self._idle: dict[str, Cell] = {}
+        self._idle = IdleCells()
         self._elsewhere = None if unfinished is None else Elsewhere(bus, unfinished)
         self._folded = Folded()
         self._decider = Decider(store, evaluator, controls, ids, payloads)
@@ -380,8 +378,8 @@ class Engine:
         if cell is None:
             cell = self._cells[run_id] = Cell(run_id)
             self._load_soon(cell)
-        elif run_id in self._idle:
-            del self._idle[run_id]
+        else:
+            self._idle.take(run_id)
         return cell
 
     def _deliver(self, cell: Cell, mail: Mail) -> None:
@@ -407,10 +405,8 @@ class Engine:
             return
         # Outputs may be large and are read again when an expression wants them; the rest of a cell is small.
         cell.outputs = cell.inputs = None
-        self._idle[cell.run_id] = cell
-        if len(self._idle) > MAX_IDLE:
-            oldest = self._idle.pop(next(iter(self._idle)))
-            self._cells.pop(oldest.run_id, None)
+        for dropped in self._idle.keep(cell):
+            del self._cells[dropped]
 
     def _announce(self, cell: Cell) -> None:
         assert cell.run is not None, "only a folded run finishes"  # noqa: S101

@@ -1,14 +1,13 @@
 """Reading events: one, and lists of them."""
 
 import orjson
-from sqlalchemy.engine import RowMapping
 
 from millrace.app.cursors import Page, decode_text, encode_cursor
 from millrace.app.events import repository
 from millrace.app.events.repository import EventFilter
 from millrace.core.errors import NotFound
 from millrace.core.values import JsonObject, to_iso
-from millrace.ports.database import Database
+from millrace.ports.database import Columns, Database
 
 
 class EventQueries:
@@ -30,7 +29,7 @@ class EventQueries:
         return Page([event_view(row) for row in rows], None if below is None else encode_cursor(below))
 
 
-def event_view(row: RowMapping) -> JsonObject:
+def event_view(row: Columns) -> JsonObject:
     return {
         "id": row["id"],
         "type": row["type"],

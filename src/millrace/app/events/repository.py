@@ -42,6 +42,9 @@ class EventRow:
     routed_at: Instant | None = None
     """When all was decided that follows from it; `None` leaves that to the router."""
 
+    def columns(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in EventRow.__slots__}
+
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
@@ -62,8 +65,7 @@ class Origin:
 
 
 def insert_event(connection: Connection, event: EventRow) -> None:
-    values = {field: getattr(event, field) for field in EventRow.__slots__}
-    connection.execute(insert(events).values(**values))
+    connection.execute(insert(events), event.columns())
 
 
 def published_by(connection: Connection, run_id: str, task_path: str) -> RowMapping | None:
@@ -159,19 +161,17 @@ def post(connection: Connection, facts: Sequence[InboxItem]) -> None:
     connection.execute(insert(inbox).values(created_at=func.now_us()), rows)
 
 
-def event_of(row: Columns | EventRow) -> Event:
+def event_of(row: Columns) -> Event:
     """An event as those who act on it see it, from its row."""
-    names = EventRow.__slots__
-    found = {name: getattr(row, name) for name in names} if isinstance(row, EventRow) else row
     return Event(
-        id=found["id"],
-        type=found["type"],
-        source=found["source"],
-        subject=found["subject"],
-        data=None if found["data"] is None else orjson.loads(found["data"]),
-        at=found["at"],
-        occurred_at=found["occurred_at"],
-        external_id=found["external_id"],
-        extensions={} if found["attributes"] is None else orjson.loads(found["attributes"]),
-        causation_depth=found["causation_depth"],
+        id=row["id"],
+        type=row["type"],
+        source=row["source"],
+        subject=row["subject"],
+        data=None if row["data"] is None else orjson.loads(row["data"]),
+        at=row["at"],
+        occurred_at=row["occurred_at"],
+        external_id=row["external_id"],
+        extensions={} if row["attributes"] is None else orjson.loads(row["attributes"]),
+        causation_depth=row["causation_depth"],
     )

@@ -45,7 +45,7 @@ class EventStorage:
         self._ids = ids
 
     def store(self, connection: Connection, row: EventRow) -> Stored:
-        event = repository.event_of(row)
+        event = repository.event_of(row.columns())
         found = repository.tasks_waiting(connection, question(event, FEW + 1))
         few = len(found) <= FEW
         facts = facts_for(event, found, self._ids) if few else ()
