@@ -111,11 +111,16 @@ async def there(tmp_path: Path, database_url: str | None) -> Any:
 
 
 async def follow(there: Installation, *listeners: Heard | RunEvents) -> None:
-    """Let a new process follow to the end, which transactions of other databases of the server may put off."""
+    """Let a new process follow to the end."""
+    await until_settled(there)
+    await Endings(there.database, listeners).run_once()
+
+
+async def until_settled(there: Installation) -> None:
+    """Wait until what is written can be followed, which transactions of other databases of the server may put off."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (await there.database.read(ends_of_changes)).unsettled:  # noqa: ASYNC110 - others end, and tell nobody
             await asyncio.sleep(0.01)
-    await Endings(there.database, listeners).run_once()
 
 
 async def ran(there: Installation, count: int, name: str = "w") -> list[str]:
@@ -262,6 +267,7 @@ async def test_a_follower_that_comes_too_late_goes_on_with_what_is_left(there: I
         newest = ends_of_changes(connection).newest
         connection.execute(delete(changes).where(changes.c.position < newest))
 
+    await until_settled(there)
     await there.database.write(forget)
     await follow(there, heard)
     assert [run.run_id for run in heard.ended] == runs[-1:]

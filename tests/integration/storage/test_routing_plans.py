@@ -1,5 +1,6 @@
-"""Routing an event reads the triggers that wait for it and nothing else, however many others there are: the plans of
-the statements that are really issued, on both databases, among 6,000 planted triggers and as many events and changes.
+"""Routing an event reads the triggers and tasks that wait for it and nothing else, however many others there are: the
+plans of the statements that are really issued, on both databases, among 6,000 planted triggers and as many waits,
+events and changes.
 """
 
 import json
@@ -24,9 +25,9 @@ from tests.integration.storage.test_postgres_plans import steps
 from tests.support.api import ECHO, create, start
 from tests.support.installation import Installation, installation
 
-LARGE = {"triggers", "trigger_routes", "events", "changes"}
+LARGE = {"triggers", "trigger_routes", "waits", "wait_routes", "events", "changes"}
 MOST = 1_000
-"""Rows that a step of a plan may read; twenty triggers wait for each type."""
+"""Rows that a step of a plan may read; twenty triggers and twenty tasks wait for each type."""
 
 NUMBERS = "with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < 6000)"
 PLANT = f"""
@@ -40,6 +41,12 @@ insert into trigger_routes (kind, key, trigger_id, workflow_id)
   from numbers cross join (select * from triggers where name = 'told') one;
 insert into events (id, type, source, at, routed_at)
 {NUMBERS} select 'event-' || n, 'load.t' || (n % 300), 's', n, n from numbers;
+insert into waits (run_id, path, kind, request, created_at)
+{NUMBERS} select 'planted-' || n, 'wait', 'event', '{{"types":["load.t' || (n % 300) || '"]}}', n from numbers;
+insert into wait_routes (run_id, path, route, correlation)
+{NUMBERS} select 'planted-' || n, 'wait', 'load.t' || (n % 300), '' from numbers;
+insert into wait_routes (run_id, path, route, correlation)
+{NUMBERS} select 'planted-' || n, 'wait', 'crowd', '' from numbers where n <= 150;
 insert into changes (position, run_id, first_seq, last_seq)
 {NUMBERS} select -n, 'none', 1, 1 from numbers
 """  # noqa: S608 - nothing in it comes from outside
@@ -89,6 +96,7 @@ async def issued(there: Installation) -> list[Statement]:
         with listening() as statements:
             await endings.run_once()
             assert (await api.post("/api/v1/events", json={"type": "load.t7", "id": "1"})).status_code == 202
+            assert (await api.post("/api/v1/events", json={"type": "crowd"})).status_code == 202
             found = await of.triggers.router.match(Event("e", "load.t7", "s", None, None, 0))
             assert len(found) == 21
             await routing.run_once()
@@ -152,7 +160,7 @@ async def test_routing_reads_what_it_needs_and_no_more(tmp_path: Path, database_
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("index", ["ix_events_unrouted", "uq_events_source_external_id"])
+@pytest.mark.parametrize("index", ["ix_events_unrouted", "ix_wait_routes_route", "uq_events_source_external_id"])
 async def test_an_index_that_is_missing_is_noticed(tmp_path: Path, index: str) -> None:
     async with planted(tmp_path / "home", None) as there:
         await there.database.write(lambda connection: connection.exec_driver_sql(f"drop index {index}") and None)

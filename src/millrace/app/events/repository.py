@@ -123,18 +123,22 @@ EVENT: Final = [events.c[name] for name in (
     "id", "type", "source", "subject", "data", "at", "occurred_at", "external_id", "attributes", "causation_depth"
 )]  # fmt: skip
 
-TASKS_WAITING: Final = (
+_WAITING = (
     select(waits.c.run_id, waits.c.path, waits.c.request)
     .join(wait_routes, (wait_routes.c.run_id == waits.c.run_id) & (wait_routes.c.path == waits.c.path))
-    .where(
-        wait_routes.c.route.in_(items_of("routes")),
-        wait_routes.c.correlation.in_(items_of("correlations")),
-        tuple_(wait_routes.c.run_id, wait_routes.c.path) > tuple_(bindparam("run_id"), bindparam("path")),
-    )
-    .order_by(wait_routes.c.run_id, wait_routes.c.path)
     .limit(bindparam("limit"))
 )
-"""Tasks that wait for an event, under any of some keys of its type and with no correlation key or this one."""
+_UNDER_ANY = _WAITING.where(
+    wait_routes.c.route.in_(items_of("routes")), wait_routes.c.correlation.in_(items_of("correlations"))
+)
+"""In no order: with one PostgreSQL reads all that wait in it, to find the first of these."""
+
+WAITING_UNDER_ONE: Final = _WAITING.where(
+    wait_routes.c.route == bindparam("route"),
+    wait_routes.c.correlation == bindparam("correlation"),
+    tuple_(wait_routes.c.run_id, wait_routes.c.path) > tuple_(bindparam("run_id"), bindparam("path")),
+).order_by(wait_routes.c.run_id, wait_routes.c.path)
+"""A page of the tasks that wait under one key of a type and one correlation key."""
 
 _LISTENING = (
     select(trigger_routes.c.trigger_id)
@@ -143,8 +147,12 @@ _LISTENING = (
 )
 
 
-def tasks_waiting(connection: Connection, values: dict[str, object]) -> Sequence[RowMapping]:
-    return connection.execute(TASKS_WAITING, values).mappings().all()
+def tasks_waiting(
+    connection: Connection, routes: Sequence[str], correlations: Sequence[str], limit: int
+) -> Sequence[RowMapping]:
+    """Tasks that wait for an event under any of the keys of its type and any of the correlation keys."""
+    values = {"routes": json_list(routes), "correlations": json_list(correlations), "limit": limit}
+    return connection.execute(_UNDER_ANY, values).mappings().all()
 
 
 def has_triggers(connection: Connection, keys: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from millrace.app.events import repository
 from millrace.app.events.repository import EventRow
-from millrace.app.events.waiting import facts_for, question
+from millrace.app.events.waiting import correlations_of, facts_for
 from millrace.ports.ids import Ids
 from millrace.ports.store import InboxItem
 from millrace.triggers.event import keys_of
@@ -46,10 +46,11 @@ class EventStorage:
 
     def store(self, connection: Connection, row: EventRow) -> Stored:
         event = repository.event_of(row.columns())
-        found = repository.tasks_waiting(connection, question(event, FEW + 1))
+        keys = keys_of(event.type)
+        found = repository.tasks_waiting(connection, keys, correlations_of(event), FEW + 1)
         few = len(found) <= FEW
         facts = facts_for(event, found, self._ids) if few else ()
-        routed = few and not repository.has_triggers(connection, keys_of(event.type))
+        routed = few and not repository.has_triggers(connection, keys)
         row = replace(row, told_at=row.at if few else None, routed_at=row.at if routed else None)
         repository.insert_event(connection, row)
         if facts:

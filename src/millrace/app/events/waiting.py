@@ -10,28 +10,21 @@ from typing import Final
 
 import orjson
 
-from millrace.app.dialects import json_list
 from millrace.core.values import JsonObject
 from millrace.ports.controls import correlation_text
 from millrace.ports.database import Columns
 from millrace.ports.ids import Ids
 from millrace.ports.store import InboxItem
-from millrace.triggers.event import Event, keys_of
+from millrace.triggers.event import Event
 from millrace.triggers.globs import fits
 
 CORRELATION_KEY: Final = "correlationkey"
 """The extension of an event that holds its correlation key; without it that is its subject."""
 
 
-def question(event: Event, limit: int) -> dict[str, object]:
-    """The first `limit` tasks under what the event is found by."""
-    return {
-        "routes": json_list(keys_of(event.type)),
-        "correlations": json_list(sorted({"", correlation_text(correlation_key(event))})),
-        "run_id": "",
-        "path": "",
-        "limit": limit,
-    }
+def correlations_of(event: Event) -> Sequence[str]:
+    """Under what tasks are found that want the event: without a correlation key, and with its own."""
+    return sorted({"", correlation_text(correlation_key(event))})
 
 
 def facts_for(event: Event, found: Sequence[Columns], ids: Ids) -> Sequence[InboxItem]:
