@@ -12,6 +12,7 @@ from benchmarks.bad_input import bad_input_figures
 from benchmarks.engine import workload_figures
 from benchmarks.firing import firing_figures
 from benchmarks.growth import growth_figures
+from benchmarks.language import definition_figures, language_figures, reference_figures
 from benchmarks.lists import Extent, Place, list_figures
 from benchmarks.processes import scratch
 from benchmarks.raw_sqlite import commit_figures
@@ -36,7 +37,9 @@ def embedded_figures(effort: Effort, *, quick: bool) -> Figures:
         figures |= life_figures(folder, starts=effort.repeats, with_cpu=not quick)
         figures |= http_figures(folder, effort)
         figures |= bad_input_figures(folder, effort)
+        figures |= {**definition_figures(), **reference_figures()}
         if not quick:
+            figures |= language_figures(Place.on_sqlite(made(folder / "language")))
             figures |= firing_figures(folder)
             figures |= webhook_figures(folder)
             figures |= uvloop.run(growth_figures(made(folder / "growth"), effort))

@@ -212,7 +212,7 @@ def timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def language_figures(place: Place, *, items: int, waiting: int) -> Figures:
+def language_figures(place: Place, *, items: int = ITEMS, waiting: int = WAITING) -> Figures:
     settings = {"MILLRACE_APPLY_EXAMPLES": "false", **place.settings}
     with server(place.home, **settings) as (pid, port, _seconds):
         with closing(Client(port, place.home, timeout=120)) as client:
