@@ -1,6 +1,6 @@
-"""Routing an event reads the triggers and tasks that wait for it and nothing else, however many others there are: the
-plans of the statements that are really issued, on both databases, among 6,000 planted triggers and as many waits,
-events and changes.
+"""Routing an event, like looking for sub-workflows to start, reads the triggers and tasks that it is for and nothing
+else, however many others there are: the plans of the statements that are really issued, on both databases, among 6,000
+planted triggers and as many waits, events and changes.
 """
 
 import json
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, event
 from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
 from millrace.app.routing.routing import EventRouting
+from millrace.app.runs.children.starting import ChildStarts
 from millrace.storage.postgres.connecting import CRUD_SETTINGS
 from millrace.system import SystemClock, Uuid7Ids
 from millrace.triggers.event import Event
@@ -86,7 +87,7 @@ async def planted(home: Path, url: str | None) -> AsyncIterator[Installation]:
 
 
 async def issued(there: Installation) -> list[Statement]:
-    """What it takes to route an event, to simulate one and to tell of the end of a run."""
+    """What it takes to route an event, to simulate one, to tell of the end of a run and to look for those wanted."""
     of, clock, ids = there.container, SystemClock(), Uuid7Ids()
     routing = EventRouting(of.database, of.triggers.router, of.triggers.firer, of.triggers.waits, clock, ids)
     endings = Endings(of.database, [RunEvents(of.database, clock, ids)])
@@ -100,6 +101,7 @@ async def issued(there: Installation) -> list[Statement]:
             found = await of.triggers.router.match(Event("e", "load.t7", "s", None, None, 0))
             assert len(found) == 21
             await routing.run_once()
+            await ChildStarts(of.database, of.run_starter, there.engine, clock, ids).run_once()
             asked = {"event": {"type": "load.t7"}, "limit": 5}
             page = (await api.post("/api/v1/triggers/simulate", json=asked)).json()
             asked["cursor"] = page["next_cursor"]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from millrace.core.values import JsonObject
 from millrace.ports.store import InboxItem
@@ -37,7 +37,8 @@ class Ancestor:
     admitted: bool
 
 
-_WANTED = select(waits.c.run_id, waits.c.path, waits.c.child_run_id, waits.c.request).where(waits.c.wanted)
+# In the words of its index: SQLite would be asked for `wanted = 1`, for which it takes none and reads all that waits.
+_WANTED = select(waits.c.run_id, waits.c.path, waits.c.child_run_id, waits.c.request).where(text("wanted"))
 _ANCESTOR = select(
     runs.c.id, runs.c.parent_run_id, runs.c.parent_path.is_not(None), runs.c.root_run_id, runs.c.causation_depth,
     runs.c.triggered_by, runs.c.correlation_id, runs.c.priority, runs.c.admission_key,
