@@ -7,7 +7,7 @@ have to be there before: a definition that names one which is missing or inactiv
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -73,14 +73,16 @@ class Surroundings:
                 told.append(f"{_places(places)}: no live worker serves the queue {queue!r}; {remedy}")
         return told
 
-    async def faults(self, definition: JsonObject) -> list[Fault]:
-        """Agents that it names, perhaps malformed, and that cannot be called, each with its place."""
+    async def faults(self, definition: JsonObject, place: Callable[[str], str]) -> list[Fault]:
+        """Agents that it names, perhaps malformed, and that cannot be called; `place` says where in the user's text."""
         named = {path: name for path, name in named_agents(definition) if not has_expressions(name)}
         if not named:
             return []
         statuses = await self._database.read(lambda connection: agents.statuses(connection, frozenset(named.values())))
         return [
-            _no_agent(path, name, statuses.get(name)) for path, name in named.items() if statuses.get(name) != ACTIVE
+            _no_agent(place(path), name, statuses.get(name))
+            for path, name in named.items()
+            if statuses.get(name) != ACTIVE
         ]
 
     def _read_through(self, canonical: JsonObject) -> tuple[Needs, list[str]]:
