@@ -53,6 +53,11 @@ class Names:
     twice: frozenset[str] = frozenset()
     """Ids that several tasks have, so that it is not known which of them is meant."""
 
+    def within(self, task: TaskPlace | None) -> frozenset[str]:
+        """The ids of the tasks that stand in a task, at whatever depth."""
+        found = (task_id for task_id, place in self.tasks.items() if any(outer is task for outer in place.around()))
+        return frozenset(found) - self.twice
+
 
 def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultList) -> None:
     """Check every expression in the strings of `value`."""

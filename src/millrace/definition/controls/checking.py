@@ -6,11 +6,13 @@ What its expressions read is judged as everywhere (`references`), but by field: 
 from dataclasses import replace
 
 from millrace.core.controls import APPROVAL, TASKS
-from millrace.core.values import JsonObject
+from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import configs, inputs, references, rough
+from millrace.definition.controls.first_check import absent_at_first
 from millrace.definition.controls.kinds import KINDS, OF_WORKERS, ControlKind, takers_of, with_article
 from millrace.definition.expectations import fields_of
-from millrace.definition.expressions.templates import has_expressions
+from millrace.definition.expressions.faults import ExpressionFault
+from millrace.definition.expressions.templates import has_expressions, whole_source
 from millrace.definition.faults import FaultList, at
 from millrace.definition.fields import LONGEST_NAME
 from millrace.definition.model import CASES, NESTED, Task
@@ -69,11 +71,29 @@ def check_control(task: Task, part: JsonObject, reader: Reader, names: reference
         if field in sound:
             sees = (kind.sees or {}).get(field)
             references.check_value(value, replace(reader, path=at(reader.path, field), sees=sees), names, faults)
+    if task.type == "while" and "condition" in sound:
+        _check_first_time(config.get("condition"), reader, names, faults)
     if isinstance(task.config, dict):
         given = _with_if(task.type, config, part, reader.path, faults)
         configs.check_config(given, kind.config, reader.path, faults, owner=Task, part=part)
         if task.type == APPROVAL:
             _check_approval(config, part, reader.path, faults)
+
+
+def _check_first_time(condition: JsonValue, reader: Reader, names: references.Names, faults: FaultList) -> None:
+    """A condition that needs what no iteration has left yet would fail the loop before it begins."""
+    if not isinstance(condition, str):
+        return
+    try:
+        source = whole_source(condition)
+        absent = absent_at_first(source, names.within(reader.task))
+    except ExpressionFault:  # told where it is read
+        return
+    if absent is not None:
+        when = "when this is asked before the first iteration"
+        message = f"in {{{{ {references.shortened(source)} }}}}: there is no {absent} {when}"
+        remedy = f"write default({absent}, …) with what holds then, or index == 0 || … before it"
+        faults.add(at(reader.path, "condition"), "absent", message, remedy)
 
 
 def _check_common_fields(task_type: str, kind: ControlKind, part: JsonObject, path: str, faults: FaultList) -> None:
