@@ -251,10 +251,21 @@ def test_logs_are_printed_in_order_with_their_task(server: MillraceProcess) -> N
 
 def test_runs_and_show_are_tables(server: MillraceProcess) -> None:
     listed = server.millrace("runs", "--limit", "5").stdout
-    assert listed.splitlines()[0].lower().split() == ["id", "workflow", "status", "created", "took"]
+    assert listed.splitlines()[0].lower().split() == ["id", "workflow", "version", "status", "created", "took"]
     failed = json.loads(server.millrace("runs", "--status", "failed", "--json").stdout)["items"][0]
     shown = server.millrace("show", failed["id"]).stdout
     assert "exit code 7" in shown
+
+
+def test_runs_of_several_workflows_are_listed_together(server: MillraceProcess) -> None:
+    def names(*narrow: str) -> set[str]:
+        found = json.loads(server.millrace("runs", "--limit", "200", "--json", *narrow).stdout)["items"]
+        return {run["workflow"]["name"] for run in found}
+
+    assert {"greet", "wide"} < names()
+    assert names("-w", "greet", "-w", "wide") == {"greet", "wide"}
+    refused = server.millrace("bulk", "cancel", "-w", "greet", "-w", "wide", check=False)
+    assert (refused.returncode, "one --workflow at a time" in refused.stderr) == (2, True)
 
 
 def test_runs_can_be_searched(server: MillraceProcess) -> None:

@@ -52,7 +52,7 @@ def stop(
 def bulk(
     action: Annotated[str, typer.Argument(help="cancel, pause, resume or retry.")],
     workflow: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option("--workflow", "-w", help="Only runs of this workflow.", autocompletion=completion.workflows),
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="Only runs with this status.")] = None,
@@ -75,8 +75,10 @@ def bulk(
     server: Server = None,
 ) -> None:
     """Cancel, pause, resume or retry many runs, and show how far it has come."""
+    if len(workflow or ()) > 1:
+        raise CommandError("one --workflow at a time: an operation on many runs takes those of one workflow, or of all")
     conditions: JsonObject = {
-        "workflow": workflow,
+        "workflow": workflow[0] if workflow else None,
         "status": [*(status or ())],
         "labels": _labels(label or []),
         "trigger_type": trigger,

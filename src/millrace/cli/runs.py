@@ -40,8 +40,10 @@ AT_ONCE = 1000
 
 def runs(
     workflow: Annotated[
-        str | None,
-        typer.Option("--workflow", "-w", help="Only runs of this workflow.", autocompletion=completion.workflows),
+        list[str] | None,
+        typer.Option(
+            "--workflow", "-w", help="Only runs of this workflow; may be repeated.", autocompletion=completion.workflows
+        ),
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
@@ -57,7 +59,7 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     query = {
-        "workflow": workflow,
+        "workflow": workflow or None,
         "status": ",".join(status) if status else None,
         "label": label or None,
         "trigger_type": trigger,
@@ -70,11 +72,12 @@ def runs(
     if as_json:
         print_json(page)
         return
-    columns = ["id", "workflow", "status", "created", "took"]
+    columns = ["id", "workflow", "version", "status", "created", "took"]
     rows = [
         [
             item["id"],
             item["workflow"]["name"],
+            str(item["workflow"]["version"]),
             marked(item["status"]),
             moment(item["created_at"]),
             duration(item["started_at"], item["finished_at"]),
