@@ -13,14 +13,21 @@ from millrace.cli.runs import AsJson, RunId, Server
 from millrace.core.values import JsonObject
 
 Reason = Annotated[str | None, typer.Option(help="Kept in the run's history.")]
+CANCELLING = "cancelling"
 LOOK_AGAIN = 0.2
 
 
 def cancel(run_id: RunId, reason: Reason = None, as_json: AsJson = False, server: Server = None) -> None:
     """Cancel a run: what runs is stopped, `finally` tasks still run. A second cancel skips those too."""
     with Connection(server) as connection:
+        again = not as_json and connection.get(f"/runs/{run_id}")["status"] == CANCELLING
         answer = connection.post(f"/runs/{run_id}/cancel", _because(reason))
-    print_json(answer) if as_json else say(f"cancel of {run_id} is under way")
+    if as_json:
+        print_json(answer)
+    elif again:
+        say(f"second cancel of {run_id} is under way: its `finally` tasks and what undoes others are skipped, too")
+    else:
+        say(f"cancel of {run_id} is under way")
 
 
 def pause(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
