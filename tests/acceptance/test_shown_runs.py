@@ -81,3 +81,19 @@ def test_a_second_cancel_says_what_it_skips(server: MillraceProcess) -> None:
     until(lambda: "cancelled" in server.millrace("show", run).stdout)
     lines = [line for line in server.millrace("show", run).stdout.splitlines() if line.startswith("cancel  ")]
     assert ["what follows a cancel is skipped since" in line for line in lines] == [False, True]
+
+
+def test_explain_calls_users_and_limits_by_names(server: MillraceProcess) -> None:
+    with server.client() as client:
+        ask = {"id": "ask", "type": "approval", "config": {"message": "?"}}
+        create_workflow(
+            client, {"name": "limited", "tasks": [ask], "concurrency": {"limit": 1, "key": "{{ input.shop }}"}}
+        )
+        first, second = (server.millrace("run", "limited", "-i", "shop=east").stdout.strip() for _ in range(2))
+        server.millrace("approve", first, "ask")
+        until(lambda: "waiting" in server.millrace("show", second).stdout)
+        told = server.millrace("explain", first).stdout
+        assert "decided (approved true, by Administrator)" in told
+        assert "under its limit (workflow limited, key east)" in server.millrace("explain", second).stdout
+        (task,) = client.get(f"/runs/{first}/timeline").json()["tasks"]
+        assert task["notes"][0]["data"]["by"]["name"] == "Administrator"
