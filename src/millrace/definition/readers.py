@@ -162,5 +162,9 @@ def _of_a_sibling(mine: list[TaskPlace], theirs: list[TaskPlace], common: int) -
     in_loop = _in_loop(theirs, common)
     if in_loop is not None or me.within.ancestors.has(me.key, other.key):
         return in_loop
+    if other.within.ancestors.has(other.key, me.key):
+        which = f"{other.key}, which comes after it"
+        remedy = f"let {other.key} come before it, or read it in a task that comes after {other.key}"
+        return CannotRead(f"{me.key} does not wait for {which}", remedy)
     remedy = f"add {other.key} to depends_on{'' if me is mine[-1] else f' of {me.key}'}, or read it with default(…)"
     return CannotRead(f"{me.key} does not wait for {'it' if other is theirs[-1] else other.key}", remedy)

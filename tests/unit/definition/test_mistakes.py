@@ -171,3 +171,12 @@ def test_what_a_schema_passes_over_is_warned_of(schema: dict[str, Any], warning:
 def test_a_schema_may_have_notes_of_its_own() -> None:
     schema = {"type": "object", "$comment": "c", "x-form": {}, "title": "t", "properties": {"day": {"widget": "date"}}}
     assert accepted(workflow(input=schema)).warnings == ()
+
+
+def test_a_remedy_makes_no_circle() -> None:
+    """To wait for a task that comes later would be one."""
+    (fault,) = faults(workflow(task("a", "log", config={"message": "{{ tasks.b.output }}"}), task("b")))
+    assert "a does not wait for b, which comes after it" in fault.message, line(fault)
+    assert fault.remedy == "let b come before it, or read it in a task that comes after b"
+    (fault,) = faults(workflow(task("a", "log", config={"message": "{{ tasks.b.output }}"}), task("b", depends_on=[])))
+    assert "add b to depends_on" in fault.remedy
