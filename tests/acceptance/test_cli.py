@@ -75,7 +75,7 @@ def test_the_live_picture_is_no_higher_than_the_terminal(server: MillraceProcess
     assert code == 0, drawn
     heights = [redrawn.count("\x1b[1A") for redrawn in re.findall(r"(?:\x1b\[1A|\x1b\[2K|\r)+", drawn)]
     assert 30 < max(heights) < 40
-    assert re.search(r"and 26 tasks more: 26 completed; millrace show [0-9a-f-]{36} has all", drawn), drawn
+    assert "and 26 tasks more: 26 completed; millrace show has all" in drawn
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
     assert re.search(r"wait +waiting .*it goes on at", plain), "what a wait waits for"
     so_far = set(re.findall(r"nap +running +1 +([0-9.]+ m?s)", plain))

@@ -82,10 +82,8 @@ def bulk(
     server: Server = None,
 ) -> None:
     """Cancel, pause, resume or retry many runs, and show how far it has come."""
-    if len(workflow or ()) > 1:
-        raise CommandError("one --workflow at a time: an operation on many runs takes those of one workflow, or of all")
     conditions: JsonObject = {
-        "workflow": workflow[0] if workflow else None,
+        "workflow": _only(workflow or []),
         "status": [*(status or ())],
         "labels": _labels(label or []),
         "trigger_type": trigger,
@@ -117,6 +115,13 @@ def bulk(
         _say_refused(operation)
     if not as_json:
         _say_left_out(operation)
+
+
+def _only(workflows: list[str]) -> str | None:
+    """The workflow that is meant; of several the last would be taken without a word."""
+    if len(workflows) > 1:
+        raise CommandError("one --workflow at a time: an operation on many runs takes those of one workflow, or of all")
+    return workflows[0] if workflows else None
 
 
 def _labels(pairs: list[str]) -> JsonObject:

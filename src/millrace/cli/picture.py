@@ -39,8 +39,7 @@ class Picture:
         shown = _fitting(self.tasks, max(1, console.size.height - FRAME - 1))
         yield _table(shown, {waiting.get("task"): waiting["message"] for waiting in self.run["waiting_for"]})
         if len(shown) < len(self.tasks):
-            told = cleaned(_left_out(self.tasks, shown, self.run["id"]))
-            yield Text(told, style="bright_black", no_wrap=True, overflow="ellipsis")
+            yield Text(_left_out(self.tasks, shown), style="bright_black", no_wrap=True, overflow="ellipsis")
 
 
 def _fitting(tasks: Sequence[dict[str, Any]], room: int) -> list[dict[str, Any]]:
@@ -57,11 +56,11 @@ def _rank(status: str, number: int) -> tuple[int, int]:
     return weight, number if status == "pending" else -number
 
 
-def _left_out(tasks: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]], run_id: str) -> str:
+def _left_out(tasks: Sequence[dict[str, Any]], shown: Sequence[dict[str, Any]]) -> str:
     missing = Counter(task["status"] for task in tasks)
     missing.subtract(task["status"] for task in shown)
     each = ", ".join(f"{number} {status}" for status, number in missing.items() if number)
-    return f"and {counted(len(tasks) - len(shown), 'task')} more: {each}; millrace show {run_id} has all"
+    return f"and {counted(len(tasks) - len(shown), 'task')} more: {each}; millrace show has all"
 
 
 def _table(tasks: Sequence[dict[str, Any]], waits: dict[str | None, str]) -> "Table":
