@@ -77,9 +77,11 @@ class Drafts:
         uncallable = await self._surroundings.faults(found.canonical, found.place)
         if uncallable:
             places = {fault.path for fault in told}
-            told = tuple(in_order([*told, *(fault for fault in uncallable if fault.path not in places)], raw))
+            further = [fault for fault in uncallable if fault.path not in places]
+            # Where they are too many, agents give way to what no registration mends.
+            told = tuple(in_order([*told, *further][:MOST_FAULTS], raw))
         if told or isinstance(found, InvalidDefinition):
-            raise _invalid(told[:MOST_FAULTS])
+            raise _invalid(told)
         return Draft(found.canonical, content_hash(found.canonical), list(found.warnings))
 
     def _checked(self, raw: JsonObject) -> Validated | InvalidDefinition:
