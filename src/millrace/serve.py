@@ -203,7 +203,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise CannotListen(
             f"Millrace cannot listen on {host}:{port}: {error.strerror}. "
-            "Stop what listens there, or set MILLRACE_PORT (0 takes a free port) or MILLRACE_HOST"
+            "Stop what listens there, or choose another with --port or MILLRACE_PORT (0 takes a free port), or another "
+            "--host or MILLRACE_HOST"
         ) from None
     return listening
 

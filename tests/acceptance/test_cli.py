@@ -64,6 +64,24 @@ def test_follow_draws_a_live_picture_on_a_terminal(server: MillraceProcess) -> N
     assert '"Ada"' in drawn
 
 
+def test_the_live_picture_is_no_higher_than_the_terminal(server: MillraceProcess) -> None:
+    """The terminal has 40 lines."""
+    tasks: list[dict[str, Any]] = [{"id": f"t{number}", "type": "noop", "depends_on": []} for number in range(60)]
+    nap = {"id": "nap", "type": "shell", "depends_on": [], "config": {"command": "sleep 1.5"}}
+    wait = {"id": "wait", "type": "sleep", "depends_on": [], "config": {"duration": "1500ms"}}
+    with server.client() as client:
+        assert client.post("/workflows", json={"name": "high", "tasks": [nap, wait, *tasks]}).status_code == 201
+    code, drawn = on_a_terminal(server, "run", "high", "--follow")
+    assert code == 0, drawn
+    heights = [redrawn.count("\x1b[1A") for redrawn in re.findall(r"(?:\x1b\[1A|\x1b\[2K|\r)+", drawn)]
+    assert 30 < max(heights) < 40
+    assert "and 26 tasks more: 26 completed; millrace show has all" in drawn
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", drawn)
+    assert re.search(r"wait +waiting .*it goes on at", plain), "what a wait waits for"
+    so_far = set(re.findall(r"nap +running +1 +([0-9.]+ m?s)", plain))
+    assert len(so_far) > 2, "the time that a task takes is seen to pass"
+
+
 def test_a_large_run_is_followed_to_its_end_and_shown_whole(server: MillraceProcess, tmp_path: Path) -> None:
     names = [f"t{number}" for number in range(450)]
     tasks = [{"id": name, "type": "noop", "depends_on": []} for name in names]
@@ -251,10 +269,21 @@ def test_logs_are_printed_in_order_with_their_task(server: MillraceProcess) -> N
 
 def test_runs_and_show_are_tables(server: MillraceProcess) -> None:
     listed = server.millrace("runs", "--limit", "5").stdout
-    assert listed.splitlines()[0].lower().split() == ["id", "workflow", "status", "created", "took"]
+    assert listed.splitlines()[0].lower().split() == ["id", "workflow", "version", "status", "created", "took"]
     failed = json.loads(server.millrace("runs", "--status", "failed", "--json").stdout)["items"][0]
     shown = server.millrace("show", failed["id"]).stdout
     assert "exit code 7" in shown
+
+
+def test_runs_of_several_workflows_are_listed_together(server: MillraceProcess) -> None:
+    def names(*narrow: str) -> set[str]:
+        found = json.loads(server.millrace("runs", "--limit", "200", "--json", *narrow).stdout)["items"]
+        return {run["workflow"]["name"] for run in found}
+
+    assert {"greet", "wide"} < names()
+    assert names("-w", "greet", "-w", "wide") == {"greet", "wide"}
+    refused = server.millrace("bulk", "cancel", "-w", "greet", "-w", "wide", check=False)
+    assert (refused.returncode, "one --workflow at a time" in refused.stderr) == (2, True)
 
 
 def test_runs_can_be_searched(server: MillraceProcess) -> None:

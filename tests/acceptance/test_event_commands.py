@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.support.server import MillraceProcess
+from tests.support.server import MillraceProcess, wait_finished
 
 DEFINITION = """
 name: tells
@@ -62,3 +62,27 @@ def test_an_event_is_published_and_starts_a_run_and_simulating_one_says_so_befor
         for wrong in ("{", "@/nowhere"):
             assert server.millrace("event", "publish", "a", "--data", wrong, check=False).returncode != 0
         assert "Millrace's own" in server.millrace("event", "publish", "millrace.a", check=False).stderr
+
+
+WAITS = """
+name: waits
+tasks:
+  - {id: paid, type: wait_for_event, config: {type: orders.paid, key: A2}}
+output: "{{ tasks.paid.output.event.data.n }}"
+"""
+
+
+def test_an_event_with_a_correlation_key_reaches_the_run_that_waits_for_it(tmp_path: Path) -> None:
+    file = tmp_path / "waits.yaml"
+    file.write_text(WAITS)
+    with MillraceProcess(tmp_path / "home", MILLRACE_APPLY_EXAMPLES="false") as server:
+        server.millrace("apply", "-f", str(file))
+        run = json.loads(server.millrace("run", "waits", "--json").stdout)["id"]
+        assert "--key" in server.millrace("event", "publish", "--help").stdout
+        publish = ("event", "publish", "orders.paid", "--subject", "A1")
+        server.millrace(*publish, "--key", "A3", "--data", '{"n": 1}')
+        told = json.loads(server.millrace(*publish, "--key", "A2", "--data", '{"n": 2}', "--json").stdout)
+        assert (told["subject"], told["source"]) == ("A1", "api")
+        assert told["extensions"] == {"correlationkey": "A2"}
+        with server.client() as client:
+            assert wait_finished(client, run)["output"] == 2

@@ -41,6 +41,17 @@ def test_the_first_start_makes_a_key_that_only_its_owner_can_read_and_shows_it_o
         assert server.log.read_text().count(key) == 1, "a later start shows the key again"
 
 
+def test_the_options_of_up_win_over_the_settings(tmp_path: Path) -> None:
+    port = free_port()
+    server = MillraceProcess(tmp_path / "home", command=("up", "--host", "127.0.0.1", "--port", str(port)))
+    assert server.port != port
+    server.port, server.url = port, f"http://127.0.0.1:{port}"
+    with server:
+        assert f"http://127.0.0.1:{port}" in server.log.read_text()
+        assert server.millrace("workflows").returncode == 0, "the other commands find it"
+    assert "65535" in server.millrace("up", "--port", "70000", check=False).stderr
+
+
 def test_the_database_belongs_to_its_owner_alone(tmp_path: Path) -> None:
     with MillraceProcess(tmp_path / "home") as server:
         assert stat.S_IMODE(server.home.stat().st_mode) == 0o700

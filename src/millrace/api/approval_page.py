@@ -39,6 +39,9 @@ POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+_AS_JSON: Final = {"object": 'a mapping such as {"name": "value"}', "array": 'a list such as ["a", "b"]'}
+"""Kinds of values that are written as JSON, and how."""
+
 _DATES = {"date": "date", "email": "email", "uri": "url"}
 
 
@@ -79,6 +82,8 @@ def wanted(form: JsonObject | None, given: Mapping[str, str]) -> OpenDecisionBod
     """What the fields say. Who rejects has filled in nothing. Raises `InvalidRequest`."""
     sent: JsonObject = {name: given[name] for name in ("decision", "comment") if given.get(name)}
     if form is not None and sent.get("decision") == "approve":
+        if faults := list(_no_json(form, given)):
+            raise InvalidRequest("invalid_input", "the form is not filled in as it is asked for", faults=faults)
         sent["form"] = {name: value for name, value in _values(form, given)}
     try:
         return OpenDecisionBody.model_validate(sent)
@@ -99,6 +104,23 @@ def _values(form: JsonObject, given: Mapping[str, str]) -> Iterator[tuple[str, J
             yield name, bool(text)
         elif text:
             yield name, text if kind == "string" else _choice(schema, text)
+
+
+def _no_json(form: JsonObject, given: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with fields that are written as JSON and hold none."""
+    for name, schema in _properties(form).items():
+        text, example = given.get(PREFIX + name, ""), _AS_JSON.get(_kind(schema))
+        if not text or example is None or isinstance(schema.get("enum"), list):
+            continue
+        try:
+            json.loads(text, parse_constant=_no_constant)
+        except RecursionError:
+            yield Fault(f"form.{name}", "json", f"{name} is nested too deeply", "write it with fewer levels")
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            yield Fault(f"form.{name}", "json", f"{name} is not JSON: {error.msg} at {where}", f"write {example}")
+        except ValueError as error:
+            yield Fault(f"form.{name}", "json", f"{name} is not JSON: {error}", f"write {example}")
 
 
 def _choice(schema: JsonObject, text: str) -> JsonValue:
@@ -125,17 +147,24 @@ def _fields(form: JsonObject, given: Mapping[str, str] | None, faults: Sequence[
     for number, (name, schema) in enumerate(_properties(form).items()):
         needed = isinstance(required, list) and name in required
         field_id, label = f"field{number}", str(schema.get("title") or name)
-        hint, said = schema.get("description"), _said(faults, f"form.{name}")
+        hint, said = _hint(schema), _said(faults, f"form.{name}")
         ids = [f"{field_id}-hint"] * bool(hint) + [f"{field_id}-fault"] * bool(said)
         about = {"id": field_id, "name": PREFIX + name, "aria-describedby": " ".join(ids) or None}
         yield f'<label for="{field_id}">{escape(label)}{" (required)" if needed else ""}</label>'
         if hint:
-            yield f'<p class="hint" id="{field_id}-hint">{escape(str(hint))}</p>'
+            yield f'<p class="hint" id="{field_id}-hint">{escape(hint)}</p>'
         if said:
             yield f'<p class="fault" id="{field_id}-fault">{escape(said)}</p>'
             about["aria-invalid"] = "true"
         value = _value(schema, None if given is None else given.get(PREFIX + name, ""))
         yield _field(schema, about, value, needed=needed)
+
+
+def _hint(schema: JsonObject) -> str:
+    """What the author says about a field, and how it is written where that is not plain."""
+    example = None if isinstance(schema.get("enum"), list) else _AS_JSON.get(_kind(schema))
+    told = [str(schema["description"])] if schema.get("description") else []
+    return " ".join([*told, *([f"Written as JSON: {example}."] if example else [])])
 
 
 def _field(schema: JsonObject, about: dict[str, str | None], value: str, *, needed: bool) -> str:
@@ -214,7 +243,8 @@ def _written(value: Any) -> str:
 
 
 def _said(faults: Sequence[Fault], path: str) -> str:
-    return "; ".join(fault.message for fault in faults if fault.path == path or fault.path.startswith(f"{path}."))
+    within = (f"{path}.", f"{path}[")
+    return "; ".join(fault.message for fault in faults if fault.path == path or fault.path.startswith(within))
 
 
 def _attributes(values: Mapping[str, str | None]) -> str:

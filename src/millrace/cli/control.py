@@ -13,14 +13,21 @@ from millrace.cli.runs import AsJson, RunId, Server
 from millrace.core.values import JsonObject
 
 Reason = Annotated[str | None, typer.Option(help="Kept in the run's history.")]
+CANCELLING = "cancelling"
 LOOK_AGAIN = 0.2
 
 
 def cancel(run_id: RunId, reason: Reason = None, as_json: AsJson = False, server: Server = None) -> None:
     """Cancel a run: what runs is stopped, `finally` tasks still run. A second cancel skips those too."""
     with Connection(server) as connection:
+        again = not as_json and connection.get(f"/runs/{run_id}")["status"] == CANCELLING
         answer = connection.post(f"/runs/{run_id}/cancel", _because(reason))
-    print_json(answer) if as_json else say(f"cancel of {run_id} is under way")
+    if as_json:
+        print_json(answer)
+    elif again:
+        say(f"second cancel of {run_id} is under way: its `finally` tasks and what undoes others are skipped, too")
+    else:
+        say(f"cancel of {run_id} is under way")
 
 
 def pause(run_id: RunId, as_json: AsJson = False, server: Server = None) -> None:
@@ -52,7 +59,7 @@ def stop(
 def bulk(
     action: Annotated[str, typer.Argument(help="cancel, pause, resume or retry.")],
     workflow: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option("--workflow", "-w", help="Only runs of this workflow.", autocompletion=completion.workflows),
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="Only runs with this status.")] = None,
@@ -76,7 +83,7 @@ def bulk(
 ) -> None:
     """Cancel, pause, resume or retry many runs, and show how far it has come."""
     conditions: JsonObject = {
-        "workflow": workflow,
+        "workflow": _only(workflow or []),
         "status": [*(status or ())],
         "labels": _labels(label or []),
         "trigger_type": trigger,
@@ -108,6 +115,13 @@ def bulk(
         _say_refused(operation)
     if not as_json:
         _say_left_out(operation)
+
+
+def _only(workflows: list[str]) -> str | None:
+    """The workflow that is meant; of several the last would be taken without a word."""
+    if len(workflows) > 1:
+        raise CommandError("one --workflow at a time: an operation on many runs takes those of one workflow, or of all")
+    return workflows[0] if workflows else None
 
 
 def _labels(pairs: list[str]) -> JsonObject:

@@ -6,13 +6,10 @@ import time
 from typing import Any
 
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.loops import how_far, left_out, task_runs, with_key
+from millrace.cli.loops import left_out, task_runs
 from millrace.cli.output import (
-    MARKS,
-    cleaned,
     clock_time,
     counted,
-    duration,
     failure_told,
     moment_of,
     name_of,
@@ -20,6 +17,7 @@ from millrace.cli.output import (
     say,
     skip_told,
 )
+from millrace.cli.picture import Picture
 from millrace.cli.streams import Event
 from millrace.cli.streams import follow as events_of
 
@@ -96,7 +94,7 @@ def _follow_live(connection: Connection, run_id: str) -> dict[str, Any]:
             run: dict[str, Any] = connection.get(f"/runs/{run_id}")
             tasks = task_runs(connection, run_id, loops_closed=large)
             large = large or bool(left_out(tasks))
-            live.update(_picture(run, tasks))
+            live.update(Picture(run, tasks))
             if run["status"] in FINISHED:
                 return run
             _next(news)
@@ -119,27 +117,3 @@ def _next(news: "queue.SimpleQueue[Event | CommandError]") -> None:
     event = news.get()
     if isinstance(event, CommandError):
         raise event
-
-
-def _picture(run: dict[str, Any], tasks: list[dict[str, Any]]) -> Any:
-    from rich.console import Group
-    from rich.table import Table
-    from rich.text import Text
-
-    from millrace.cli.output import COLOURS
-
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("", "task", "status", "attempt", "took", ""):
-        table.add_column(heading, style=None)
-    for task in tasks:
-        colour = COLOURS.get(task["status"], "default")
-        table.add_row(
-            Text(MARKS.get(task["status"], " "), style=colour),
-            Text(cleaned(with_key(task))),
-            Text(task["status"], style=colour),
-            Text(str(task["attempt"]) if task["attempt"] else ""),
-            Text(duration(task.get("started_at"), task.get("finished_at"))),
-            Text(how_far(task) or ""),
-        )
-    title = f"{run['workflow']['name']}  {run['id']}  {run['status']}"
-    return Group(Text(cleaned(title), style="bold"), table)

@@ -17,6 +17,7 @@ from millrace.cli.output import (
     json_text,
     marked,
     moment,
+    name_of,
     print_json,
     say,
     skip_told,
@@ -100,7 +101,7 @@ def explain(
     if run["retry_of"]:
         say(f"  retry of {run['retry_of']}")
     for wait in timeline["waits"]:
-        say(f"  {_wait_line(wait)}")
+        say(f"  {_wait_line(wait, run['workflow'])}")
     for path, (status, origin) in adopted.items():
         say(f"{path}  {marked(status)}  {ADOPTED} {origin}")
     again = done_again(run)
@@ -109,7 +110,7 @@ def explain(
         say(f"{task['path']}  {marked(task['outcome'] or 'running')}{part}{_because(task, timeline['status'])}")
         if task["path"] in again:
             say(f"  {again[task['path']]}")
-        for _, line in sorted(_lines_of(task)):
+        for _, line in sorted(_lines_of(task, run["workflow"])):
             say(f"  {line}")
     if not timeline["complete"]:
         say(f"the run has more records than are told here, {(after or 0) + 1} to {timeline['last_seq']}; go on with")
@@ -179,10 +180,10 @@ def _because(task: dict[str, Any], status_of_run: str) -> str:
     return f"  because {skip_told(reason)}" if reason else ""
 
 
-def _lines_of(task: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _lines_of(task: dict[str, Any], workflow: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What happened to the task, each with its time, to be put in order."""
     for wait in task["waits"]:
-        yield wait["from"], _wait_line(wait)
+        yield wait["from"], _wait_line(wait, workflow)
     for attempt in task["attempts"]:
         began = attempt["started_at"] or attempt["scheduled_at"] or ""
         took = f" after {duration(began, attempt['finished_at'])}" if attempt["finished_at"] else ""
@@ -198,15 +199,28 @@ def _note_line(note: dict[str, Any]) -> str:
     if note["type"] == "task.cancelling" and "attempt" in note["data"]:
         return f"attempt {note['data']['attempt']} was told to end"
     what = note["type"].partition(".")[2].replace("_", " ")
-    details = [
-        f"{key.replace('_', ' ')} {value if isinstance(value, str) else json_text(value)}"
-        for key, value in note["data"].items()
-    ]
+    details = [f"{key.replace('_', ' ')} {_detail(value)}" for key, value in note["data"].items()]
     return f"{what} ({', '.join(details)})" if details else what
 
 
-def _wait_line(wait: dict[str, Any]) -> str:
+def _detail(value: Any) -> str:
+    """What a record tells; a user by the name."""
+    if isinstance(value, dict) and {"id", "name"} <= value.keys():
+        return name_of(value)
+    return value if isinstance(value, str) else json_text(value)
+
+
+def _wait_line(wait: dict[str, Any], workflow: Mapping[str, Any]) -> str:
     words = WAITS.get(wait["reason"], wait["reason"].replace("_", " "))
     until = wait.get("until") or datetime.now().astimezone().isoformat()
-    under = f" ({', '.join(wait['keys'])})" if wait.get("keys") else ""
+    under = f" ({', '.join(_limit_told(key, workflow) for key in wait['keys'])})" if wait.get("keys") else ""
     return f"{words}{under} for {duration(wait['from'], until)}{'' if wait.get('until') else ' so far'}"
+
+
+def _limit_told(key: str, workflow: Mapping[str, Any]) -> str:
+    """What a limit is of: a workflow by its name, and the key of the run where the limit has one."""
+    own = f"workflow:{workflow['id']}"
+    if not key.startswith(own):
+        return key
+    of_runs = key.removeprefix(own).removeprefix(":")
+    return f"workflow {workflow['name']}{', key ' + of_runs if of_runs else ''}"

@@ -3,6 +3,7 @@
 import json
 from itertools import islice
 from typing import Annotated
+from uuid import uuid4
 
 import typer
 
@@ -18,6 +19,9 @@ OfRun = Annotated[str | None, typer.Option("--run", help="Only events that this 
 Most = Annotated[int, typer.Option("--limit", help="At most so many, the newest first.", min=1)]
 
 LONGEST_DATA = 80
+CLOUD_EVENT = "application/cloudevents+json"
+FURTHER: JsonObject = {"specversion": "1.0", "source": "api"}
+"""What a CloudEvent has to say, and Millrace's own form may leave out."""
 
 event = typer.Typer(help="Events: what tasks and others told of.", no_args_is_help=True)
 
@@ -27,6 +31,14 @@ def publish(
     type_: Annotated[str, typer.Argument(metavar="TYPE", help="What kind of thing happened: orders.imported.")],
     source: Annotated[str | None, typer.Option(help="Who tells it; `api` otherwise.")] = None,
     subject: Annotated[str | None, typer.Option(help="What it happened to.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            "--correlation-key",
+            help="What a task that waits for the event compares with its `key`; the subject otherwise.",
+        ),
+    ] = None,
     data: Annotated[str | None, typer.Option(help="JSON, or @FILE with JSON; @- reads stdin.")] = None,
     id_: Annotated[
         str | None, typer.Option("--id", help="The same source and id again is the same event, told once.")
@@ -34,13 +46,20 @@ def publish(
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
-    """Publish an event; a run starts of each trigger that waits for it."""
+    """Publish an event; a run starts of each trigger that waits for it, and runs that wait for it go on.
+
+    With --key it is sent as a CloudEvent, whose attribute `correlationkey` that is.
+    """
     told = {"type": type_, "source": source, "subject": subject, "id": id_}
     body: JsonObject = {name: value for name, value in told.items() if value is not None}
     if data is not None:
         body["data"] = json_value("--data", data)
     with Connection(server) as connection:
-        published = connection.post("/events", body)
+        if key is None:
+            published = connection.post("/events", body)
+        else:
+            text = json.dumps({**FURTHER, "id": str(uuid4()), **body, "correlationkey": key})
+            published = connection.send_text("POST", "/events", text.encode(), CLOUD_EVENT)
     if as_json:
         print_json(published)
     else:

@@ -36,12 +36,18 @@ ADOPTED = "taken over from"
 MOCKED = "mocked"
 
 AT_ONCE = 1000
+CHILDREN = 50
+"""Runs of sub-workflows that a run is shown with."""
+LONGEST_VALUE = 2000
+"""Characters of an input or output that are shown."""
 
 
 def runs(
     workflow: Annotated[
-        str | None,
-        typer.Option("--workflow", "-w", help="Only runs of this workflow.", autocompletion=completion.workflows),
+        list[str] | None,
+        typer.Option(
+            "--workflow", "-w", help="Only runs of this workflow; may be repeated.", autocompletion=completion.workflows
+        ),
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="May be repeated.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
@@ -49,6 +55,7 @@ def runs(
         str | None, typer.Option(help="Only those started so: cron, interval, once, manual, test.")
     ] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
+    parent: Annotated[str | None, typer.Option(help="Only runs that the sub-workflows of this run started.")] = None,
     since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many, newest first.", min=1, max=200)] = 20,
@@ -57,11 +64,12 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     query = {
-        "workflow": workflow,
+        "workflow": workflow or None,
         "status": ",".join(status) if status else None,
         "label": label or None,
         "trigger_type": trigger,
         "correlation_id": correlation_id,
+        "parent": parent,
         "created_after": since,
         "created_before": until,
     }
@@ -70,11 +78,12 @@ def runs(
     if as_json:
         print_json(page)
         return
-    columns = ["id", "workflow", "status", "created", "took"]
+    columns = ["id", "workflow", "version", "status", "created", "took"]
     rows = [
         [
             item["id"],
             item["workflow"]["name"],
+            str(item["workflow"]["version"]),
             marked(item["status"]),
             moment(item["created_at"]),
             duration(item["started_at"], item["finished_at"]),
@@ -113,7 +122,10 @@ def show(
             return
         cancels = _cancels(connection, run_id) if found["cancelled_at"] else []
         parts = parts_of(connection, found)
+        children = None if within or status else connection.first("/runs", CHILDREN, parent=run_id)
     print_run(found, tasks, parts, cancels)
+    if children is not None and children["items"]:
+        _print_children(run_id, children, tasks)
 
 
 def print_run(
@@ -126,13 +138,15 @@ def print_run(
     say(f"trigger   {_origin(found)}")
     if found.get("test"):
         say(f"test      {_test_told(found['test'])}")
+    if found["parent"]:
+        say(f"parent    {found['parent']}{', task ' + found['parent_path'] if found['parent_path'] else ''}")
     if found["retry_of"]:
         say(f"retry of  {found['retry_of']}{_taken_over(tasks)}")
     say(f"created   {moment(found['created_at'])}   took {duration(found['started_at'], found['finished_at'])}")
-    say(f"input     {json.dumps(found['input'], ensure_ascii=False)}")
-    print_ending(found)
-    for data in cancels:
-        say(f"cancel    {cancel_told(data)}")
+    say(f"input     {_short(found, 'input')}")
+    print_ending(found, _short(found, "output"))
+    for number, data in enumerate(cancels):
+        say(f"cancel    {cancel_told(data)}{'; what follows a cancel is skipped since' if number else ''}")
     if found["payloads_deleted_at"]:
         say(f"deleted   inputs and outputs of its tasks, and its logs, {moment(found['payloads_deleted_at'])}")
     for waiting in found["waiting_for"]:
@@ -156,6 +170,32 @@ def _print_tasks(run: dict[str, Any], tasks: list[dict[str, Any]], parts: dict[s
     print_table(columns, rows)
 
 
+def _print_children(run_id: str, page: dict[str, Any], tasks: list[dict[str, Any]]) -> None:
+    """The runs that its sub-workflows started, the newest first. Those that nobody waits for do not name their task."""
+    say("")
+    started_by = {task["child_run_id"]: task["path"] for task in tasks}
+    rows = [
+        [
+            one["id"],
+            one["workflow"]["name"],
+            marked(one["status"]),
+            one["parent_path"] or started_by.get(one["id"], "-"),
+        ]
+        for one in page["items"]
+    ]
+    print_table(["child", "workflow", "status", "started by"], rows)
+    if page["next_cursor"] is not None:
+        say(f"the newest {CHILDREN} are shown; more: millrace runs --parent {run_id}")
+
+
+def _short(found: dict[str, Any], what: str) -> str:
+    """A value of the run in one line: of a very large one its beginning, and how all of it is had."""
+    text = json.dumps(found[what], ensure_ascii=False)
+    if len(text) <= LONGEST_VALUE:
+        return text
+    return f"{text[:LONGEST_VALUE]}… ({len(text):,} characters; --json prints all of them)"
+
+
 def _test_told(test: dict[str, Any]) -> str:
     """What a test run tests."""
     alone = [f"{test['only']} alone"] if test["only"] else []
@@ -175,11 +215,12 @@ def _origin(found: dict[str, Any]) -> str:
     return f"{found['trigger_type']}{which}{', by ' + name_of(found['triggered_by']) if found['triggered_by'] else ''}"
 
 
-def print_ending(found: dict[str, Any]) -> None:
+def print_ending(found: dict[str, Any], output: str | None = None) -> None:
+    """What a run came to; `output` stands for its own, which is shown as a whole otherwise."""
     if found.get("error"):
         say(f"error     {failure_told(found['error'])}")
     if found.get("output") is not None:
-        say(f"output    {json.dumps(found['output'], ensure_ascii=False)}")
+        say(f"output    {json.dumps(found['output'], ensure_ascii=False) if output is None else output}")
     elif found["status"] in FINISHED and not found.get("error"):
         took = (
             f"in {duration(found['started_at'], found['finished_at'])}" if found["started_at"] else "before it started"

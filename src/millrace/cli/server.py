@@ -14,6 +14,13 @@ DEEP_SECONDS = 86_400.0
 """How long the server may take to read all artifacts. The round ends when this command does."""
 
 
+Host = Annotated[str | None, typer.Option(help="Address to listen on; wins over MILLRACE_HOST.")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65_535, help="Port to listen on, 0 for a free one; wins over MILLRACE_PORT."),
+]
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         version()
@@ -28,21 +35,29 @@ def main(
     """Millrace: durable workflows on your own machine. Start with `millrace up`."""
 
 
-def up() -> None:
+def up(host: Host = None, port: Port = None) -> None:
     """Start Millrace here: API, engine and worker in one process. Stop it with Ctrl-C.
 
     Settings are variables, such as MILLRACE_HOME and MILLRACE_PORT; `millrace settings` lists them all.
     """
     from millrace.cli.main import start_server
 
-    raise typer.Exit(start_server())
+    raise typer.Exit(start_server("up", **_listening(host, port)))
 
 
-def api() -> None:
+def api(host: Host = None, port: Port = None) -> None:
     """Start the part that answers HTTP. Needs PostgreSQL, a scheduler and workers."""
     from millrace.cli.main import start_server
 
-    raise typer.Exit(start_server("api"))
+    raise typer.Exit(start_server("api", **_listening(host, port)))
+
+
+def _listening(host: str | None, port: int | None) -> dict[str, object]:
+    """The settings that the options replace."""
+    if host is not None and not host.strip():
+        raise typer.BadParameter("write an address, such as 127.0.0.1", param_hint="--host")
+    given: dict[str, object] = {"host": host, "port": port}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def scheduler() -> None:

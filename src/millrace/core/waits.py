@@ -26,6 +26,7 @@ from millrace.core.events import (
     WaitTerms,
 )
 from millrace.core.failures import Failure, FailureKind
+from millrace.core.outcomes import CAUSE
 from millrace.core.run import Signal, TaskRun
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.values import SECOND, JsonObject
@@ -194,7 +195,13 @@ def _failure_of_child(event: ChildFinished) -> Failure:
     details: JsonObject = {"run_id": event.run_id, "status": event.status.value}
     if event.failure is None:
         return Failure(FailureKind.CANCELLED, f"its run {event.run_id} was cancelled", details)
-    return Failure(event.failure.kind, f"its run {event.run_id} failed: {event.failure.message}", details)
+    deeper = event.failure.details.get(CAUSE) if event.failure.details else None
+    if isinstance(deeper, dict):
+        message = f"its run {event.run_id} failed, as run {deeper.get('run_id')} did: {deeper.get('message')}"
+        return Failure(event.failure.kind, message, {**details, CAUSE: deeper})
+    cause: JsonObject = {"run_id": event.run_id, "message": event.failure.message}
+    message = f"its run {event.run_id} failed: {event.failure.message}"
+    return Failure(event.failure.kind, message, {**details, CAUSE: cause})
 
 
 def _over(

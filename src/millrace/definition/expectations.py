@@ -3,6 +3,7 @@
 Nothing here repeats a value that was given, which may be one that nobody may see; who may show values adds them.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
@@ -117,6 +118,25 @@ def such_as(field: FieldInfo) -> str:
     """` such as orders.imported`; nothing for a field without a text for its example."""
     example = next((one for one in field.examples or () if isinstance(one, str)), None)
     return "" if example is None else f" such as {example}"
+
+
+def mapping_such_as(field: FieldInfo | None) -> str | None:
+    """A remedy for what has to be a mapping, if its field has an example; `None` without one."""
+    examples = () if field is None else field.examples or ()
+    example = next((one for one in examples if isinstance(one, dict)), None)
+    return None if example is None else f"write a mapping such as {_flow(example)}"
+
+
+def _flow(value: object) -> str:
+    """A value on one line, as it is written in YAML."""
+    match value:
+        case dict():
+            return f"{{{', '.join(f'{key}: {_flow(one)}' for key, one in value.items())}}}"
+        case list():
+            return f"[{', '.join(map(_flow, value))}]"
+        case str() if value.replace("-", "").isidentifier():
+            return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def meaning(field: FieldInfo | None) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from millrace.core.errors import Fault
-from millrace.core.values import MAX_DEPTH, JsonValue
+from millrace.core.values import MAX_DEPTH, JsonObject, JsonValue
 
 MOST_FAULTS = 200
 """Faults told at once; a definition with more has one cause, and 200 show it."""
@@ -17,11 +17,19 @@ LONGEST_KEY = 100
 
 
 class InvalidDefinition(Exception):
-    """The definition cannot be accepted; `faults` says all that is wrong with it, in the order of the text."""
+    """The definition cannot be accepted; `faults` says all that is wrong with it, in the order of the text.
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    `canonical` is as much of it as could be brought into the canonical shape, for those who find further faults in it;
+    `place` says where a path of that is in the user's own text.
+    """
+
+    def __init__(
+        self, faults: Sequence[Fault], canonical: JsonObject | None = None, place: Callable[[str], str] | None = None
+    ) -> None:
         super().__init__(f"{len(faults)} faults: {faults[0].path}: {faults[0].message}" if faults else "no faults")
         self.faults = tuple(faults)
+        self.canonical: JsonObject = canonical or {}
+        self.place: Callable[[str], str] = place or _unchanged
 
 
 class FaultList:
@@ -29,7 +37,7 @@ class FaultList:
 
     def __init__(self) -> None:
         self._found: dict[Fault, None] = {}
-        self.place: Callable[[str], str] = lambda path: path
+        self.place: Callable[[str], str] = _unchanged
 
     def add(self, path: str, code: str, message: str, remedy: str) -> None:
         if not self.full:
@@ -46,6 +54,10 @@ class FaultList:
 
     def __bool__(self) -> bool:
         return bool(self._found)
+
+
+def _unchanged(path: str) -> str:
+    return path
 
 
 def _shortened(text: str) -> str:

@@ -94,7 +94,9 @@ class Task(Part):
         default=None, alias="else", description="What runs if the condition is false, or if it did not come."
     )
     cases: dict[str, list["Task"]] | None = Field(
-        default=None, description="What a `switch` runs, by the text of its value."
+        default=None,
+        description="What a `switch` runs, by the text of its value.",
+        examples=[{"eu": [{"id": "vat", "type": "noop"}]}],
     )
     default: list["Task"] | None = Field(
         default=None, description="What a `switch` runs when no case has the name of its value."

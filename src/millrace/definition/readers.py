@@ -81,6 +81,17 @@ class Reader:
             return _in_loop(theirs, common)
         return CannotRead(f"it stands in {self.task.key}, which reads this before any task in it runs")
 
+    def unreadable(self) -> frozenset[str]:
+        """Those of the names that an expression may begin with, of which none has a value here."""
+        names = {name for name in ("item", "index", "previous") if self.local_fault(name) is not None}
+        if self.sees is not Sees.EVENT:
+            names.add("event")
+        if not self.secrets:
+            names.add("secrets")
+        if self.when is When.BEFORE_START:
+            names |= {"tasks", "run"}
+        return frozenset(names)
+
     def local_fault(self, name: str) -> tuple[str, str] | None:
         """`None` if a name of a loop (`item`, `index`, `previous`) has a value here; else what is wrong, and remedy."""
         loop = self._loop()
@@ -127,9 +138,18 @@ def _in_loop(theirs: list[TaskPlace], common: int) -> CannotRead | None:
         return None
     return CannotRead(
         f"it runs once in each iteration of {loop.key}, and this stands outside of it",
-        f"read tasks.{loop.key}.output.results, what its iterations came to (of a while: .output.result, of the last)",
+        results_of(loop),
         may_be_absent=False,
     )
+
+
+def results_of(loop: TaskPlace, position: str = "") -> str:
+    """How what its iterations came to is read; of the one at a `position`, if the loop keeps all."""
+    made = f"config.output of {loop.key} says what that is, else it is the output of the task listed last"
+    if loop.type == "while":
+        return f"read tasks.{loop.key}.output.result, what the last iteration came to; {made}"
+    what = "that iteration" if position else "its iterations"
+    return f"read tasks.{loop.key}.output.results{position}, what {what} came to; {made}"
 
 
 def _of_a_sibling(mine: list[TaskPlace], theirs: list[TaskPlace], common: int) -> CannotRead | None:
@@ -142,5 +162,9 @@ def _of_a_sibling(mine: list[TaskPlace], theirs: list[TaskPlace], common: int) -
     in_loop = _in_loop(theirs, common)
     if in_loop is not None or me.within.ancestors.has(me.key, other.key):
         return in_loop
+    if other.within.ancestors.has(other.key, me.key):
+        which = f"{other.key}, which comes after it"
+        remedy = f"let {other.key} come before it, or read it in a task that comes after {other.key}"
+        return CannotRead(f"{me.key} does not wait for {which}", remedy)
     remedy = f"add {other.key} to depends_on{'' if me is mine[-1] else f' of {me.key}'}, or read it with default(…)"
     return CannotRead(f"{me.key} does not wait for {'it' if other is theirs[-1] else other.key}", remedy)

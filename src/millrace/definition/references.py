@@ -23,7 +23,7 @@ from millrace.definition.expressions.paths import PathRead
 from millrace.definition.expressions.templates import parse_template
 from millrace.definition.faults import FaultList
 from millrace.definition.places import TaskPlace
-from millrace.definition.readers import Reader, When
+from millrace.definition.readers import Reader, When, results_of
 from millrace.definition.words import hint
 
 TASK_FIELDS = ("output", "status", "error")
@@ -31,6 +31,8 @@ RUN_FIELDS = ("id", "status", "workflow", "correlation_id", "created_at", "start
 LITERAL_ROOTS = frozenset({"input", "variables", "tasks", "run", "trigger", "secrets", "item", "index", "previous"})
 
 DATA_REMEDY = 'hand the value over in `env` and write "$NAME", in `stdin`, or make the command a list'
+PATH = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([0-9]{1,9})\].*")
+"""A path of task runs, such as `load[3].insert`."""
 _BEGINS_WITH_DATA = re.compile(r"(?:input|variables|tasks|run|trigger|secrets|item|previous)\s*[.\[]")
 """`index .Labels` is a function of another template language (Go's, as in `docker ps --format`)."""
 
@@ -53,6 +55,11 @@ class Names:
     twice: frozenset[str] = frozenset()
     """Ids that several tasks have, so that it is not known which of them is meant."""
 
+    def within(self, task: TaskPlace | None) -> frozenset[str]:
+        """The ids of the tasks that stand in a task, at whatever depth."""
+        found = (task_id for task_id, place in self.tasks.items() if any(outer is task for outer in place.around()))
+        return frozenset(found) - self.twice
+
 
 def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultList) -> None:
     """Check every expression in the strings of `value`."""
@@ -62,6 +69,8 @@ def check_value(value: JsonValue, reader: Reader, names: Names, faults: FaultLis
         path = f"{reader.path}.{place}" if place and not place.startswith("[") else f"{reader.path}{place}"
         if isinstance(found, UnknownName) and found.name in names.tasks:
             faults.add(path, "expression", found.placed, f"{found.name} is a task: write tasks.{found.name}.output")
+        elif isinstance(found, UnknownName):
+            tell(found.but(reader.unreadable()), path, faults)
         elif isinstance(found, ExpressionFault):
             tell(found, path, faults)
         else:
@@ -175,7 +184,9 @@ def _task_fault(read: PathRead, reader: Reader, names: Names) -> tuple[str, str]
         return "a task is read by its id, not by a number", "write tasks.ID.output"
     other = names.tasks.get(task_id)
     if other is None:
-        return f"there is no task {task_id!r}{hint(task_id, names.tasks)}", "name a task of this definition"
+        return _no_task(task_id, names)
+    if len(read.keys) > 1 and isinstance(read.keys[1], int):
+        return _position_fault(other, read.keys[1])
     field = str(read.keys[1]) if len(read.keys) > 1 else None
     if field is not None and field not in TASK_FIELDS:
         fault_of_field = _field_fault(field, task_id, other, reader)
@@ -187,6 +198,21 @@ def _task_fault(read: PathRead, reader: Reader, names: Names) -> tuple[str, str]
     if fault is None or (read.optional and fault.may_be_absent):
         return None
     return f"tasks.{task_id} cannot have a value here: {fault.reason}", fault.remedy
+
+
+def _no_task(task_id: str, names: Names) -> tuple[str, str]:
+    path = PATH.fullmatch(task_id)
+    loop = names.tasks.get(path[1]) if path is not None else None
+    if path is not None and loop is not None and loop.is_loop:
+        return _position_fault(loop, int(path[2]))
+    return f"there is no task {task_id!r}{hint(task_id, names.tasks)}", "name a task of this definition"
+
+
+def _position_fault(task: TaskPlace, number: int) -> tuple[str, str]:
+    """The path of a task run is no expression: nobody reads into a loop."""
+    if not task.is_loop:
+        return "a task is read by output, status or error, not by a number", f"write tasks.{task.key}.output[{number}]"
+    return f"what ran in {task.key} is not read by the number of its iteration", results_of(task, f"[{number}]")
 
 
 def _field_fault(field: str, task_id: str, other: TaskPlace, reader: Reader) -> tuple[str, str] | None:

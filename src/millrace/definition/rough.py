@@ -116,11 +116,16 @@ def unsure(task: JsonValue, known: Set[str]) -> bool:
     return not isinstance(depends_on, list) or not all(isinstance(need, str) and need in known for need in depends_on)
 
 
-def usable(task: Task, known: Set[str]) -> list[str] | None:
-    """The dependencies that could be met."""
-    if task.depends_on is None:
+def usable(task: Task, written: JsonValue, known: Set[str]) -> list[str] | None:
+    """The dependencies that could be met; `None` if the task, as it is written, leaves them to the order of the list.
+
+    A single one that is written as text is meant, though it has to be a list.
+    """
+    depends_on: JsonValue = mapping(written).get("depends_on")
+    if depends_on is None:
         return None
-    return [need for need in dict.fromkeys(task.depends_on) if need in known and need != task.id]
+    meant = [depends_on] if isinstance(depends_on, str) else task.depends_on or ()
+    return [need for need in dict.fromkeys(meant) if need in known and need != task.id]
 
 
 def twice(ids: Iterable[str | None]) -> frozenset[str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition.controls.kinds import takes
+from millrace.definition.controls.kinds import DECIDES, decided_beside, takes
 from millrace.definition.expectations import (
     EXPECTED,
     LIMITS,
@@ -20,6 +20,7 @@ from millrace.definition.expectations import (
     fields_of,
     is_field,
     mapping_of,
+    mapping_such_as,
     meaning,
     model_at,
     models_at,
@@ -51,9 +52,10 @@ def read_structure(raw: JsonObject, faults: FaultList, config_fields: ConfigFiel
                 break
             if _is_not_taken(raw, found["loc"]):
                 continue
-            if found["type"] == "extra_forbidden" and _is_of_config(raw, found["loc"], config_fields):
-                path, name = reduce(at, found["loc"], ""), found["loc"][-1]
-                message = f"there is no field {name!r} here; it belongs into config"
+            if found["type"] == "extra_forbidden" and (name := _in_config(raw, found["loc"], config_fields)):
+                path, written = reduce(at, found["loc"], ""), found["loc"][-1]
+                meant = "it" if name == written else f"did you mean {name!r}? It"
+                message = f"there is no field {written!r} here; {meant} belongs into config"
                 faults.add(path, "unknown_field", message, f"write config: {{{name}: …}}")
             else:
                 add_fault(faults, found, model=Canonical)
@@ -78,16 +80,20 @@ def _is_not_taken(raw: JsonObject, location: Sequence[int | str]) -> bool:
     return False
 
 
-def _is_of_config(raw: JsonObject, location: Sequence[int | str], config_fields: ConfigFields) -> bool:
-    """Whether an unknown field of a task or trigger is one of its config."""
+def _in_config(raw: JsonObject, location: Sequence[int | str], config_fields: ConfigFields) -> str | None:
+    """The field of the config of a task or trigger that is meant by one that stands beside it."""
     part: JsonValue = raw
     for key in location[:-1]:
         if isinstance(part, dict):
             part = part.get(str(key))
         elif isinstance(part, list) and isinstance(key, int):
             part = part[key]
-    in_list = len(location) > 2 and isinstance(location[-2], int)
-    return in_list and isinstance(part, dict) and location[-1] in config_fields(part, location[0] == "triggers")
+    if not (len(location) > 2 and isinstance(location[-2], int) and isinstance(part, dict)):
+        return None
+    name = str(location[-1])
+    if name in config_fields(part, location[0] == "triggers"):
+        return name
+    return DECIDES if decided_beside(part) == name else None
 
 
 def add_fault(
@@ -139,8 +145,10 @@ def add_fault(
             faults.add(path, "value", message, f"{way}; {name}{told}" if (told := meaning(field)) else way)
         case _:
             message = error["msg"].removeprefix("Value error, ")
-            remedy = f"correct {name}{meaning(field)}"
-            faults.add(path, "value", f"{name}: {message[:1].lower()}{message[1:]}", remedy)
+            if message[1:2].islower():
+                message = f"{message[:1].lower()}{message[1:]}"
+            named = f"{name}: {message}" if location else message
+            faults.add(path, "value", named, f"correct {name if location else 'it'}{meaning(field)}")
 
 
 def _way(model: type[BaseModel], location: Location, expected: str, given: object) -> str:
@@ -153,6 +161,8 @@ def _way(model: type[BaseModel], location: Location, expected: str, given: objec
             return f"write a list: [{single}]"
         case "a list" if isinstance(given, dict):
             return "write a list, with a dash before each entry"
+        case "a mapping" if (example := mapping_such_as(field_at(model, location))) is not None:
+            return example
         case "a mapping":
             parts = models_at(model, location)
             names = list(fields_of(parts[0])) if len(parts) == 1 else []

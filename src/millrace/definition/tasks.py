@@ -87,7 +87,7 @@ def _check_order(
     known = frozenset(str(task.id) for task in tasks) - ids.twice
     keys = [str(task.id) if task.id in known else at(one.path, number) for number, task in enumerate(tasks)]
     needs = graph.needs_of(
-        [(key, rough.usable(task, known)) for key, task in zip(keys, tasks, strict=True)],
+        [(key, rough.usable(task, part, known)) for key, task, part in zip(keys, tasks, one.tasks, strict=True)],
         at_once=around is not None and around.type == PARALLEL,
     )
     graph.check_cycles(graph.TaskList(one.path, keys, needs), faults)

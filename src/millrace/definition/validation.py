@@ -5,7 +5,7 @@
 Later steps run on whatever the earlier ones could make sense of, so that one mistake does not hide the others.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from millrace.core.values import PLAIN_VALUES, InvalidValue, JsonObject, check_value
@@ -18,6 +18,7 @@ from millrace.definition.model import MOST_TASKS, TASK_LISTS, Canonical
 from millrace.definition.naming import with_ids
 from millrace.definition.readers import Reader, When
 from millrace.definition.shapes.accepted import to_canonical
+from millrace.definition.shapes.rewritten import Rewritten
 from millrace.definition.stored import Definition
 from millrace.definition.structure import ConfigFields, read_structure
 from millrace.definition.tasks import check_tasks
@@ -28,27 +29,30 @@ from millrace.ports.trigger import TriggerTypes
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """A definition that is accepted: its canonical form, and what the author should know all the same."""
+    """A definition that is accepted: its canonical form, and what the author should know all the same.
+
+    `place` says where a path of the canonical form is in the user's own text.
+    """
 
     canonical: JsonObject
     warnings: tuple[str, ...]
     definition: Definition
+    place: Callable[[str], str]
 
 
 def validate(raw: JsonObject, *, task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes) -> Validated:
     """Check a definition of any accepted shape. Raises `InvalidDefinition` with every fault."""
     faults = FaultList()
-    model = _read(raw, task_types, trigger_types, faults)
+    rewritten = _rewritten(raw, faults)
+    model = None if rewritten is None else _read(rewritten.raw, task_types, trigger_types, faults)
     if faults or model is None:
-        raise InvalidDefinition(in_order(faults.found, raw))
+        raise InvalidDefinition(in_order(faults.found, raw), None if rewritten is None else rewritten.raw, faults.place)
     canonical = _canonical(model)
-    return Validated(canonical, _warnings(model, canonical, trigger_types), Definition(canonical))
+    return Validated(canonical, _warnings(model, canonical, trigger_types), Definition(canonical), faults.place)
 
 
-def _read(
-    raw: JsonObject, task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes, faults: FaultList
-) -> Canonical | None:
-    """The definition as a model, if it can be one, and all faults."""
+def _rewritten(raw: JsonObject, faults: FaultList) -> Rewritten | None:
+    """The definition in the canonical shape; `None` and a fault if there is none to speak of."""
     if not isinstance(raw, dict):
         faults.add("", "type", f"a workflow is a mapping, not {kind_of(raw)}", "write `name: …` and `tasks: …`")
         return None
@@ -63,9 +67,14 @@ def _read(
     if rewritten is None:
         return None
     faults.place = rewritten.place
-    if _has_too_many_tasks(rewritten.raw, faults):
-        return None
-    named = with_ids(rewritten.raw)
+    return None if _has_too_many_tasks(rewritten.raw, faults) else rewritten
+
+
+def _read(
+    raw: JsonObject, task_types: Mapping[str, AnyRunner], trigger_types: TriggerTypes, faults: FaultList
+) -> Canonical | None:
+    """A definition of the canonical shape as a model, if it can be one, and all faults."""
+    named = with_ids(raw)
     model = read_structure(named, faults, _config_fields(task_types, trigger_types))
     if faults.full:
         return None

@@ -63,7 +63,8 @@ class AgentConfig(TaskConfig):
     @model_validator(mode="after")
     def _nothing_to_send(self) -> "AgentConfig":
         if self.method in WITHOUT_BODY and self.input is not None:
-            raise ValueError(f"{self.method} sends no input; use POST, or put it into the path")
+            remedy = "write method: POST, or put what it needs to know into path"
+            raise PydanticCustomError("value", "{method} sends no input", {"method": self.method, "remedy": remedy})
         return self
 
     @classmethod

@@ -256,6 +256,20 @@ async def test_workflows_that_name_a_missing_or_inactive_agent_are_refused(api: 
     assert paths == {*told, "priority"}
 
 
+async def test_agents_that_are_missing_are_told_where_they_stand_among_other_faults(api: httpx2.AsyncClient) -> None:
+    steps = {"a": {"agent_name": "nobody", "next_step": "b"}, "b": {"next_step": "a"}}
+    circle = {"name": "calls", "start_step": "a", "steps": steps}
+    found = problem(await api.post("/api/v1/workflows", json=circle), 422, "invalid_definition")["faults"]
+    assert [(fault["path"], fault["code"]) for fault in found] == [
+        ("steps.a.agent_name", "unknown_agent"),
+        ("steps.b.agent_name", "missing"),
+        ("steps.b.next_step", "cycle"),
+    ]
+    sound = {**circle, "steps": {"a": {"agent_name": "nobody"}}}
+    found = problem(await api.post("/api/v1/workflows", json=sound), 422, "invalid_definition")["faults"]
+    assert [fault["path"] for fault in found] == ["steps.a.agent_name"]
+
+
 async def test_a_template_names_no_agent(api: httpx2.AsyncClient) -> None:
     body = definition("calls", calls("{{ input.who }}"))
     found = problem(await api.post("/api/v1/workflows", json=body), 422, "invalid_definition")["faults"]

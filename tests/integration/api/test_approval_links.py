@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -73,6 +74,20 @@ async def test_a_link_takes_json_and_answers_json(api: httpx2.AsyncClient, anybo
     assert (answered.status_code, answered.json()["approved"]) == (202, True)
     await until_status(api, run, "completed")
     assert (await task_of(api, run))["output"]["form"] == {"copies": 3, "format": "pdf"}
+
+
+async def test_a_program_that_fills_in_the_form_may_ask_for_json(
+    api: httpx2.AsyncClient, anybody: httpx2.AsyncClient
+) -> None:
+    run = await asking(api, FILLED)
+    path, _ = await link_of(api, run)
+    json_please = {"Accept": "application/json"}
+    sent = {"decision": "approve", "form.copies": "0"}
+    wrong = problem(await anybody.post(path, data=sent, headers=json_please), 422, "invalid_input")
+    assert wrong["faults"][0]["path"] == "form.copies"
+    answered = await anybody.post(path, data={**sent, "form.copies": "3"}, headers=json_please)
+    assert (answered.status_code, answered.json()) == (202, {"run_id": run["id"], "path": "ask", "approved": True})
+    problem(await anybody.post(path, data=sent, headers=json_please), 410, "already_decided")
 
 
 async def test_a_link_is_worth_nothing_once_it_was_used(api: httpx2.AsyncClient, anybody: httpx2.AsyncClient) -> None:
@@ -263,7 +278,8 @@ async def test_the_page_is_plain_and_everything_in_it_is_escaped(
     assert labelled == fields
     assert len(fields) == len(MANY["properties"]) + 1
     described = set(re.findall(r'aria-describedby="([^"]+)"', page.text))
-    assert described == {"field0-hint"}
+    assert described == {"field0-hint", f"field{list(MANY['properties']).index('more')}-hint"}
+    assert "Written as JSON: a list such as [&quot;a&quot;, &quot;b&quot;]." in page.text
 
 
 async def test_the_form_of_the_page_sends_values_of_their_types(
@@ -280,12 +296,15 @@ async def test_the_form_of_the_page_sends_values_of_their_types(
         ({"form.copies": "0"}, "0 is less than the minimum of 1"),
         ({"form.name": ""}, "name is missing"),
         ({"form.more": '["a"]'}, "is not of type"),
+        ({"form.more": "[1, 2"}, "more is not JSON: Expecting ',' delimiter at line 1, column 6"),
+        ({"form.more": "[NaN]"}, "more is not JSON: NaN"),
+        ({"form.more": "[" * 100_000}, "more is nested too deeply"),
         ({"form.copies": "four"}, "is not of type"),
         ({"decision": "maybe"}, "decision"),
     ):
         page = await anybody.post(path, data={**given, **changed})
         assert page.status_code == 422
-        assert said in page.text.replace("&quot;", '"')
+        assert said in unescape(page.text)
         assert 'role="alert"' in page.text
         assert ">later<" in page.text or 'value="later"' in page.text, "what was filled in stays"
     assert (await anybody.post(path, data=given)).status_code == 202

@@ -77,13 +77,23 @@ async def test_task_runs_come_in_the_order_of_the_plan_and_of_iterations(
         ("each[1].which", IN_ORDER[8:11]),
         ("each[1].again", IN_ORDER[9:11]),
         ("each[1].again[1]", ["each[1].again[1].page"]),
-        ("each[7]", []),
     ],
 )
 async def test_a_list_may_be_of_what_stands_in_a_task_or_iteration(
     api: httpx2.AsyncClient, run: str, within: str, paths: list[str]
 ) -> None:
     assert [path for page in await pages(api, run, within=within, limit=2) for path in page] == paths
+
+
+async def test_an_iteration_that_there_is_not_is_told_with_those_that_there_are(
+    api: httpx2.AsyncClient, run: str
+) -> None:
+    for within in ("each[99]", "each[99].which"):
+        refused = problem(await api.get(f"{URL}/runs/{run}/tasks", params={"within": within}), 422, "unknown_task")
+        (fault,) = refused["faults"]
+        assert fault["path"] == "query.within"
+        assert "'each[99]' is not there: of 'each' " in fault["message"]
+        assert "write one from each[0] to each[" in fault["remedy"]
 
 
 @pytest.mark.parametrize("within", ["first", "nothing", "each[x]", "each[-1]", "[1]", "each[1].nothing", "each[", "]"])

@@ -1,5 +1,7 @@
 """R1: names in a query that a route does not know are refused, with the one that was probably meant."""
 
+from typing import Any
+
 import httpx2
 import pytest
 
@@ -57,3 +59,19 @@ async def test_many_and_long_names_are_answered_in_short(api: httpx2.AsyncClient
     assert len(problem(await api.get(f"{URL}/runs?{many}"), 422, "invalid_request")["faults"]) == 200
     long = problem(await api.get(f"{URL}/runs?{'n' * 10_000}=1"), 422, "invalid_request")
     assert len(str(long)) < 1000
+
+
+async def test_runs_of_several_workflows_can_be_asked_for_at_once(api: httpx2.AsyncClient) -> None:
+    for name in ("one", "two", "three"):
+        await create(api, {**definition(name), "labels": {"odd": str(name != "two").lower()}})
+        assert (await api.post(f"{URL}/workflows/{name}/execute", json={"input": {}})).status_code == 202
+
+    async def names(**narrow: Any) -> list[str]:
+        items = (await api.get(f"{URL}/runs", params=narrow)).json()["items"]
+        return [item["workflow"]["name"] for item in items]
+
+    assert await names(workflow=["one", "two", "one"]) == ["two", "one"]
+    assert await names(workflow=["one", "two"], label="odd:true") == ["one"]
+    assert await names() == ["three", "two", "one"]
+    problem(await api.get(f"{URL}/runs", params={"workflow": ["one", "nowhere"]}), 404, "workflow_not_found")
+    problem(await api.get(f"{URL}/runs", params={"workflow": ["one"] * 51}), 422, "invalid_request")

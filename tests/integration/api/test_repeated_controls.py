@@ -241,7 +241,7 @@ async def test_a_run_is_done_again_from_a_task_within_others(api: httpx2.AsyncCl
     [
         ("each.load", "has no task"),
         ("each[1]", "has no task"),
-        ("load", "has no task"),
+        ("load", "load runs once in each iteration"),
         ("each[1].other", "has no task"),
         ("each[x].load", "has no task"),
         ("each[1].load.more", "has no task"),

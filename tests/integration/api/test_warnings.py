@@ -70,6 +70,25 @@ async def test_what_tasks_within_tasks_need_is_told(api: httpx2.AsyncClient) -> 
     )
 
 
+async def test_workflows_that_are_to_be_started_and_are_not_there_yet_are_told(api: httpx2.AsyncClient) -> None:
+    def starts(id_: str, workflow: str) -> dict[str, Any]:
+        return {"id": id_, "type": "sub_workflow", "config": {"workflow": workflow}}
+
+    names = ["Load orders", "load-orders", "mother", "{{ input.which }}", "nowhere", "nowhere"]
+    mother = definition("mother", *(starts(f"s{number}", name) for number, name in enumerate(names)))
+    elsewhere = {"tasks[4].config.workflow (and 1 more): there is no workflow 'nowhere' yet; ": "save it"}
+    assert_told(
+        (await api.post("/api/v1/workflows/validate", json=mother)).json()["warnings"],
+        {
+            "tasks[0].config.workflow: there is no workflow 'Load orders' yet; ": "save it before this task runs",
+            "tasks[1].config.workflow: there is no workflow 'load-orders' yet; ": "save it before this task runs",
+            **elsewhere,
+        },
+    )
+    await create(api, definition("Load orders"))
+    assert_told((await create(api, mother))["warnings"], elsewhere)
+
+
 async def test_schedules_whose_time_is_over_are_told(api: httpx2.AsyncClient) -> None:
     over, to_come = "2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z"
     schedules = [

@@ -108,7 +108,7 @@ def test_a_failure_in_the_branch_fails_the_task_and_those_that_join_over_it_know
     assert run.statuses["check"] == "failed"
     assert (run.statuses["next"], run.statuses["mend"]) == ("skipped", "ready")
     run.completes("mend")
-    assert (run.status, run.error) == ("failed", "task `check` failed: task `yes` failed: it broke")
+    assert (run.status, run.error) == ("failed", "task `yes` failed: it broke")
 
 
 def test_an_allowed_failure_in_the_branch_and_one_of_the_branch_itself_count_as_success() -> None:

@@ -39,10 +39,10 @@ def test_a_failure_in_a_group_lets_the_others_go_on_and_then_fails_it_by_the_fir
     run.fails("a", message="the second")
     assert run.status == "running"
     run.completes("c")
-    assert run.error == "task `both` failed: task `b` failed: the first"
+    assert run.error == "task `b` failed: the first"
     failure = run.run.failure
     assert failure is not None
-    assert failure.details == {"task": "both"}
+    assert failure.details == {"task": "b"}
 
 
 def test_tasks_after_a_group_join_over_it_as_over_any_other() -> None:

@@ -61,7 +61,7 @@ def test_failed_iterations_let_the_others_run_and_fail_the_loop_with_their_numbe
     failure = run.task("f").failure
     assert failure is not None
     assert failure.message == "2 of 3 iterations failed; task `f[1].a` failed: broken"
-    assert failure.details == {"failed": [1, 2], "iterations": 3}
+    assert failure.details == {"failed": [1, 2], "iterations": 3, "task": "f[1].a"}
     assert run.outputs == {"f": [1, None, None]}, "what the others came to is not lost"
 
 
@@ -72,7 +72,7 @@ def test_at_most_a_hundred_failed_iterations_are_named() -> None:
     failure = run.task("f").failure
     assert failure is not None
     assert failure.message.startswith("149 of 150 iterations failed; ")
-    assert failure.details == {"failed": list(range(1, 101)), "iterations": 150}
+    assert failure.details == {"failed": list(range(1, 101)), "iterations": 150, "task": "f[1].a"}
 
 
 def test_stop_on_failure_begins_no_further_iteration_and_lets_those_that_run_end() -> None:
@@ -84,7 +84,7 @@ def test_stop_on_failure_begins_no_further_iteration_and_lets_those_that_run_end
     assert run.error_of("f") == "1 of 9 iterations failed; task `f[0].a` failed: it broke"
     failure = run.task("f").failure
     assert failure is not None
-    assert failure.details == {"failed": [0], "iterations": 2}
+    assert failure.details == {"failed": [0], "iterations": 2, "task": "f[0].a"}
 
 
 def test_an_iteration_has_failed_only_when_all_of_it_has_ended() -> None:

@@ -62,9 +62,28 @@ def test_a_sub_workflow_fails_with_its_run(
 ) -> None:
     run = Example(child("sub"), answers=AWAITED)
     run.child_ends("sub", status, failure)
-    details = {"run_id": "kid", "status": status.value}
+    output = {"run_id": "kid", "status": status.value}
+    details = output if failure is None else {**output, "cause": {"run_id": "kid", "message": "it broke"}}
     assert run.task("sub").failure == Failure(kind, message, details)
-    assert run.outputs == {"sub": details}
+    assert run.outputs == {"sub": output}
+
+
+def test_a_failure_many_runs_below_is_told_once_with_the_run_where_it_began() -> None:
+    failure = BROKEN
+    for number in range(10):
+        run = Example(child("sub"), answers=AWAITED)
+        run.happens(ChildFinished("sub", "kid", RunStatus.FAILED, failure))
+        assert run.run.failure is not None
+        failure = run.run.failure
+        deeper = ", as run kid did" if number else ""
+        assert failure.message == f"task `sub` failed: its run kid failed{deeper}: it broke"
+        assert failure.details == {"task": "sub", "cause": {"run_id": "kid", "message": "it broke"}}
+
+
+def test_details_of_a_failure_that_are_no_cause_are_none() -> None:
+    run = Example(child("sub"), answers=AWAITED)
+    run.happens(ChildFinished("sub", "kid", RunStatus.FAILED, Failure(FailureKind.ERROR, "it broke", {"cause": "x"})))
+    assert run.error == "task `sub` failed: its run kid failed: it broke"
 
 
 def test_a_run_that_cannot_be_started_fails_its_task() -> None:

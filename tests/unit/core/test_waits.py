@@ -94,7 +94,7 @@ def test_a_failure_in_what_follows_fails_the_wait() -> None:
     run = Example(wait("w", then=[task("a")]))
     run.gets("w")
     run.fails("a")
-    assert run.error == "task `w` failed: task `a` failed: it broke"
+    assert run.error == "task `a` failed: it broke"
 
 
 def test_an_event_that_does_not_come_in_time_fails_the_wait_for_it() -> None:

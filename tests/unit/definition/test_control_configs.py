@@ -46,7 +46,7 @@ def test_every_type_has_a_config_and_a_summary() -> None:
         ("switch", {"value": ["a"]}, "value", "text, a number or true or false", "{{ input.region }}"),
         ("switch", {"value": None}, "value", "text, a number or true or false", ""),
         ("sequential", {"items": []}, "items", "there is no field 'items'", "take it out"),
-        ("parallel", {"concurrency": 3}, "concurrency", "it belongs beside config", "one level up"),
+        ("parallel", {"concurrency": 3}, "concurrency", "takes no `concurrency`", "take a foreach"),
         ("foreach", {}, "items", "items is missing", ""),
         ("foreach", {"items": 5}, "items", "a loop runs over a list", "one expression that gives one"),
         ("foreach", {"items": {"a": 1}}, "items", "a loop runs over a list", ""),

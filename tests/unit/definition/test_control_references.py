@@ -192,7 +192,7 @@ BAD: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "listed after it in a loop": (
         workflow(foreach("l", reads("a", "tasks.later.output"), LATER)),
         "tasks[0].tasks[0].config.output",
-        "a does not wait for it",
+        "a does not wait for later, which comes after it",
         "",
     ),
     "the items out of the loop": (

@@ -281,3 +281,12 @@ def test_a_cycle_hides_no_other_fault() -> None:
 
 def test_faults_beyond_the_limit_are_left_out() -> None:
     assert len(faults(workflow(*(task("a", "nothing") for _ in range(1000))))) == 200
+
+
+def test_a_circle_is_told_beside_dependencies_that_are_no_list() -> None:
+    found = told(workflow(task("a", depends_on="b"), task("b", depends_on=["a"])))
+    assert found == [("tasks[0].depends_on", "type"), ("tasks[0].depends_on", "cycle")]
+
+
+def test_what_says_nothing_of_the_order_makes_no_circle() -> None:
+    assert told(workflow(task("a", depends_on=["b"]), task("b", depends_on=5))) == [("tasks[1].depends_on", "type")]

@@ -61,6 +61,18 @@ CRON = {"expression": "0 2 * * *"}
             workflow(task("a", "http", config={"url": "http://a.example", "json": {}})), "tasks[0].config.json",
             "did you mean 'body'?", "",
         ),
+        (
+            workflow(task("a", "switch", config={"value": "x"}, cases=["b", "c"])), "tasks[0].cases",
+            "a mapping, not a list", "such as {eu: [{id: vat, type: noop}]}",
+        ),
+        (
+            workflow(task("a", "condition", condition="{{ true }}", then=[NOOP])), "tasks[0].condition",
+            "did you mean 'if'? It belongs into config", "write config: {if: …}",
+        ),
+        (
+            workflow(task("a", "agent", config={"agent": "x", "method": "GET", "input": {}})), "tasks[0].config",
+            "GET sends no input", "write method: POST",
+        ),
     ],
 )  # fmt: skip
 def test_what_was_meant_is_told(definition: Any, place: str, says: str, remedy: str) -> None:
@@ -68,6 +80,50 @@ def test_what_was_meant_is_told(definition: Any, place: str, says: str, remedy: 
     (fault,) = [fault for fault in faults(definition) if fault.path == place]
     assert says in fault.message, line(fault)
     assert remedy in fault.remedy, line(fault)
+
+
+LOOP = task("lp", "foreach", config={"items": [1]}, tasks=[NOOP])
+
+
+@pytest.mark.parametrize(
+    ("read", "says", "remedy"),
+    [
+        ("tasks.lp[0].a.output", "not read by the number of its iteration", "read tasks.lp.output.results[0]"),
+        ("tasks['lp[7].a'].output", "not read by the number of its iteration", "read tasks.lp.output.results[7]"),
+        ("tasks.a.output", "runs once in each iteration of lp", "read tasks.lp.output.results, "),
+        ("tasks.b[1].c", "not by a number", "write tasks.b.output[1]"),
+        ("tasks['b[1]'].c", "there is no task 'b[1]'", "name a task"),
+        ("data.x", "'data' is not defined", "may begin with input, variables, tasks, run, trigger, secrets; "),
+        ("itme.x", "'itme' is not defined (at", "may begin with input"),
+    ],
+)
+def test_what_an_expression_means_is_told(read: str, says: str, remedy: str) -> None:
+    (fault,) = faults(workflow(LOOP, task("b"), task("c", "log", config={"message": f"{{{{ {read} }}}}"})))
+    assert says in fault.message, line(fault)
+    assert remedy in fault.remedy, line(fault)
+
+
+def test_the_last_iteration_of_a_while_alone_can_be_read() -> None:
+    loop = task("w", "while", config={"condition": "{{ index < 3 }}"}, tasks=[NOOP])
+    (fault,) = faults(workflow(loop, task("c", "log", config={"message": "{{ tasks.w[0].a.output }}"})))
+    assert "read tasks.w.output.result, " in fault.remedy, line(fault)
+
+
+def test_only_names_that_have_a_value_at_a_place_are_offered_there() -> None:
+    inner = task("inner", "log", config={"message": "{{ itme }}"}, if_="{{ itme }}")
+    loop = task("lp", "foreach", config={"items": "{{ itme }}"}, tasks=[inner])
+    wait = task("wait", "wait_for_event", config={"type": "x", "filter": "{{ itme }}"})
+    found = {fault.path: fault for fault in faults(workflow(loop, wait, concurrency={"limit": 1, "key": "{{ itme }}"}))}
+    offered = {path: line(fault).split("begin with ")[1].split(";")[0] for path, fault in found.items()}
+    assert offered == {
+        "tasks[0].tasks[0].config.message": "input, variables, tasks, run, trigger, secrets, item, index",
+        "tasks[0].tasks[0].if": "input, variables, tasks, run, trigger, item, index",
+        "tasks[0].config.items": "input, variables, tasks, run, trigger",
+        "tasks[1].config.filter": "input, variables, tasks, run, trigger, event",
+        "concurrency.key": "input, variables, trigger",
+    }
+    assert "did you mean 'item'?" in found["tasks[0].tasks[0].if"].message
+    assert "did you mean" not in found["tasks[0].config.items"].message
 
 
 @pytest.mark.parametrize(
@@ -115,3 +171,12 @@ def test_what_a_schema_passes_over_is_warned_of(schema: dict[str, Any], warning:
 def test_a_schema_may_have_notes_of_its_own() -> None:
     schema = {"type": "object", "$comment": "c", "x-form": {}, "title": "t", "properties": {"day": {"widget": "date"}}}
     assert accepted(workflow(input=schema)).warnings == ()
+
+
+def test_a_remedy_makes_no_circle() -> None:
+    """To wait for a task that comes later would be one."""
+    (fault,) = faults(workflow(task("a", "log", config={"message": "{{ tasks.b.output }}"}), task("b")))
+    assert "a does not wait for b, which comes after it" in fault.message, line(fault)
+    assert fault.remedy == "let b come before it, or read it in a task that comes after b"
+    (fault,) = faults(workflow(task("a", "log", config={"message": "{{ tasks.b.output }}"}), task("b", depends_on=[])))
+    assert "add b to depends_on" in fault.remedy

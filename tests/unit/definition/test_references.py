@@ -32,7 +32,7 @@ def reading(source: str, **fields: Any) -> dict[str, Any]:
         ("tasks.fetsh.output", "there is no task 'fetsh'; did you mean 'fetch'?", "name a task"),
         ("tasks.fetch.body", "a task has no 'body'", "tasks.fetch.output.body"),
         ("tasks.fetch.outptu", "a task has no 'outptu'; did you mean 'output'?", "output"),
-        ("tasks.later.output", "b does not wait for it", "add later to depends_on"),
+        ("tasks.later.output", "b does not wait for later, which comes after it", "let later come before it"),
         ("tasks.b.output", "a task cannot read its own result", "another task"),
         ("tasks.tell.output", "it runs in `on_failure`, later than this", "another task"),
         ("tasks[0].output", "by its id, not by a number", "tasks.ID"),

@@ -14,6 +14,7 @@ from millrace.api.bodies import answer, checked, received
 from millrace.api.deps import Containers
 from millrace.api.masking import masker_of
 from millrace.api.schemas.decisions import OpenDecisionBody
+from millrace.app.decisions.deciding import Decision
 from millrace.app.decisions.links import Opened
 from millrace.app.decisions.views import approval_view
 from millrace.auth.masked_documents import masked_document
@@ -47,18 +48,25 @@ async def decide(token: str, request: Request, container: Containers) -> Respons
         await container.approval_links.decide(token, wanted)
     except MillraceError as error:
         return _refused(request, error)
-    return answer({"run_id": opened.wait.run_id, "path": opened.wait.path, "approved": wanted.approved}, 202)
+    return _told(opened, wanted)
 
 
 async def _decided_by_form(token: str, request: Request, container: Containers, opened: Opened) -> Response:
-    """A page either way: what was decided, or the question once more with what is wrong about the answer."""
+    """A page either way: what was decided, or the question once more with what is wrong about the answer.
+
+    A program that fills in the form and asks for JSON gets that.
+    """
     given = _fields(await received(request))
     try:
         wanted = approval_page.wanted(opened.wait.form, given).wanted()
         await container.approval_links.decide(token, wanted)
     except InvalidRequest as error:
+        if _wants_json(request):
+            raise
         shown = _shown(request, opened)
         return _page(approval_page.question(shown, opened.approved, given, error.faults), 422)
+    if _wants_json(request):
+        return _told(opened, wanted)
     word = "approved" if wanted.approved else "rejected"
     return _page(approval_page.told(f"You have {word} it", "The run goes on by that. You can close this page."), 202)
 
@@ -86,9 +94,19 @@ def _shown(request: Request, opened: Opened) -> JsonObject:
 def _refused(request: Request, error: MillraceError) -> Response:
     """As a page for people; a program that sends JSON or asks for it gets a problem document."""
     by_form = request.method == "POST" and _media_type(request) == FORM_TYPE
-    if not by_form and "text/html" not in request.headers.get("Accept", ""):
+    if _wants_json(request) or (not by_form and "text/html" not in request.headers.get("Accept", "")):
         return problems.of_error(error)
     return _page(approval_page.told("Nothing to decide here", error.message), problems.status_of(error))
+
+
+def _wants_json(request: Request) -> bool:
+    """Whether JSON is asked for, and no page."""
+    accepted = request.headers.get("Accept", "").lower()
+    return "json" in accepted and "text/html" not in accepted
+
+
+def _told(opened: Opened, wanted: Decision) -> Response:
+    return answer({"run_id": opened.wait.run_id, "path": opened.wait.path, "approved": wanted.approved}, 202)
 
 
 def _media_type(request: Request) -> str:

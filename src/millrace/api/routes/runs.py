@@ -35,6 +35,8 @@ from millrace.definition.model import START_TYPES
 router = api_router("runs")
 
 READ = [requires(Permission.RUN_READ)]
+MOST_WORKFLOWS = 50
+"""That one list of runs may be narrowed to."""
 
 
 @router.get("/runs", dependencies=READ, responses={200: {"model": RunPage}})
@@ -43,8 +45,13 @@ async def list_runs(
     status: Words,
     label: Labels,
     workflow: Annotated[
-        str | None, Query(description="Id, name or slug of a workflow; of a deleted one its id.")
-    ] = None,
+        list[str],
+        Query(
+            default_factory=list,
+            max_length=MOST_WORKFLOWS,
+            description="Id, name or slug of a workflow, of a deleted one its id; may be repeated: runs of any.",
+        ),
+    ],
     trigger_type: TriggerTypeWord = None,
     correlation_id: str | None = None,
     parent: Annotated[str | None, Query(description="Id of the run that started them by its sub-workflows.")] = None,
@@ -56,7 +63,7 @@ async def list_runs(
     """List runs, newest first."""
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
-        workflow_id=None if workflow is None else await container.workflow_queries.id_of_runs(workflow),
+        workflow_ids=[await container.workflow_queries.id_of_runs(name) for name in dict.fromkeys(workflow)],
         trigger_type=known_word("query.trigger_type", trigger_type, START_TYPES),
         correlation_id=correlation_id,
         created_from=instant(created_after),

@@ -74,7 +74,8 @@ class HistoryQueries:
             raise await self._missing(run_id)
         timeline = await asyncio.to_thread(timeline_of, run_id, found, rows, after)
         names = await self._names.of(users_in(rows))
-        return {**timeline, "notes": [_named(note, names) for note in timeline["notes"]]}
+        tasks = [_with_named_notes(task, names) for task in timeline["tasks"]]
+        return {**_with_named_notes(timeline, names), "tasks": tasks}
 
     async def require(self, run_id: str) -> None:
         """Raise `NotFound` unless there is such a run."""
@@ -121,6 +122,11 @@ def unfinished(database: Database) -> Callable[[Set[str]], Awaitable[Set[str]]]:
         return await repository.unfinished(database, run_ids)
 
     return ask
+
+
+def _with_named_notes(view: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A timeline, or a task of one, whose notes call users by names."""
+    return {**view, "notes": [_named(note, names) for note in view["notes"]]}
 
 
 def _named(note: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any]:

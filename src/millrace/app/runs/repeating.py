@@ -21,9 +21,11 @@ from millrace.app.runs.queries import unknown_run
 from millrace.app.runs.starting import RunStarter, payloads_deleted
 from millrace.app.runs.tasks.order import is_path
 from millrace.app.workflows.catalog import Catalog, CatalogEntry
+from millrace.core.controls import id_in
+from millrace.core.counting import is_loop
 from millrace.core.errors import Conflict, Fault, InvalidRequest, MillraceError
 from millrace.core.failures import Failure
-from millrace.core.plan import Phase
+from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.run import SkipReason, TaskRun
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.core.values import JsonObject
@@ -230,15 +232,41 @@ def _require_start(old: OldRun, version: CompiledVersion, path: str) -> None:
     """Raise `InvalidRequest` for a path that no run of the version can begin with, after what came before it."""
     plan = version.plan
     if not is_path(plan, path) or plan.task_at(path).phase is not Phase.MAIN:
-        known = ", ".join(islice((task.id for task in plan.tasks.values() if task.phase is Phase.MAIN), KNOWN_TOLD))
-        message = f"version {version.number} has no task {path[:100]!r}"
-        remedy = f"write one of {known}; a task in a loop with its iteration, as in load[3].store"
-        raise _no_start("unknown_task", message, remedy)
+        raise _no_start("unknown_task", *_no_task(version, path))
     if (anew := starts_anew(plan, path)) is not None:
         what = "loop" if plan.task_at(anew).type == "while" else "wait"
         raise _no_start("starts_anew", f"{path} stands in the {what} {anew}, which starts anew", f"write {anew}")
     if plan.task_at(path).parent is not None and path not in old.tasks:
         raise _no_start("unknown_task", f"run {old.row['id']} did not come to {path}", "write a task that has run")
+
+
+def _no_task(version: CompiledVersion, path: str) -> tuple[str, str]:
+    """Message and remedy: a task in a loop is named with its iteration, and each by its path."""
+    plan = version.plan
+    task = plan.tasks.get(path)
+    if task is not None and task.phase is Phase.MAIN:
+        shown = _start_at(plan, task)
+        remedy = f"write {shown}, which starts anew"
+        if id_in(shown) == path:
+            remedy = f"write its path with the number of the iteration, such as {shown}"
+        return f"{path} runs once in each iteration, so it cannot be named by its id", remedy
+    if task is not None:
+        return f"{path} runs in the part {task.phase.value}, after the tasks of the main part", "write one of those"
+    main = (task for task in plan.tasks.values() if task.phase is Phase.MAIN)
+    known = ", ".join(islice(dict.fromkeys(_start_at(plan, task) for task in main), KNOWN_TOLD))
+    return f"version {version.number} has no task {path[:100]!r}", f"write one of {known}"
+
+
+def _start_at(plan: Plan, task: TaskPlan) -> str:
+    """Where a run can begin to do a task again: its path in the first iterations, or what starts anew with it."""
+    loops: list[str] = []
+    around = task.parent
+    while around is not None:
+        if is_loop(plan, around):
+            loops.insert(0, f"{around}[0].")
+        around = plan.tasks[around].parent
+    path = f"{''.join(loops)}{task.id}"
+    return starts_anew(plan, path) or path
 
 
 def _no_start(code: str, message: str, remedy: str) -> InvalidRequest:

@@ -76,6 +76,8 @@ class RunFilter:
     labels: Mapping[str, str] = field(default_factory=dict)
     parent: str | None = None
     """The run whose sub-workflows they are."""
+    workflow_ids: Sequence[str] = ()
+    """Several workflows, in place of the one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,11 +334,12 @@ FEW_WORKFLOWS = 10
 
 def _workflows(connection: Connection, narrow: RunFilter) -> Sequence[str] | None:
     """The only workflows whose runs a filter may find; `None` when it finds runs of any."""
+    only = narrow.workflow_ids if narrow.workflow_id is None else [narrow.workflow_id]
     if not narrow.labels:
-        return None if narrow.workflow_id is None else [narrow.workflow_id]
+        return only or None
     query = select(workflows.c.id).where(*(has_label(key, value) for key, value in narrow.labels.items()))
-    if narrow.workflow_id is not None:
-        query = query.where(workflows.c.id == narrow.workflow_id)
+    if only:
+        query = query.where(workflows.c.id.in_(only))
     return connection.execute(query).scalars().all()
 
 

@@ -10,8 +10,8 @@ import orjson
 from millrace.app.workflows.surroundings import Surroundings
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject
-from millrace.definition import InvalidDefinition, content_hash, validate
-from millrace.definition.faults import MOST_FAULTS
+from millrace.definition import InvalidDefinition, Validated, content_hash, validate
+from millrace.definition.faults import MOST_FAULTS, in_order
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.trigger import TriggerTypes
 
@@ -68,23 +68,27 @@ class Drafts:
         return replace(draft, warnings=[*draft.warnings, *await self._surroundings.warnings(draft.canonical)])
 
     async def runnable(self, raw: JsonObject) -> Draft:
-        """As `checked`, without holding up others, and refused also for agents that it could not call."""
-        try:
-            draft = await asyncio.to_thread(self.checked, raw)
-        except InvalidRequest as error:
-            faults = (*error.faults, *await self._surroundings.faults(raw))
-            raise _invalid(faults[:MOST_FAULTS]) from None
-        if faults := tuple(await self._surroundings.faults(draft.canonical)):
-            raise _invalid(faults)
-        return draft
+        """Validate a definition of any accepted shape, without holding up others.
 
-    def checked(self, raw: JsonObject) -> Draft:
-        """Validate a definition of any accepted shape. Raises `InvalidRequest` with every fault at once."""
+        Raises `InvalidRequest` with every fault at once, agents that it could not call among them.
+        """
+        found = await asyncio.to_thread(self._checked, raw)
+        told = found.faults if isinstance(found, InvalidDefinition) else ()
+        uncallable = await self._surroundings.faults(found.canonical, found.place)
+        if uncallable:
+            places = {fault.path for fault in told}
+            further = [fault for fault in uncallable if fault.path not in places]
+            # Where they are too many, agents give way to what no registration mends.
+            told = tuple(in_order([*told, *further][:MOST_FAULTS], raw))
+        if told or isinstance(found, InvalidDefinition):
+            raise _invalid(told)
+        return Draft(found.canonical, content_hash(found.canonical), list(found.warnings))
+
+    def _checked(self, raw: JsonObject) -> Validated | InvalidDefinition:
         try:
-            validated = validate(raw, task_types=self._runners.types(), trigger_types=self._trigger_types)
+            return validate(raw, task_types=self._runners.types(), trigger_types=self._trigger_types)
         except InvalidDefinition as error:
-            raise _invalid(error.faults) from None
-        return Draft(validated.canonical, content_hash(validated.canonical), list(validated.warnings))
+            return error
 
 
 def _invalid(faults: Sequence[Fault]) -> InvalidRequest:

@@ -1,6 +1,6 @@
 """The rows of workflows and versions. SQL only: `commands` decides what a change means, `views` what is shown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,14 @@ def find_workflow(connection: Connection, reference: str, *, lock: bool = False)
         .limit(1)
     )
     return _workflow(connection.execute(query.with_for_update() if lock else query).first())
+
+
+def known(connection: Connection, references: Collection[str]) -> frozenset[str]:
+    """Those of the ids, names and slugs that lead to a workflow."""
+    columns = (workflows.c.id, workflows.c.name, workflows.c.slug)
+    query = select(*columns).where(or_(*(column.in_(references) for column in columns)))
+    rows = connection.execute(query.where(workflows.c.deleted_at.is_(None))) if references else ()
+    return frozenset(word for row in rows for word in row).intersection(references)
 
 
 def is_deleted(connection: Connection, workflow_id: str) -> bool:

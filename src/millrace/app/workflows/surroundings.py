@@ -1,5 +1,5 @@
-"""What a definition needs and this installation has not got (yet): secrets, connections, workers for its queues; and
-schedules whose time is over.
+"""What a definition needs and this installation has not got (yet): secrets, connections, workers for its queues,
+workflows that it starts; and schedules whose time is over.
 
 Such a definition is saved all the same, since these things may come after it; whoever saves it is told. Only agents
 have to be there before: a definition that names one which is missing or inactive is refused.
@@ -7,7 +7,7 @@ have to be there before: a definition that names one which is missing or inactiv
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,8 +20,9 @@ from millrace.app.runs.waiting.reasons import EVERY_QUEUE
 from millrace.app.runs.waiting.repository import served_queues
 from millrace.app.triggers.schedules import Schedules
 from millrace.app.usage.naming import named_agents
+from millrace.app.workflows import repository
 from millrace.auth.secrets import SecretChain
-from millrace.core.controls import CONTROL_TYPES
+from millrace.core.controls import CONTROL_TYPES, SUB_WORKFLOW
 from millrace.core.errors import Fault
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import DEFAULT_QUEUE, secrets_in, templates_of
@@ -45,6 +46,16 @@ class Needs:
     secrets: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     connections: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     queues: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    workflows: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What of that there is."""
+
+    connections: frozenset[str]
+    queues: frozenset[str]
+    workflows: frozenset[str]
 
 
 class Surroundings:
@@ -60,27 +71,33 @@ class Surroundings:
     async def warnings(self, canonical: JsonObject) -> list[str]:
         """What a valid definition will miss here, each with its places. One read, however many tasks there are."""
         needs, told = await asyncio.to_thread(self._read_through, canonical)
-        known, served = await self._database.read(partial(_read, needs))
+        found = await self._database.read(partial(_read, needs))
         unusable = await self._secrets.unusable(frozenset(needs.secrets))
         told += [f"{_places(places)}: {unusable[name]}" for name, places in needs.secrets.items() if name in unusable]
         for name, places in needs.connections.items():
-            if name not in known:
+            if name not in found.connections:
                 remedy = f"run `millrace connections set {name}`"
                 told.append(f"{_places(places)}: there is no connection {name!r}; {remedy}")
         for queue, places in needs.queues.items():
-            if queue not in served and EVERY_QUEUE not in served:
+            if queue not in found.queues and EVERY_QUEUE not in found.queues:
                 remedy = "name the queue in MILLRACE_WORKER_QUEUES of a worker"
                 told.append(f"{_places(places)}: no live worker serves the queue {queue!r}; {remedy}")
+        for workflow, places in needs.workflows.items():
+            if workflow not in found.workflows:
+                remedy = "save it before this task runs, or name another"
+                told.append(f"{_places(places)}: there is no workflow {workflow[:100]!r} yet; {remedy}")
         return told
 
-    async def faults(self, definition: JsonObject) -> list[Fault]:
-        """Agents that it names, perhaps malformed, and that cannot be called, each with its place."""
+    async def faults(self, definition: JsonObject, place: Callable[[str], str]) -> list[Fault]:
+        """Agents that it names, perhaps malformed, and that cannot be called; `place` says where in the user's text."""
         named = {path: name for path, name in named_agents(definition) if not has_expressions(name)}
         if not named:
             return []
         statuses = await self._database.read(lambda connection: agents.statuses(connection, frozenset(named.values())))
         return [
-            _no_agent(path, name, statuses.get(name)) for path, name in named.items() if statuses.get(name) != ACTIVE
+            _no_agent(place(path), name, statuses.get(name))
+            for path, name in named.items()
+            if statuses.get(name) != ACTIVE
         ]
 
     def _read_through(self, canonical: JsonObject) -> tuple[Needs, list[str]]:
@@ -108,6 +125,8 @@ def needs_of(canonical: JsonObject) -> Needs:
     for placed in placed_tasks(canonical):
         if placed.task["type"] not in CONTROL_TYPES:
             _add(needs, placed.task, placed.path, usual)
+        elif placed.task["type"] == SUB_WORKFLOW:
+            _add_workflow(needs, placed.task, placed.path, canonical)
     for position, trigger in enumerate(map(mapping, items(canonical.get("triggers")))):
         for secret in sorted(secrets_in(mapping(trigger.get("config")))):
             needs.secrets[secret].append(at(at("triggers", position), "config"))
@@ -125,8 +144,19 @@ def _add(needs: Needs, task: JsonObject, place: str, usual: JsonValue) -> None:
     needs.queues[str(own or usual)].append(at(place, "queue") if own else place)
 
 
-def _read(needs: Needs, connection: Connection) -> tuple[frozenset[str], frozenset[str]]:
-    return connections.known(connection, frozenset(needs.connections)), served_queues(connection)
+def _add_workflow(needs: Needs, task: JsonObject, place: str, canonical: JsonObject) -> None:
+    """The workflow that a task starts; a workflow may start itself, also when it is saved for the first time."""
+    named = mapping(task.get("config")).get("workflow")
+    if isinstance(named, str) and not has_expressions(named) and named != canonical.get("name"):
+        needs.workflows[named].append(at(at(place, "config"), "workflow"))
+
+
+def _read(needs: Needs, connection: Connection) -> _Found:
+    return _Found(
+        connections.known(connection, frozenset(needs.connections)),
+        served_queues(connection),
+        repository.known(connection, frozenset(needs.workflows)),
+    )
 
 
 def _places(places: list[str]) -> str:

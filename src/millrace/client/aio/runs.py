@@ -171,7 +171,7 @@ class AsyncRuns(AsyncHistories):
     async def list(
         self,
         *,
-        workflow: str | None = None,
+        workflow: str | Sequence[str] | None = None,
         status: str | Sequence[str] | None = None,
         labels: Mapping[str, str] | None = None,
         trigger_type: str | None = None,
@@ -189,7 +189,7 @@ class AsyncRuns(AsyncHistories):
     def iterate(
         self,
         *,
-        workflow: str | None = None,
+        workflow: str | Sequence[str] | None = None,
         status: str | Sequence[str] | None = None,
         labels: Mapping[str, str] | None = None,
         trigger_type: str | None = None,
@@ -368,7 +368,7 @@ def _changes(
 
 
 def _filter(
-    workflow: str | None,
+    workflow: str | Sequence[str] | None,
     status: str | Sequence[str] | None,
     labels: Mapping[str, str] | None,
     trigger_type: str | None,

@@ -172,7 +172,7 @@ class Runs(Histories):
     def list(
         self,
         *,
-        workflow: str | None = None,
+        workflow: str | Sequence[str] | None = None,
         status: str | Sequence[str] | None = None,
         labels: Mapping[str, str] | None = None,
         trigger_type: str | None = None,
@@ -190,7 +190,7 @@ class Runs(Histories):
     def iterate(
         self,
         *,
-        workflow: str | None = None,
+        workflow: str | Sequence[str] | None = None,
         status: str | Sequence[str] | None = None,
         labels: Mapping[str, str] | None = None,
         trigger_type: str | None = None,
@@ -369,7 +369,7 @@ def _changes(
 
 
 def _filter(
-    workflow: str | None,
+    workflow: str | Sequence[str] | None,
     status: str | Sequence[str] | None,
     labels: Mapping[str, str] | None,
     trigger_type: str | None,

@@ -6,11 +6,23 @@ What its expressions read is judged as everywhere (`references`), but by field: 
 from dataclasses import replace
 
 from millrace.core.controls import APPROVAL, TASKS
-from millrace.core.values import JsonObject
+from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import configs, inputs, references, rough
-from millrace.definition.controls.kinds import KINDS, OF_WORKERS, ControlKind, takers_of, with_article
+from millrace.definition.controls.first_check import absent_at_first
+from millrace.definition.controls.kinds import (
+    CONDITION,
+    DECIDES,
+    KINDS,
+    OF_WORKERS,
+    PARALLEL,
+    ControlKind,
+    decided_beside,
+    takers_of,
+    with_article,
+)
 from millrace.definition.expectations import fields_of
-from millrace.definition.expressions.templates import has_expressions
+from millrace.definition.expressions.faults import ExpressionFault
+from millrace.definition.expressions.templates import has_expressions, whole_source
 from millrace.definition.faults import FaultList, at
 from millrace.definition.fields import LONGEST_NAME
 from millrace.definition.model import CASES, NESTED, Task
@@ -69,27 +81,64 @@ def check_control(task: Task, part: JsonObject, reader: Reader, names: reference
         if field in sound:
             sees = (kind.sees or {}).get(field)
             references.check_value(value, replace(reader, path=at(reader.path, field), sees=sees), names, faults)
+    if task.type == "while" and "condition" in sound:
+        _check_first_time(config.get("condition"), reader, names, faults)
     if isinstance(task.config, dict):
-        given = _with_if(task.type, config, part, reader.path, faults)
+        given = _without_those_of_workers(task.type, kind, config, reader.path, faults)
+        given = _with_if(task.type, given, part, reader.path, faults)
         configs.check_config(given, kind.config, reader.path, faults, owner=Task, part=part)
         if task.type == APPROVAL:
             _check_approval(config, part, reader.path, faults)
 
 
+def _check_first_time(condition: JsonValue, reader: Reader, names: references.Names, faults: FaultList) -> None:
+    """A condition that needs what no iteration has left yet would fail the loop before it begins."""
+    if not isinstance(condition, str):
+        return
+    try:
+        source = whole_source(condition)
+        absent = absent_at_first(source, names.within(reader.task))
+    except ExpressionFault:  # told where it is read
+        return
+    if absent is not None:
+        when = "when this is asked before the first iteration"
+        message = f"in {{{{ {references.shortened(source)} }}}}: there is no {absent} {when}"
+        remedy = f"write default({absent}, …) with what holds then, or index == 0 || … before it"
+        faults.add(at(reader.path, "condition"), "absent", message, remedy)
+
+
 def _check_common_fields(task_type: str, kind: ControlKind, part: JsonObject, path: str, faults: FaultList) -> None:
     for field in OF_WORKERS:
-        if part.get(field) is None:
-            continue
-        if field in fields_of(kind.config):
-            remedy = f"write it into config: {{{field}: …}}"
-        elif field == "total_timeout":
-            remedy = "write `timeout`, which limits all that it does"
-        elif kind.blocks:
-            remedy = f"put `{field}` on the tasks in it"
-        else:
-            remedy = f"take {field} out"
-        message = f"{with_article(task_type)} is run by the engine, not by a worker, and takes no `{field}`"
-        faults.add(at(path, field), "unknown_field", message, remedy)
+        if part.get(field) is not None:
+            _tell_of_workers(task_type, kind, field, at(path, field), faults)
+
+
+def _tell_of_workers(task_type: str, kind: ControlKind, field: str, path: str, faults: FaultList) -> None:
+    if field in fields_of(kind.config):
+        remedy = f"write it into config: {{{field}: …}}"
+    elif field == "total_timeout":
+        remedy = "write `timeout`, which limits all that it does"
+    elif kind.blocks:
+        remedy = f"put `{field}` on the tasks in it"
+    else:
+        remedy = f"take {field} out"
+    if (task_type, field) == (PARALLEL, "concurrency"):
+        remedy = (
+            "all of its tasks run at once: write depends_on for those that are to wait, or take a foreach, whose "
+            "config has concurrency"
+        )
+    message = f"{with_article(task_type)} is run by the engine, not by a worker, and takes no `{field}`"
+    faults.add(path, "unknown_field", message, remedy)
+
+
+def _without_those_of_workers(
+    task_type: str, kind: ControlKind, config: JsonObject, path: str, faults: FaultList
+) -> JsonObject:
+    """The config without fields that a task of a worker has beside it, and that this one has nowhere."""
+    wrong = [field for field in OF_WORKERS if field in config and field not in fields_of(kind.config)]
+    for field in wrong:
+        _tell_of_workers(task_type, kind, field, at(path, field), faults)
+    return {field: value for field, value in config.items() if field not in wrong}
 
 
 def _check_expressions(kind: ControlKind, config: JsonObject, reader: Reader, faults: FaultList) -> frozenset[str]:
@@ -111,12 +160,14 @@ def _check_expressions(kind: ControlKind, config: JsonObject, reader: Reader, fa
 
 def _with_if(task_type: str, config: JsonObject, part: JsonObject, path: str, faults: FaultList) -> JsonObject:
     """The config; that of a condition whose `if` stands beside it is told about, and counts as complete."""
-    beside = part.get("if")
-    if task_type != "condition" or "if" in config or beside is None:
+    if task_type != CONDITION or DECIDES in config:
         return config
-    message = "`if` beside config says whether the task is run at all; what a condition decides by stands in config"
-    faults.add(at(path, "if"), "missing", message, "write config: {if: …}")
-    return {**config, "if": True}
+    if decided_beside(part) is None:  # otherwise it was told as a field that there is not
+        if part.get("if") is None:
+            return config
+        message = "`if` beside config says whether the task is run at all; what a condition decides by stands in config"
+        faults.add(at(path, DECIDES), "missing", message, "write config: {if: …}")
+    return {**config, DECIDES: True}
 
 
 def _check_approval(config: JsonObject, part: JsonObject, path: str, faults: FaultList) -> None:

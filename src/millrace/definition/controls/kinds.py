@@ -17,6 +17,7 @@ from millrace.core.controls import (
     UNTIL,
     WAIT_FOR_EVENT,
 )
+from millrace.core.values import JsonObject
 from millrace.definition.controls import configs
 from millrace.definition.fields import Part
 from millrace.definition.model import CASES, NESTED
@@ -27,6 +28,13 @@ PARALLEL: Final = "parallel"
 
 OF_WORKERS = ("retry", "total_timeout", "queue_timeout", "queue", "priority", "concurrency")
 """Fields of a task that say how workers are to run it; control tasks take none of them."""
+
+
+CONDITION: Final = "condition"
+DECIDES: Final = "if"
+"""The field of its config by which a condition decides."""
+DECIDED_BESIDE: Final = ("condition", "when", "expression")
+"""What others call that, and write beside `type`."""
 
 
 class Sees(StrEnum):
@@ -133,6 +141,14 @@ class ControlTypes:
 
     def listed(self) -> Iterator[ListedType]:
         return (ListedType(name, kind.summary, BUILT_IN, kind.config) for name, kind in KINDS.items())
+
+
+def decided_beside(task: JsonObject) -> str | None:
+    """The field beside the config of a condition that is meant to be what it decides by, though it is no field."""
+    config = task.get("config")
+    if task.get("type") != CONDITION or (isinstance(config, dict) and DECIDES in config):
+        return None
+    return next((field for field in DECIDED_BESIDE if field in task), None)
 
 
 def takers_of(block: str) -> list[str]:

@@ -204,10 +204,4 @@ def _unknown_function(node: Call) -> ExpressionFault:
 
 
 def _unknown_name(node: Name, bound: frozenset[str]) -> UnknownName:
-    known = (*ROOTS, *sorted(bound))
-    return UnknownName(
-        node.name,
-        f"'{shortened(node.name)}' is not defined{hint(node.name, known)}",
-        node.start,
-        f"an expression may begin with {', '.join(known)}; put text in quotes",
-    )
+    return UnknownName(node.name, (*ROOTS, *sorted(bound)), node.start)

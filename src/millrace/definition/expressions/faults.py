@@ -3,6 +3,10 @@
 Neither text ever holds a value of the data, only names, types and sizes: the data may be a secret.
 """
 
+from collections.abc import Sequence, Set
+
+from millrace.definition.words import hint
+
 
 class ExpressionFault(ValueError):
     """The text of an expression or template is not acceptable. `offset` counts characters from its beginning."""
@@ -24,14 +28,23 @@ class ExpressionFault(ValueError):
 
 
 class UnknownName(ExpressionFault):
-    """An expression begins with a name that there is not."""
+    """An expression begins with a name that there is not; `known` are those that it may begin with."""
 
-    def __init__(self, name: str, message: str, offset: int, remedy: str) -> None:
-        super().__init__(message, offset, remedy)
+    def __init__(self, name: str, known: Sequence[str], offset: int) -> None:
+        super().__init__(
+            f"'{shortened(name)}' is not defined{hint(name, known)}",
+            offset,
+            f"an expression may begin with {', '.join(known)}; put text in quotes",
+        )
         self.name = name
+        self.known = known
 
     def moved(self, by: int) -> "UnknownName":
-        return UnknownName(self.name, self.message, self.offset + by, self.remedy)
+        return UnknownName(self.name, self.known, self.offset + by)
+
+    def but(self, unreadable: Set[str]) -> "UnknownName":
+        """The same at a place where some of these names have no value."""
+        return UnknownName(self.name, [name for name in self.known if name not in unreadable], self.offset)
 
 
 class Unevaluable(Exception):

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from millrace.core.values import JsonObject, JsonValue
-from millrace.definition.expressions.faults import ExpressionFault, UnknownName
+from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.faults import FaultList, at, kind_of
 from millrace.definition.model import MOST_TASKS
 from millrace.definition.names import is_task_id, numbered, task_id_from
 from millrace.definition.shapes.rewritten import Places
-from millrace.definition.shapes.step_expressions import StepNames, value_of
+from millrace.definition.shapes.step_expressions import StepNames, UnknownStep, value_of
 from millrace.definition.structure import shown
 from millrace.definition.words import hint
 
@@ -173,6 +173,6 @@ class _Reader:
             try:
                 made[name] = value_of(value, names)
             except ExpressionFault as fault:
-                code = "unknown_name" if isinstance(fault, UnknownName) else "expression"
+                code = "unknown_name" if isinstance(fault, UnknownStep) else "expression"
                 self.faults.add(at(place, name), code, fault.placed, fault.remedy)
         return {"input": made}

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from millrace.core.values import JsonValue
 from millrace.definition.expressions.building import static_key
-from millrace.definition.expressions.faults import ExpressionFault, UnknownName
+from millrace.definition.expressions.faults import ExpressionFault
 from millrace.definition.expressions.loops import LOOPS
 from millrace.definition.expressions.parsing import parse
 from millrace.definition.expressions.paths import path_text
@@ -26,6 +26,10 @@ _QUOTED = re.compile(r"'([^'\\\n]*)'|\"([^\"\\\n]*)\"")
 
 Edit: TypeAlias = tuple[int, int, str]
 """Where a part of the source begins and ends, and what stands there instead."""
+
+
+class UnknownStep(ExpressionFault):
+    """An expression reads a step that there is not, or that has no output yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +98,12 @@ def _edits(node: Node, bound: frozenset[str], names: StepNames) -> Iterator[Edit
 def _task_id(step: str, node: Node, names: StepNames) -> str:
     if step not in names.ids:
         message = f"there is no step {step!r}{hint(step, names.ids)}"
-        raise UnknownName(step, message, node.start, "name a step of this definition")
+        raise UnknownStep(message, node.start, "name a step of this definition")
     if step == names.own:
-        raise UnknownName(step, "a step cannot read its own result", node.start, REMEDY)
+        raise UnknownStep("a step cannot read its own result", node.start, REMEDY)
     if step not in names.before:
         message = f"the step {step} has no output yet: it does not run before {names.own}"
-        raise UnknownName(step, message, node.start, REMEDY)
+        raise UnknownStep(message, node.start, REMEDY)
     return names.ids[step]
 
 

@@ -14,8 +14,9 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.runs.repository import RunHead
 from millrace.app.runs.tasks import repository
 from millrace.app.runs.tasks.order import Inside, TaskOrder, place_of
-from millrace.core.controls import TASKS, ForEach, id_in
+from millrace.core.controls import TASKS, ForEach, id_in, iteration_of, loop_and_index
 from millrace.core.counting import is_loop
+from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.plan import Plan
 
 AT_ONCE = 500
@@ -55,6 +56,9 @@ class TaskReader:
         self._run = run
 
     def page(self, narrow: TaskFilter, *, after: str | None, limit: int) -> TaskRows:
+        """Raises `InvalidRequest` for `within` an iteration that there is not."""
+        if narrow.within is not None and after is None:
+            self._refuse_absent(narrow.within)
         order = TaskOrder(self._plan, self._look, into_loops=narrow.into_loops)
         paths = order.paths(within=narrow.within, after=after)
         rows: list[RowMapping] = []
@@ -70,6 +74,15 @@ class TaskReader:
                 return self._shown(rows, None, narrow)
             looked_at += len(some)
         return self._shown(rows, some[-1], narrow)
+
+    def _refuse_absent(self, within: str) -> None:
+        iteration = within if within.endswith("]") else iteration_of(within)
+        while iteration:
+            loop, index = loop_and_index(iteration)
+            begun = self._look(loop).iterations
+            if index >= begun:
+                raise _no_iteration(iteration, loop, begun)
+            iteration = iteration_of(loop)
 
     def one(self, path: str) -> TaskRows:
         row = repository.find_task_run(self._connection, self._run.id, path)
@@ -107,6 +120,18 @@ class TaskReader:
             middle = (least + most) // 2
             least, most = (middle, most) if has(middle) else (least, middle)
         return most
+
+
+def _no_iteration(iteration: str, loop: str, begun: int) -> InvalidRequest:
+    if begun == 0:
+        message, remedy = f"no iteration of {loop!r} has begun", "look at the loop itself, or again later"
+    elif begun == 1:
+        message, remedy = f"{iteration!r} is not there: of {loop!r} 1 iteration has begun", f"write {loop}[0]"
+    else:
+        message = f"{iteration!r} is not there: of {loop!r} {begun:,} iterations have begun"
+        remedy = f"write one from {loop}[0] to {loop}[{begun - 1}]"
+    fault = Fault("query.within", "unknown_task", message, remedy)
+    return InvalidRequest("unknown_task", "there is no such iteration in the run", faults=[fault])
 
 
 def has_keys(plan: Plan, loop: str) -> bool:
