@@ -72,7 +72,7 @@ class Owner:
         known = NewRun(
             id=run_id, workflow_id=WORKFLOW, version_id=VERSION, created_at=new.pop("created_at", clock.now()), **new
         )
-        run = created(plan, run_id, adopted=known.adopted, endings=known.endings, now=clock.now())
+        run = created(plan, run_id, adopted=known.adopted, endings=known.endings, ahead=known.ahead, now=clock.now())
         self._cell = Cell(run_id, plan=plan, run=run, new=known, version_number=VERSION_NUMBER)
         self._proposal: Proposal | None = None
 

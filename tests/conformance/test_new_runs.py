@@ -1,15 +1,17 @@
 """What a new run may bring: tasks it takes over from another, a time before which it waits, texts put elsewhere."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import delete, update
 
 from millrace.core.events import Admitted, Delayed, TimerFired, TimerKind
-from millrace.core.run import TaskRun
+from millrace.core.run import Ahead, TaskRun
 from millrace.core.states import TaskStatus
 from millrace.core.values import SECOND
 from millrace.engine.cell import Mail
 from millrace.ports.payloads import MARK
-from millrace.ports.store import AlreadyStarted, NotStarted, Refusal, WhenFull
+from millrace.ports.store import AlreadyStarted, NotStarted, Refusal, TaskPayload, WhenFull
 from millrace.ports.waits import DueTimer
 from millrace.storage import tables
 from tests.conformance.builders import (
@@ -109,6 +111,37 @@ async def test_a_task_that_was_allowed_to_fail_is_adopted_as_failed(kit: Kit) ->
     assert (await kit.row(tables.runs, id=run.run_id))["status"] == "completed"
 
 
+# --- what goes on -----------------------------------------------------------------------------------------------------
+
+
+AHEAD = {"c": Ahead("else"), "f[1].w": Ahead("tasks", 3, origin="an earlier run"), "s": Ahead(child="its run")}
+
+
+async def test_where_a_run_goes_on_is_read_back_with_it_for_as_long_as_it_lives(kit: Kit) -> None:
+    old = await finished(kit, a=1)
+    ahead = {path: replace(one, origin=one.origin and old.run_id) for path, one in AHEAD.items()}
+    run = await Owner(kit.store, kit.clock, CHAIN, retry_of=old.run_id, ahead=ahead).start()
+    await run.fold(run.completes("a", output=1))
+
+    loaded = await kit.store.load(run.run_id)
+    newer = await kit.store.load(run.run_id, newer_than=1)
+    plain = await kit.store.load(old.run_id)
+    assert loaded is not None
+    assert newer is not None
+    assert plain is not None
+    assert (loaded.header.ahead, newer.header.ahead, plain.header.ahead) == (ahead, ahead, {})
+
+
+async def test_what_a_task_took_and_answered_is_read_alone(kit: Kit) -> None:
+    old = await finished(kit, a={"n": 1})
+    run = await Owner(kit.store, kit.clock, CHAIN, adopted={"a": old.run_id}).start()
+
+    assert await kit.store.load_task(old.run_id, "a") == TaskPayload({"of": "a"}, {"n": 1})
+    assert (await kit.store.load_task(run.run_id, "a")).output == {"n": 1}
+    assert await kit.store.load_task(run.run_id, "b") == TaskPayload()
+    assert await kit.store.load_task(run.run_id, "no such task") == TaskPayload()
+
+
 # --- what it repeats --------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +169,9 @@ async def test_a_run_that_takes_tasks_over_needs_all_of_them_kept(kit: Kit) -> N
     without = update(tables.runs).where(tables.runs.c.id == first.run_id).values(payloads_deleted_at=1)
     await kit.write(without)
     late = Owner(kit.store, kit.clock, CHAIN, **fields)
+    assert await refused(kit, late) == (Refusal.PAYLOADS_DELETED, first.run_id)
+    ahead = {"a": Ahead("then", origin=first.run_id), "b": Ahead("then")}
+    late = Owner(kit.store, kit.clock, CHAIN, retry_of=second.run_id, ahead=ahead)
     assert await refused(kit, late) == (Refusal.PAYLOADS_DELETED, first.run_id)
 
     await kit.write(delete(tables.runs).where(tables.runs.c.id == first.run_id))

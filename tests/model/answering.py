@@ -49,6 +49,8 @@ class Answers:
 
     def answer(self, question: Evaluate, now: Instant) -> Evaluated:
         path = question.path
+        if question.what is Question.AGAIN and question.template is None:
+            return Evaluated(path, True)
         value = self.to(path, question.what, question.number, question.came)
         if value is FAILS:
             return Evaluated(path, failure=Failure(FailureKind.EXPRESSION, "no such name"))
@@ -101,7 +103,11 @@ def _choices_of(control: Control | None) -> dict[Question, list[object]]:
         case While():
             return {Question.AGAIN: [True, True, True, True, False, FAILS, 1], Question.RESULTS: results}
         case Wait(kind=kind, filter=only):
-            asks = {Question.WAIT: TERMS[kind], Question.CHILD: [{"n": 1}, {"n": 1}, FAILS]}
+            asks = {
+                Question.WAIT: TERMS[kind],
+                Question.CHILD: [{"n": 1}, {"n": 1}, FAILS],
+                Question.DECIDED: [{"n": 1}, {"n": 1}, FAILS],
+            }
             return asks if only is None else {**asks, Question.FILTER: [True, False, True, False, FAILS, "yes"]}
         case SignalRun():
             return {Question.SIGNAL: [{}, {}, FAILS]}

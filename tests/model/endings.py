@@ -82,7 +82,8 @@ def check_fate(playing: Playing, task: TaskRun) -> None:
         assert task.path not in playing.out_of_time, "what its own limit ended has failed"
         return
     predecessors = told_endings(playing, prefix_of(task.path), policy.needs)
-    answer = True if policy.condition is None else playing.scenario.answers.to(task.path, Question.IF)
+    goes_on = task.path in playing.scenario.ahead
+    answer = True if policy.condition is None or goes_on else playing.scenario.answers.to(task.path, Question.IF)
     match oracle.fate(policy.join, predecessors, answer):
         case oracle.RUNS if policy.control is None:
             assert task.attempt > 0 or total_time_is_over(task, policy)
@@ -127,6 +128,9 @@ def check_control(playing: Playing, task: TaskRun, own: TaskPlan) -> None:
 
 def what_comes_of(playing: Playing, task: TaskRun, own: TaskPlan) -> str:
     answers, path = playing.scenario.answers, task.path
+    if path in playing.scenario.ahead and isinstance(own.control, Condition | Switch | Wait):
+        lost = isinstance(own.control, Wait) and answers.to(path, Question.DECIDED) is FAILS
+        return oracle.FAILURE if lost else of_block(playing, task, own, playing.scenario.ahead[path].block)
     match own.control:
         case Group():
             return of_block(playing, task, own, TASKS)
@@ -175,9 +179,10 @@ def of_foreach(playing: Playing, task: TaskRun, own: TaskPlan, loop: ForEach) ->
 
 def of_while(playing: Playing, task: TaskRun, own: TaskPlan, loop: While) -> str:
     answers, path = playing.scenario.answers, task.path
+    known = playing.scenario.ahead[path].size or 0 if path in playing.scenario.ahead else 0
     begun, outcome = oracle.while_(
         loop.max_iterations,
-        lambda number: answers.to(path, Question.AGAIN, number),
+        lambda number: number < known or answers.to(path, Question.AGAIN, number),
         lambda number: of_iteration(playing, task, own, number),
         lambda number: answers.to(path, Question.RESULTS, number),
         FAILS,

@@ -1,7 +1,7 @@
 """Random definitions, as the compiler would hand them to the core: tasks, and control tasks nested in each other."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from hypothesis import strategies as st
 
@@ -26,6 +26,7 @@ from millrace.core.controls import (
 )
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskPlan
+from millrace.core.run import Ahead
 from millrace.core.values import SECOND
 from tests.model.answering import Answers, answers_to
 
@@ -41,6 +42,8 @@ class Scenario:
     answers: Answers
     adopted: frozenset[str]
     """Paths of tasks that an earlier run has completed, and all that they came after."""
+    ahead: Mapping[str, Ahead]
+    """Control tasks that go on where it left them."""
     claimed_at_once: bool
     """Whether a worker claims what a commit schedules in that same commit, as one with free slots does."""
 
@@ -203,40 +206,60 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         has_controls=any(task.control is not None for task in all_tasks),
         has_loops=any(task.loops for task in all_tasks),
     )
-    return Scenario(plan, draw(answers_to(plan)), draw(adoptions(plan)), draw(st.booleans()))
+    taken = draw(taken_over(plan)) if draw(st.booleans()) else TakenOver()
+    return Scenario(plan, draw(answers_to(plan)), frozenset(taken.adopted), taken.ahead, draw(st.booleans()))
+
+
+@dataclass
+class TakenOver:
+    """What a run has from an earlier one."""
+
+    adopted: list[str] = field(default_factory=list)
+    ahead: dict[str, Ahead] = field(default_factory=dict)
+
+    def add(self, other: "TakenOver") -> None:
+        self.adopted += other.adopted
+        self.ahead |= other.ahead
 
 
 @st.composite
-def adoptions(draw: st.DrawFn, plan: Plan) -> frozenset[str]:
-    if not draw(st.booleans()):
-        return frozenset()
-    return frozenset(draw(adopted_of(plan, plan.tasks_of(Phase.MAIN), "")))
+def taken_over(draw: st.DrawFn, plan: Plan) -> TakenOver:
+    return draw(taken_of(plan, plan.tasks_of(Phase.MAIN), ""))
 
 
 @st.composite
-def adopted_of(draw: st.DrawFn, plan: Plan, ids: tuple[str, ...], prefix: str) -> list[str]:
-    """Of a list of tasks some, and of groups and loops that are not among them some of what is within.
-
-    What was adopted within a branch, or within a task with an `if`, decides that for good: examples show how.
-    """
-    adopted: list[str] = []
+def taken_of(draw: st.DrawFn, plan: Plan, ids: tuple[str, ...], prefix: str) -> TakenOver:
+    """Of a list of tasks some as a whole, and of control tasks that are not among them some of what is within."""
+    taken = TakenOver()
     for task_id in ids:
         task = plan.tasks[task_id]
-        if not {prefix + need for need in task.needs} <= set(adopted):
+        if not {prefix + need for need in task.needs} <= set(taken.adopted):
             continue
         if draw(st.sampled_from([True, False] if task.control is None else [False, False, True])):
-            adopted.append(prefix + task_id)
-            continue
-        if task.condition is None and isinstance(task.control, Group | ForEach):
-            for block, inner in blocks_at(task, prefix):
-                adopted += draw(adopted_of(plan, block, inner))
-    return adopted
+            taken.adopted.append(prefix + task_id)
+        elif task.control is not None and draw(st.booleans()):
+            taken.add(draw(stopped_in(plan, task, prefix)))
+    return taken
 
 
-def blocks_at(task: TaskPlan, prefix: str) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The blocks of a task, each with the prefix of the paths in it; of a loop, for each iteration there may be."""
-    for block in task.blocks.values():
-        if isinstance(task.control, ForEach | While):
-            yield from ((block, f"{prefix}{task.id}[{index}].") for index in range(ITEMS))
-        else:
-            yield block, prefix
+@st.composite
+def stopped_in(draw: st.DrawFn, plan: Plan, task: TaskPlan, prefix: str) -> TakenOver:
+    """Where an earlier run stopped in a control task that it had begun."""
+    path, taken = prefix + task.id, TakenOver()
+    match task.control:
+        case Group() | Condition() | Switch() | Wait() if task.blocks:
+            block = draw(st.sampled_from(sorted(task.blocks)))
+            taken.ahead[path] = Ahead(block)
+            taken.add(draw(taken_of(plan, task.blocks[block], prefix)))
+        case ForEach():
+            taken.ahead[path] = Ahead(TASKS, ITEMS)
+            for index in range(ITEMS):
+                taken.add(draw(taken_of(plan, task.blocks[TASKS], f"{path}[{index}].")))
+        case While(max_iterations=most):
+            done = draw(st.integers(0, most))
+            taken.adopted += [f"{path}[{index}].{one}" for index in range(done) for one in task.blocks[TASKS]]
+            begun = done < most and draw(st.booleans())
+            taken.ahead[path] = Ahead(TASKS, done + begun)
+            if begun:
+                taken.add(draw(taken_of(plan, task.blocks[TASKS], f"{path}[{done}].")))
+    return taken

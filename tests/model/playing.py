@@ -121,7 +121,8 @@ class Playing:
     story: Story = field(default_factory=Story)
 
     def __post_init__(self) -> None:
-        self.run = created(self.scenario.plan, "run", adopted=self.scenario.adopted, now=self.now)
+        scenario = self.scenario
+        self.run = created(scenario.plan, "run", adopted=scenario.adopted, ahead=scenario.ahead, now=self.now)
 
     @property
     def finished(self) -> bool:

@@ -35,6 +35,7 @@ from millrace.app.runs.making import RunMaker
 from millrace.app.runs.queries import RunQueries
 from millrace.app.runs.repeating import RunRepeater
 from millrace.app.runs.starting import RunStarter
+from millrace.app.runs.takeover import Takeover
 from millrace.app.secrets.commands import SecretCommands
 from millrace.app.secrets.queries import SecretQueries
 from millrace.app.task_types import TaskTypes
@@ -115,7 +116,7 @@ def build_container(a: Adapters) -> Container:
     maker, keys = RunMaker(a.evaluator, clock, ids), CallerKeys(database, clock)
     run_starter = _run_starter(a, catalog, maker, keys)
     run_queries = RunQueries(database, a.plans, clock, a.agents.limits.all, a.payloads)
-    run_repeater = RunRepeater(database, a.plans, catalog, maker, run_starter, a.payloads, keys)
+    run_repeater = RunRepeater(a.plans, catalog, maker, run_starter, Takeover(database, a.plans, a.payloads), keys)
     run_control = RunControl(database, a.store, a.engine, ids, catalog, run_queries, keys, clock)
     approvals = ApprovalQueries(database, run_queries)
     decisions = Decisions(database, approvals, keys, clock, run_control.posted)

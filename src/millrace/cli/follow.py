@@ -67,7 +67,9 @@ def _of_control(kind: str, data: dict[str, Any]) -> list[str]:
             return [f"for {data['for']}"] + ([] if until is None else [f"until {moment_of(until)}"])
         case "task.entered":
             block = [] if data.get("block") in (None, "tasks") else [str(data["block"])]
-            return [*block, *([counted(data["items"], "item")] if "items" in data else []), *_said(data, "why")]
+            kept = [f"{counted(data['adopted'], 'iteration')} taken over"] if "adopted" in data else []
+            items = [counted(data["items"], "item")] if "items" in data else []
+            return [*block, *items, *kept, *_said(data, "why")]
         case "task.decided":
             by_default = ["its time was over"] if data.get("timed_out") else []
             return ["approved" if data["approved"] else "rejected", *by_default]

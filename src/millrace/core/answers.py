@@ -23,7 +23,7 @@ def answer(draft: Draft, event: Evaluated) -> Verdict:
     return Verdict.APPLIED
 
 
-def _take(draft: Draft, task: TaskRun, what: Question, event: Evaluated) -> None:
+def _take(draft: Draft, task: TaskRun, what: Question, event: Evaluated) -> None:  # noqa: C901  as `transition._take`
     assert what is not Question.OUTPUT, "the output of a run is no task's"  # noqa: S101
     match what:
         case Question.IF:
@@ -36,6 +36,8 @@ def _take(draft: Draft, task: TaskRun, what: Question, event: Evaluated) -> None
             blocks.again(draft, task, event)
         case Question.RESULTS:
             blocks.results(draft, task, event)
+        case Question.DECIDED:
+            waits.decided_before(draft, task, event)
         case Question.WAIT:
             waits.park(draft, task, event)
         case Question.FILTER:

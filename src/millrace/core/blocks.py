@@ -39,7 +39,7 @@ from millrace.core.failures import Failure, FailureKind
 from millrace.core.outcomes import failure_of_loop, first_failure
 from millrace.core.plan import TaskPlan
 from millrace.core.readiness import NO_PREDECESSORS, Decision, Ending, Tally, decide
-from millrace.core.run import Rounds, SkipReason, TaskRun, ending_of
+from millrace.core.run import Ahead, Rounds, SkipReason, TaskRun, ending_of
 from millrace.core.states import TaskStatus
 from millrace.core.values import JsonObject, JsonValue
 
@@ -49,7 +49,7 @@ from millrace.core.values import JsonObject, JsonValue
 def consider(draft: Draft, task: TaskRun) -> None:
     """The task's join rule is met: start it, or first ask for the value of its `if`.
 
-    An earlier run has begun what is `ahead`; then that was decided, as was what an adopted task came to.
+    An earlier run has begun what is `ahead`; so that was decided, as was what an adopted task came to.
     """
     condition = draft.plan_of(task.path).condition
     if condition is None or task.path in draft.ahead:
@@ -72,14 +72,14 @@ def begin(draft: Draft, task: TaskRun) -> None:
 
 def open_control(draft: Draft, task: TaskRun) -> None:
     """Begin a control task that is ready."""
-    own = draft.plan_of(task.path)
+    own, before = draft.plan_of(task.path), draft.ahead.get(task.path)
     assert own.control is not None, f"{task.path} is run by a worker"  # noqa: S101
     match own.control:
         case Group():
             _limit(draft, task, own)
             enter(draft, task, TASKS)
-        case Condition() | Switch() if task.path in draft.ahead:
-            _take_branch(draft, task, own)
+        case Condition() | Switch() if before is not None:
+            _take_branch(draft, task, own, before)
         case Condition(expression=expression):
             draft.ask(Evaluate(task.path, expression, Question.BRANCH))
         case Switch(value=value):
@@ -87,13 +87,11 @@ def open_control(draft: Draft, task: TaskRun) -> None:
         case ForEach(items=items):
             draft.ask(Evaluate(task.path, items, Question.ITEMS))
         case While():
-            _limit(draft, task, own)
-            task = draft.move(task, TaskStatus.RUNNING, block=TASKS)
-            draft.set_rounds(task.path, Rounds())
-            draft.record("task.entered", task.path)
-            _ask_again(draft, task.path, own.control, 0)
+            _begin_while(draft, task, own, own.control)
         case Wait(config=config):
-            draft.ask(Evaluate(task.path, config, Question.WAIT))
+            was_over = before is not None and before.block is not None
+            what = Question.DECIDED if was_over else Question.WAIT
+            draft.ask(Evaluate(task.path, config, what))
         case SignalRun(config=config):
             draft.ask(Evaluate(task.path, config, Question.SIGNAL))
         case Settled():
@@ -187,21 +185,16 @@ def branch(draft: Draft, task: TaskRun, event: Evaluated) -> None:
     enter(draft, task, block)
 
 
-def _take_branch(draft: Draft, task: TaskRun, own: TaskPlan) -> None:
-    """The block in which tasks were adopted is the one that the earlier run took."""
-    prefix = prefix_of(task.path)
-    block = next(name for name, ids in own.blocks.items() if any(_is_there(draft, prefix + task_id) for task_id in ids))
+def _take_branch(draft: Draft, task: TaskRun, own: TaskPlan, before: Ahead) -> None:
+    """The block that the earlier run took."""
+    block = before.block
+    assert block is not None, "a branch goes on in the block that was taken"  # noqa: S101
     if isinstance(own.control, Condition):
         draft.outputs[task.path] = {"branch": block}
     else:
         draft.outputs[task.path] = {"case": None if block == DEFAULT else block.removeprefix(case_block(""))}
     _limit(draft, task, own)
     enter(draft, task, block, {"why": "adopted"})
-
-
-def _is_there(draft: Draft, path: str) -> bool:
-    """Whether a task was adopted, or any within it."""
-    return draft.has(path) or path in draft.ahead
 
 
 def _no_case(value: JsonValue) -> Failure | None:
@@ -237,6 +230,30 @@ def items(draft: Draft, task: TaskRun, event: Evaluated) -> None:
     task = draft.move(task, TaskStatus.RUNNING, block=TASKS, size=event.value)
     draft.set_rounds(task.path, Rounds())
     _go_round(draft, task, own)
+
+
+def _begin_while(draft: Draft, task: TaskRun, own: TaskPlan, loop: While) -> None:
+    """Pass the iterations that an earlier run has done with, and go on with the next."""
+    _limit(draft, task, own)
+    task = draft.move(task, TaskStatus.RUNNING, block=TASKS)
+    rounds, ids = Rounds(), own.blocks[TASKS]
+    while rounds.begun < _known_to_run(draft, task.path) and _is_adopted(draft, task.path, rounds.begun, ids):
+        rounds = _next_iteration(draft, task, ids, rounds)
+    draft.set_rounds(task.path, rounds)
+    draft.record("task.entered", task.path, {"adopted": rounds.begun} if rounds.begun else None)
+    _ask_again(draft, task.path, loop, rounds.begun)
+
+
+def _known_to_run(draft: Draft, path: str) -> int:
+    """How many iterations of a while an earlier run has begun of those that come again."""
+    before = draft.ahead.get(path)
+    return 0 if before is None else before.size or 0
+
+
+def _is_adopted(draft: Draft, path: str, index: int, ids: Sequence[str]) -> bool:
+    """Whether an iteration was adopted as a whole."""
+    prefix = f"{path}[{index}]."
+    return all(draft.has(prefix + task_id) for task_id in ids)
 
 
 def again(draft: Draft, task: TaskRun, event: Evaluated) -> None:
@@ -338,8 +355,7 @@ def _may_begin(draft: Draft, task: TaskRun, loop: ForEach, ids: Sequence[str], r
         return False
     if rounds.open < loop.concurrency and not (loop.stop_on_failure and rounds.failed):
         return True
-    prefix = f"{task.path}[{rounds.begun}]."
-    return all(draft.has(prefix + task_id) for task_id in ids)
+    return _is_adopted(draft, task.path, rounds.begun, ids)
 
 
 def _next_iteration(draft: Draft, task: TaskRun, ids: Sequence[str], rounds: Rounds) -> Rounds:
@@ -351,7 +367,9 @@ def _next_iteration(draft: Draft, task: TaskRun, ids: Sequence[str], rounds: Rou
 
 
 def _ask_again(draft: Draft, path: str, loop: While, number: int) -> None:
-    draft.ask(Evaluate(path, loop.expression, Question.AGAIN, number))
+    """That an iteration runs was decided when an earlier run began it: the condition may say something else now."""
+    source = None if number < _known_to_run(draft, path) else loop.expression
+    draft.ask(Evaluate(path, source, Question.AGAIN, number))
 
 
 def _ask_results(draft: Draft, path: str, loop: Loop) -> None:

@@ -4,14 +4,14 @@ A fold keeps these counts up, each change at its own cost; the two must agree af
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from millrace.core.controls import TASKS, ForEach, While, iteration_of, loop_and_index, prefix_of
 from millrace.core.plan import Phase, Plan, TaskPlan
 from millrace.core.readiness import NO_PREDECESSORS, Ending, Tally
-from millrace.core.run import Rounds, RunState, TaskRun, ending_of, following, undo_order
+from millrace.core.run import NOTHING_AHEAD, Ahead, Rounds, RunState, TaskRun, ending_of, following, undo_order
 from millrace.core.states import FINISHED_RUN, FINISHED_TASK, RunStatus, TaskStatus
 from millrace.core.table import Table
 from millrace.core.values import Instant
@@ -27,20 +27,21 @@ def created(
     *,
     adopted: Collection[str] = (),
     endings: Mapping[str, TaskRun] = PLAINLY_COMPLETED,
+    ahead: Mapping[str, Ahead] = NOTHING_AHEAD,
     now: Instant = 0,
 ) -> RunState:
     """A run that was accepted and waits for its admission.
 
     `adopted` are tasks of the main part that an earlier run has done with: they count as completed `now`, or as ended
     as `endings` says: failed, where their plan allows that. Among them may be tasks within others, whether what is
-    around them is adopted or not.
+    around them is adopted or is `ahead`: goes on where the earlier run left it.
     """
     if not adopted:
-        return replace(_blank(plan), id=run_id)
+        return replace(_blank(plan), id=run_id, ahead=ahead)
     top = [path for paths in plan.phases.values() for path in paths]
     done = {path: _adopted(path, endings.get(path), now) for path in adopted}
     tasks = {path: TaskRun(path) for path in top} | done
-    return restored(plan, RunState(run_id, RunStatus.PENDING, Phase.MAIN, Table({})), tasks.values())
+    return restored(plan, RunState(run_id, RunStatus.PENDING, Phase.MAIN, Table({}), ahead=ahead), tasks.values())
 
 
 def _adopted(path: str, ended: TaskRun | None, now: Instant) -> TaskRun:
@@ -71,24 +72,8 @@ def restored(plan: Plan, header: RunState, tasks: Iterable[TaskRun]) -> RunState
         rounds=Table(counts.rounds(plan)),
         busy=counts.busy,
         waits=counts.waits,
-        ahead=frozenset() if over else frozenset(_ahead(plan, table)),
         undo=undo,
     )
-
-
-def _ahead(plan: Plan, table: Mapping[str, TaskRun]) -> Iterator[str]:
-    """A block has all its task runs once it has begun, and what is around it runs: these can only have been adopted."""
-    if not plan.has_controls:
-        return
-    for path in table:
-        around = container_of(plan, path)
-        while around is not None and _has_not_begun(table.get(around)):
-            yield around
-            around = container_of(plan, around)
-
-
-def _has_not_begun(task: TaskRun | None) -> bool:
-    return task is None or task.status in (TaskStatus.PENDING, TaskStatus.READY)
 
 
 def container_of(plan: Plan, path: str) -> str | None:

@@ -190,9 +190,6 @@ class Draft:
         self.busy += (target in BUSY) - (task.status in BUSY)
         self.waits += (target is TaskStatus.WAITING) - (task.status is TaskStatus.WAITING)
         self._tasks[task.path] = changed
-        if self.ahead and target is not TaskStatus.READY:
-            # It has begun, or will not any more: what was adopted within it is ahead of it no longer.
-            self.ahead -= {task.path}
         return changed
 
     def finish(
@@ -316,12 +313,12 @@ class Draft:
             started_at=self.started_at,
             finished_at=self.finished_at,
             signals=self.signals,
+            ahead=self.ahead,
             tallies=self._base.tallies.updated(self._tallies),
             unfinished=self.unfinished,
             scopes=self._base.scopes.updated(self._scopes),
             rounds=self._base.rounds.updated(self._rounds),
             busy=self.busy,
             waits=self.waits,
-            ahead=frozenset() if self.finished else self.ahead,
             undo=self.undo,
         )

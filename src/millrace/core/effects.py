@@ -105,9 +105,12 @@ class Question(StrEnum):
     ITEMS = "items"
     """The items of a foreach (template): their number. They become the task's input, with their keys."""
     AGAIN = "again"
-    """Whether iteration `number` of a while (CEL source) is to run: true or false."""
+    """Whether iteration `number` of a while (CEL source) is to run: true or false. Without a source it is known to:
+    asked is only that what the iterations before came to is noted, and true is the answer."""
     RESULTS = "results"
     """What a loop comes to (template for each iteration), `number` of which have begun: its output."""
+    DECIDED = "decided"
+    """What a wait came to whose block an earlier run has entered: its output."""
     WAIT = "wait"
     """What a wait is for (template): its `terms`. The rendered config becomes the task's input."""
     FILTER = "filter"

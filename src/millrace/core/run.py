@@ -1,6 +1,6 @@
 """A run as the core sees it: statuses and counts, never payloads. Immutable; a fold makes the next one.
 
-Persisted are the fields of `TaskRun` and of `RunState` down to `signals`. What comes after them follows from them and
+Persisted are the fields of `TaskRun` and of `RunState` down to `ahead`. What comes after them follows from them and
 the plan, and is counted anew by `counting.restored` when a run is loaded.
 """
 
@@ -88,6 +88,24 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """Where an earlier run stopped in a control task that is not taken over as a whole: what was decided then holds."""
+
+    block: str | None = None
+    """Which of its blocks ran."""
+    size: int | None = None
+    """Of a loop: over how many items it went, or, of a while, how many iterations are known to run."""
+    child: str | None = None
+    """Of a sub-workflow: its run."""
+    origin: str | None = None
+    """The run that was last at it, where what the task took and answered is needed: the items of a foreach, what the
+    iterations of a while came to, what a wait waited for."""
+
+
+NOTHING_AHEAD: Mapping[str, Ahead] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     id: str
     status: RunStatus
@@ -105,6 +123,9 @@ class RunState:
     finished_at: Instant | None = None
     signals: tuple[Signal, ...] = ()
     """Signals that are kept for the next task that waits for one of their name, the oldest first."""
+    ahead: Mapping[str, Ahead] = field(default_factory=dict)
+    """Control tasks that go on where an earlier run left them, by path: told when the run is made, and kept as it is.
+    Only a task that has not begun is looked up in it."""
     tallies: Table[Tally] = field(default_factory=lambda: Table({}))
     """How the predecessors of pending tasks ended; of other tasks it is not kept up."""
     unfinished: int = 0
@@ -117,8 +138,6 @@ class RunState:
     """Tasks that are ready or being ended: something is being done, or may be by any worker."""
     waits: int = 0
     """Tasks that wait."""
-    ahead: frozenset[str] = frozenset()
-    """Control tasks that have not begun, in which an earlier run has done with tasks: they go on where it left them."""
     undo: Mapping[str, str] = field(default_factory=dict)
     """In the phase `rollback`: after which task's undoing whose comes next. It follows from when they completed."""
 

@@ -71,6 +71,17 @@ def park(draft: Draft, task: TaskRun, event: Evaluated) -> None:
         _take_kept(draft, task, terms.signal)
 
 
+def decided_before(draft: Draft, task: TaskRun, event: Evaluated) -> None:
+    """An earlier run has got what the task waits for, or given it up, and what followed is to go on."""
+    before = draft.ahead[task.path]
+    assert before.block is not None, "only a wait that was over goes on"  # noqa: S101
+    if event.failure is not None:
+        draft.finish(task, TaskStatus.FAILED, failure=event.failure)
+        return
+    draft.outputs[task.path] = event.value
+    enter(draft, task, before.block, {"why": "adopted"})
+
+
 def _awaits(terms: WaitTerms) -> str | None:
     """What of the terms must be known later. A wait for a decision, a child or an event is told by its kind."""
     if terms.decides and terms.default is not None:

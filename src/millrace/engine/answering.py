@@ -34,7 +34,7 @@ from millrace.ports.controls import (
 from millrace.ports.evaluator import Evaluator, ExpressionError
 from millrace.ports.ids import Ids
 from millrace.ports.payloads import LostPayload
-from millrace.ports.store import Store
+from millrace.ports.store import Store, TaskPayload
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,12 @@ class Answers:
 
     async def _answer(self, question: Evaluate, place: str) -> Evaluated:
         path = question.path or ""
+        if question.what in (Question.WAIT, Question.SIGNAL):
+            return await self._engaged(question, path, place)
+        return Evaluated(question.path, await self._value(question, path, place))
+
+    async def _value(self, question: Evaluate, path: str, place: str) -> JsonValue:
+        value: JsonValue = None
         match question.what:
             case Question.IF:
                 value = await self._evaluate(question.template, path, place)
@@ -125,9 +131,9 @@ class Answers:
                 value = await self._results(question, path, place)
             case Question.CHILD:
                 value = await self._output_of_child(question)
-            case Question.WAIT | Question.SIGNAL:
-                return await self._engaged(question, path, place)
-        return Evaluated(question.path, value)
+            case Question.DECIDED:
+                value = await self._decided_before(path, place)
+        return value
 
     # --- expressions --------------------------------------------------------------------------------------------------
 
@@ -170,21 +176,27 @@ class Answers:
         return len(items)
 
     async def _items_of_before(self, path: str, place: str) -> int:
-        """A loop in which iterations were adopted goes over the items that they were made from.
-
-        They are those of the run that this one repeats, even if that had adopted iterations itself.
-        """
-        new = self._cell.new
-        before = None if new is None else new.retry_of
-        taken = (await self._store.load_inputs(before)).get(path) if before is not None else None
-        if isinstance(taken, LostPayload):
-            taken.fail()
+        """A loop that goes on goes over the items that it had, which its iterations were made from."""
+        taken = (await self._before(path)).input
         items = taken.get("items") if isinstance(taken, dict) else None
         if not isinstance(items, list):
-            message = f"{place}: run {before}, which this one repeats, has no items of it any more; rerun it as a whole"
-            raise _refused(FailureKind.INVALID_INPUT, message)
+            raise self._gone(path, f"{place}: the items of it")
         self._given.inputs[path] = taken
         return len(items)
+
+    async def _before(self, path: str) -> TaskPayload:
+        """What a task that goes on took and answered in the run that was last at it."""
+        origin = self._draft.ahead[path].origin
+        found = TaskPayload() if origin is None else await patiently(lambda: self._store.load_task(origin, path))
+        for value in (found.input, found.output):
+            if isinstance(value, LostPayload):
+                value.fail()
+        return found
+
+    def _gone(self, path: str, what: str) -> Refused:
+        origin = self._draft.ahead[path].origin
+        message = f"{what} are not kept any more by run {origin}, where this one goes on; rerun that as a whole"
+        return _refused(FailureKind.INVALID_INPUT, message)
 
     async def _keys(self, source: str, items: list[JsonValue], path: str) -> list[JsonValue]:
         """What each item is called. Two of one name cannot be told apart, so that is a fault."""
@@ -204,12 +216,31 @@ class Answers:
     async def _again(self, question: Evaluate, path: str, place: str) -> JsonValue:
         """Before a while is asked whether it goes on, what its last iteration came to becomes its output so far."""
         last = question.number - 1
-        if last >= 0:
-            await self._note_result(path, last)
+        await self._note_results(path, question.number)
+        if question.template is None:
+            return True
         before = self._payloads.outputs.get(path)
         previous = before.get("result") if isinstance(before, dict) else None
         names: JsonObject = {"index": question.number, "previous": previous}
         return await self._evaluate(question.template, f"{path}[{last}].{_any_of(self._plan, path)}", place, names)
+
+    async def _note_results(self, path: str, number: int) -> None:
+        """Of the iterations that are over. Where they were adopted an earlier run has noted what they came to; but if
+        it had come further than this one is to begin, that is made again, of one after the other."""
+        noted = self._noted(self._payloads.outputs.get(path))
+        if noted == 0 and number > 0 and path in self._draft.ahead:
+            before = (await self._before(path)).output
+            if self._noted(before) == number:
+                self._given.outputs[path] = before
+                return
+        for index in range(noted, number):
+            await self._note_result(path, index)
+
+    @staticmethod
+    def _noted(output: JsonValue) -> int:
+        """Of how many iterations it says what they came to."""
+        noted = output.get("iterations") if isinstance(output, dict) else None
+        return noted if isinstance(noted, int) else 0
 
     async def _note_result(self, path: str, index: int) -> None:
         loop = self._draft.plan_of(path).control
@@ -259,6 +290,15 @@ class Answers:
         return self._draft.plan
 
     # --- waits, sub-workflows, signals --------------------------------------------------------------------------------
+
+    async def _decided_before(self, path: str, place: str) -> JsonValue:
+        """What a wait waited for came to an earlier run, or did not come: nobody is asked again."""
+        before = await self._before(path)
+        if before.output is None:
+            raise self._gone(path, f"{place}: what it waited for and what came")
+        if before.input is not None:
+            self._given.inputs[path] = before.input
+        return before.output
 
     async def _engaged(self, question: Evaluate, path: str, place: str) -> Evaluated:
         """What a wait is for, or what is to be told to whom."""

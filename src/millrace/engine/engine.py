@@ -143,7 +143,7 @@ class Engine:
         """
         if self._committer.backlog >= MAX_BACKLOG:
             raise Unavailable("overloaded", "too many runs wait to be written; try again later")
-        run = created(plan, new.id, adopted=new.adopted, endings=new.endings, now=new.created_at)
+        run = created(plan, new.id, adopted=new.adopted, endings=new.endings, ahead=new.ahead, now=new.created_at)
         cell = Cell(new.id, Stage.IDLE, plan, run, new, workflow_name, version_number)
         # What was adopted lies with another run: it is read when an expression wants it.
         cell.outputs, cell.inputs = (None if new.adopted else {}), {}

@@ -23,7 +23,7 @@ from typing import Protocol, TypeAlias
 from millrace.core.effects import Record
 from millrace.core.events import TimerKind
 from millrace.core.failures import Failure
-from millrace.core.run import RunState, Signal, TaskRun
+from millrace.core.run import Ahead, RunState, Signal, TaskRun
 from millrace.core.states import AttemptStatus
 from millrace.core.values import Duration, Instant, JsonObject, JsonValue
 from millrace.ports.incarnations import HeartbeatReply, Incarnation, LostAttempt
@@ -129,6 +129,8 @@ class NewRun:
     """Tasks that count as done from the start, each with the run whose output it refers to."""
     endings: Mapping[str, TaskRun] = field(default_factory=dict)
     """How those of `adopted` ended that did not just complete: that failed, as their plan allows, or held others."""
+    ahead: Mapping[str, Ahead] = field(default_factory=dict)
+    """Control tasks that go on where an earlier run left them."""
     done_again: Mapping[str, str] = field(default_factory=dict)
     """Tasks that were done in the run that this one repeats and are done again all the same, each with why."""
     start_key: StartKey | None = None
@@ -137,6 +139,11 @@ class NewRun:
     """When the workflow was last changed, as far as whoever makes the start knows; `None` if that does not matter."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """What stands in the row for an `input`, `variables` or `trigger` that is too large for it (`ports.payloads`)."""
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The runs that must still have what their tasks took and answered."""
+        return frozenset({*self.adopted.values(), *(one.origin for one in self.ahead.values() if one.origin)})
 
     @property
     def plan_id(self) -> str:
@@ -404,6 +411,10 @@ class Store(Protocol):
 
     async def load_inputs(self, run_id: str) -> Mapping[str, JsonValue]:
         """The rendered inputs of the run's loops by path."""
+        ...
+
+    async def load_task(self, run_id: str, path: str) -> TaskPayload:
+        """The rendered input and the output of one task of a run, also of one that was taken over; empty without."""
         ...
 
     async def goes_on(self, run_id: str) -> bool:

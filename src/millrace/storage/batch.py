@@ -187,7 +187,7 @@ def _lost_origin(raw: sqlite3.Connection, new: NewRun) -> NotStarted | None:
     """Why the run cannot repeat what it is to repeat: retention may have deleted that since it was read."""
     if new.retry_of is not None and raw.execute(statements.RUN_EXISTS, (new.retry_of,)).fetchone() is None:
         return NotStarted(new.id, Refusal.ORIGIN_DELETED, new.retry_of)
-    for origin in sorted(set(new.adopted.values())):
+    for origin in sorted(new.origins):
         kept = raw.execute(statements.KEPT_PAYLOADS, (origin,)).fetchone()
         if kept is None:
             return NotStarted(new.id, Refusal.ORIGIN_DELETED, origin)

@@ -8,7 +8,7 @@ import orjson
 from millrace.core.effects import Record
 from millrace.core.failures import Failure
 from millrace.core.plan import Phase
-from millrace.core.run import RunState, Signal, SkipReason, TaskRun, WindUp
+from millrace.core.run import NOTHING_AHEAD, Ahead, RunState, Signal, SkipReason, TaskRun, WindUp
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.core.table import Table
 from millrace.core.values import Duration, Instant, JsonValue
@@ -69,8 +69,13 @@ def new_run_row(change: RunChange, new: NewRun) -> Row:
         _output(change), failure_text(run.failure), new.correlation_id, new.priority,
         new.admission_key, new.admission_limit, *_limits(new), new.run_at, new.root_run_id or run.id,
         new.parent_run_id, new.parent_path, new.retry_of, new.causation_depth, change.cancelled_by,
-        _cancelled_at(change), new.created_at, run.started_at, run.finished_at,
+        _cancelled_at(change), new.created_at, run.started_at, run.finished_at, _ahead_text(run.ahead),
     )  # fmt: skip
+
+
+def _ahead_text(ahead: Mapping[str, Ahead]) -> str | None:
+    told: JsonValue = {path: [one.block, one.size, one.child, one.origin] for path, one in ahead.items()}
+    return to_text(told) if ahead else None
 
 
 def _given(new: NewRun) -> Row:
@@ -275,7 +280,13 @@ def run_header(row: Columns) -> RunState:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
         signals=() if row["signals"] is None else tuple(Signal(*kept) for kept in orjson.loads(row["signals"])),
+        ahead=ahead(row["ahead"]),
     )
+
+
+def ahead(text: str | None) -> Mapping[str, Ahead]:
+    """Where control tasks of a run go on, by path."""
+    return NOTHING_AHEAD if text is None else {path: Ahead(*told) for path, told in orjson.loads(text).items()}
 
 
 def task_runs(rows: Sequence[Columns]) -> tuple[TaskRun, ...]:

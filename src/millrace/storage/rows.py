@@ -18,6 +18,7 @@ _adopted = tables.task_runs.alias("adopted")
 
 # Made once: putting them together takes longer than the answers.
 RUN_ID: BindParameter[str] = bindparam("run_id")
+PATH: BindParameter[str] = bindparam("path")
 NEWER_THAN: BindParameter[int] = bindparam("newer_than")
 
 RUN = (
@@ -42,6 +43,11 @@ OUTPUTS = (
         or_(_tasks.status == TaskStatus.COMPLETED.value, _tasks.output.is_not(None)),
         _tasks.revision > NEWER_THAN,
     )
+)
+TASK = (
+    select(_tasks.input, func.coalesce(_adopted.c.output, _tasks.output))
+    .outerjoin(_adopted, (_adopted.c.run_id == _tasks.adopted_from) & (_adopted.c.path == _tasks.path))
+    .where(_tasks.run_id == RUN_ID, _tasks.path == PATH)
 )
 INPUTS = select(_tasks.path, _tasks.input).where(_tasks.run_id == RUN_ID, _tasks.size.is_not(None))
 GOES_ON = select(_runs.c.id).where(_runs.c.id == RUN_ID, _runs.c.finished_at.is_(None))
@@ -77,6 +83,12 @@ def load_outputs(connection: Connection, run_id: str, newer_than: int) -> Mappin
 
 def load_inputs(connection: Connection, run_id: str) -> Mapping[str, Any]:
     return {path: mapping.from_text(text) for path, text in connection.execute(INPUTS, {"run_id": run_id})}
+
+
+def load_task(connection: Connection, run_id: str, path: str) -> Mapping[str, Any]:
+    """`input` and `output`, as they are stored."""
+    row = connection.execute(TASK, {"run_id": run_id, "path": path}).first()
+    return {} if row is None else {"input": mapping.from_text(row[0]), "output": mapping.from_text(row[1])}
 
 
 def goes_on(connection: Connection, run_id: str) -> bool:

@@ -15,14 +15,23 @@ from millrace.core.events import TimerKind
 from millrace.core.values import Duration, Instant, JsonValue
 from millrace.ports.incarnations import HeartbeatReply, Incarnation, LostAttempt
 from millrace.ports.payloads import Payloads
-from millrace.ports.store import ClaimRequest, CommitReply, InboxItem, IncarnationDead, LoadedRun, LogLine, RunChange
+from millrace.ports.store import (
+    ClaimRequest,
+    CommitReply,
+    InboxItem,
+    IncarnationDead,
+    LoadedRun,
+    LogLine,
+    RunChange,
+    TaskPayload,
+)
 from millrace.ports.waits import DueTimer
 from millrace.storage import mapping, polls, statements, tables
 from millrace.storage.admission import admit_waiting
 from millrace.storage.batch import expire, write_batch
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.put_away import PayloadReader
-from millrace.storage.rows import goes_on, load_inputs, load_outputs, load_run, load_run_output
+from millrace.storage.rows import goes_on, load_inputs, load_outputs, load_run, load_run_output, load_task
 
 
 class SqliteStore:
@@ -59,6 +68,10 @@ class SqliteStore:
         return await self._payloads.values(
             await self._database.read_for_engine(lambda connection: load_inputs(connection, run_id))
         )
+
+    async def load_task(self, run_id: str, path: str) -> TaskPayload:
+        found = await self._database.read_for_engine(lambda connection: load_task(connection, run_id, path))
+        return TaskPayload(**await self._payloads.values(found))
 
     async def goes_on(self, run_id: str) -> bool:
         return await self._database.read_for_engine(lambda connection: goes_on(connection, run_id))

@@ -19,7 +19,7 @@ NEW_RUN = (
     "last_log", "trigger_type", "trigger_id", "triggered_by", "trigger_data", "input", "variables", "output", "error",
     "correlation_id", "priority", "admission_key", "admission_limit", "when_full", "rate_key", "rate_limit",
     "rate_period_us", "run_at", "root_run_id", "parent_run_id", "parent_path", "retry_of", "causation_depth",
-    "cancelled_by", "cancelled_at", "created_at", "started_at", "finished_at",
+    "cancelled_by", "cancelled_at", "created_at", "started_at", "finished_at", "ahead",
 )  # fmt: skip
 
 NEW_TASK = (

@@ -1,6 +1,5 @@
 """X3: what stands in branches, groups and loops is taken over by the same rules as the tasks of the main list."""
 
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -8,7 +7,6 @@ import pytest
 
 from tests.support.api import create, problem, start
 from tests.support.databases import MOSTLY_ON_SQLITE
-from tests.support.routing_kit import millrace_on
 
 pytestmark = MOSTLY_ON_SQLITE
 
@@ -159,51 +157,6 @@ async def test_tasks_nested_in_one_another_go_on_where_they_failed(api: httpx2.A
     found = await tasks_of(api, new["id"])
     assert found["outer[1].inner[1].which"]["block"] == "then"
     assert found["last"]["status"] == "completed"
-
-
-async def test_a_while_and_a_wait_start_anew(api: httpx2.AsyncClient) -> None:
-    count = {
-        "id": "pages", "type": "while", "config": {"condition": "{{ index < 2 }}"},
-        "tasks": [echo("page"), check("store", "{{ index == 1 ? input.nothing : 1 }}")],
-    }  # fmt: skip
-    await create(api, {"name": "paged", "tasks": [echo("before"), count]})
-    failed = await start(api, "paged", wait=True)
-    new = await again(api, failed["id"], input={"nothing": 1})
-    assert (new["status"], await adopted(api, new["id"])) == ("completed", {"before"})
-    same = await again(api, failed["id"])
-    assert same["done_again"] == [{"task": "pages", "reason": "it starts anew: its iterations are done again"}]
-
-    answer = await api.post(f"{URL}/runs/{failed['id']}/rerun", json={"from_task": "pages[1].store"})
-    (fault,) = problem(answer, 422, "unknown_task")["faults"]
-    assert fault["message"] == "pages[1].store stands in the loop pages, which starts anew"
-
-
-async def test_a_wait_whose_branch_failed_starts_anew_and_that_is_told(
-    tmp_path: Path, database_url: str | None
-) -> None:
-    broken = {"type": "transform", "config": {"output": BROKEN}}
-    ask = {
-        "id": "ask", "type": "approval", "timeout": "1ms", "config": {"message": "Go on?", "default": "approve"},
-        "then": [{"id": "first", "type": "noop"}, {"id": "second", **broken}],
-    }  # fmt: skip
-    come = {
-        "id": "come", "type": "wait_for_event", "timeout": "1ms", "config": {"type": "never"}, "depends_on": [],
-        "else": [{"id": "third", **broken}],
-    }  # fmt: skip
-    pages = {
-        "id": "pages", "type": "while", "config": {"condition": "{{ true }}"}, "depends_on": [],
-        "tasks": [{"id": "never", **broken}],
-    }  # fmt: skip
-    async with millrace_on(tmp_path / "whole", database_url) as kit:
-        await kit.deploy("asking", tasks=[ask, come, pages])
-        failed = await start(kit.api, "asking", wait=True)
-        assert failed["status"] == "failed"
-        new = await again(kit.api, failed["id"])
-        assert {one["task"]: one["reason"] for one in new["done_again"]} == {
-            "ask": "it starts anew: it is asked again",
-            "come": "it starts anew: it waits again",
-        }
-        assert await adopted(kit.api, new["id"]) == set()
 
 
 async def test_a_wait_that_is_over_is_taken_over(api: httpx2.AsyncClient) -> None:

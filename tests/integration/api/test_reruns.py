@@ -52,9 +52,9 @@ NESTED = definition(
     ("from_task", "message", "remedy"),
     [
         ("inner", "inner runs once in each iteration", "with the number of the iteration, such as outer[0].inner"),
-        ("page", "page runs once in each iteration", "write outer[0].again, which starts anew"),
+        ("page", "page runs once in each iteration", "such as outer[0].again[0].page"),
         ("closed", "closed runs in the part finally", "write one of those"),
-        ("other", "has no task 'other'", "write one of outer, outer[0].group, outer[0].inner, outer[0].again"),
+        ("other", "has no task 'other'", "outer[0].group, outer[0].inner, outer[0].again, outer[0].again[0].page"),
     ],
 )
 async def test_a_task_in_a_loop_to_start_from_is_asked_for_by_its_path(

@@ -26,7 +26,7 @@ from millrace.core.events import (
     WaitTerms,
 )
 from millrace.core.failures import Failure, FailureKind
-from millrace.core.run import RunState, TaskRun
+from millrace.core.run import NOTHING_AHEAD, Ahead, RunState, TaskRun
 from millrace.core.states import RunStatus
 from millrace.core.transition import fold
 from millrace.core.values import JsonValue
@@ -43,6 +43,7 @@ Asked: TypeAlias = str | tuple[str, Question] | None
 
 UNLESS_SAID: dict[Question, object] = {
     Question.WAIT: WaitTerms(),
+    Question.DECIDED: {"timed_out": False},
     Question.RESULTS: None,
     Question.CHILD: None,
     Question.SIGNAL: None,
@@ -63,12 +64,15 @@ class Example:
         admitted: bool = True,
         adopted: Collection[str] = (),
         endings: Mapping[str, TaskRun] | None = None,
+        ahead: Mapping[str, Ahead] = NOTHING_AHEAD,
         **plan: Any,
     ) -> None:
         self.plan = plan_of(*tasks, **plan)
         self.answers = answers or {}
         self.now = NOON
-        self.run: RunState = created(self.plan, "run", adopted=adopted, endings=endings or {}, now=self.now)
+        self.run: RunState = created(
+            self.plan, "run", adopted=adopted, endings=endings or {}, ahead=ahead, now=self.now
+        )
         self.verdicts: list[Verdict] = []
         self.records: list[str] = []
         self.asked: list[Evaluate] = []

@@ -5,11 +5,16 @@ variables that is another now, and nothing it comes after is done again: a resul
 made from. A task that failed with `allow_failure` is done with, too: what came after it went on, so it is taken over
 as failed. What stands in a task is taken over with it.
 
-A branch, a group or a foreach that is not taken over, but comes after nothing that is done again, goes on where it
-was: what was decided when it began holds (which branch runs, over which items), and within it the same rules say what
-is taken over. So a loop of ten thousand items of which three failed does these three again. A while and a wait start
-anew: an iteration of a while follows from the one before, and what was waited for may have been for its `then` alone.
-Since work is lost by that, it is told.
+A control task that had begun and is not taken over, but comes after nothing that is done again, goes on where it was
+(`core.run.Ahead`): what was decided when it began holds, and within it the same rules say what is taken over.
+
+    branch, group             the block that ran
+    foreach                   the items that it had: of ten thousand of which three failed, these three are done again
+    while                     its iterations up to the first in which something is done again
+    wait                      what came, or that nothing came, once `then` or `else` had begun
+    sub_workflow              its new run repeats the run that it had, by these very rules
+
+What cannot go on begins anew. Work that is lost by that is told, as is each task that was done and is done again.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,9 +22,22 @@ from dataclasses import dataclass, field, replace
 
 import orjson
 
-from millrace.core.controls import APPROVAL, Condition, ForEach, Group, Switch, Wait, While, prefix_of
+from millrace.core.controls import (
+    ELSE,
+    SUB_WORKFLOW,
+    TASKS,
+    Condition,
+    ForEach,
+    Group,
+    Switch,
+    Wait,
+    While,
+    loop_and_index,
+    prefix_of,
+)
 from millrace.core.counting import container_of
 from millrace.core.plan import Phase, Plan, TaskPlan
+from millrace.core.run import Ahead
 from millrace.core.values import JsonObject
 from millrace.definition.compiling import reads_of
 from millrace.definition.expressions.paths import MISSING, find
@@ -36,17 +54,23 @@ class Ended:
     block: str | None = None
     """Which of its blocks ran."""
     size: int | None = None
-    """Of a foreach: how many items it had."""
+    """Of a foreach: how many items it had; of a while that did not begin: how many iterations were known to run."""
+    child: str | None = None
+    """Of a sub-workflow: its run."""
+    origin: str | None = None
+    """The run that was last at it: the finished one, or one before that, if it did not come to it."""
 
 
 @dataclass(slots=True)
 class Adoption:
     adopted: dict[str, None] = field(default_factory=dict)
     """Task runs of the main part that need not run, those around others first."""
+    ahead: dict[str, Ahead] = field(default_factory=dict)
+    """Control tasks that go on where they were."""
     done_again: dict[str, str] = field(default_factory=dict)
-    """Those that were done and are done again all the same, in listed order, each with why."""
-    loops: list[str] = field(default_factory=list)
-    """Loops that go on, with the items that they had."""
+    """What was done and is done again all the same, in listed order, each with why."""
+    lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those of `done_again` of which only runs of sub-workflows may have done something, with these runs."""
 
 
 def adoption(
@@ -108,12 +132,15 @@ class _Adopting:
             if one not in causes:
                 self._take([path] if one in over else [])
                 continue
-            anew = None if one in over else self._starts_anew(path)
-            if one in over or anew is not None:
-                after = None if causes[one] == one else f"it comes after {prefix}{causes[one]}"
-                self.found.done_again[path] = why.get(one) or after or str(anew)
-            if causes.keys().isdisjoint(self._after.tasks[one].needs):
+            before = next((need for need in self._after.tasks[one].needs if need in causes), None)
+            goes_on = before is None and self._can_go_on(path, one)
+            reason = why.get(one) or (ANOTHER_TASK if before is None else f"it comes after {prefix}{before}")
+            if one in over:
+                self.found.done_again[path] = reason
+            if goes_on:
                 self._go_on(path, one)
+            elif one not in over:
+                self._tell_lost(path, reason)
 
     def _status(self, path: str) -> str | None:
         return self._ended[path].status if path in self._ended else None
@@ -160,39 +187,98 @@ class _Adopting:
             if path in self._within:
                 self._take(self._within[path])
 
-    def _starts_anew(self, path: str) -> str | None:
-        """What is done again of a task that did not complete, if anything in it is lost by that."""
+    def _tell_lost(self, path: str, why: str) -> None:
+        """Tell of a task that did not complete and begins anew, if it had decided or done anything."""
         ended = self._ended.get(path)
-        if ended is None or ended.block is None or path not in self._within:
-            return None
-        match self._before.task_at(path).control:
-            case While() if self._has_done(path):
-                return "it starts anew: its iterations are done again"
-            case Wait(kind=kind):
-                return "it starts anew: it is asked again" if kind == APPROVAL else "it starts anew: it waits again"
-            case _:
-                return None
+        if ended is None:
+            return
+        decided = ended.block is not None and isinstance(self._before.task_at(path).control, Wait)
+        children = tuple(self._children_in(path))
+        if decided or self._has_done(path):
+            self.found.done_again[path] = why
+        elif children:
+            self.found.done_again[path] = why
+            self.found.lost[path] = children
 
     def _has_done(self, path: str) -> bool:
         """Whether anything in a task has completed."""
         return any(self._status(inner) == "completed" or self._has_done(inner) for inner in self._within.get(path, ()))
 
-    def _go_on(self, path: str, task_id: str) -> None:
-        """Take over what is done in a task that is not."""
+    def _children_in(self, path: str) -> Iterable[str]:
+        """The runs of sub-workflows that did not complete: of the task, and of those in it."""
+        child = self._ended[path].child
+        if child is not None:
+            yield child
+        for inner in self._within.get(path, ()):
+            yield from self._children_in(inner)
+
+    # --- going on -----------------------------------------------------------------------------------------------------
+
+    def _can_go_on(self, path: str, task_id: str) -> bool:
+        """Whether what was decided when a task began, if it had begun, holds for the new run."""
         ended, own = self._ended.get(path), self._after.tasks[task_id]
-        if ended is None or ended.block is None or path in self._again or task_id in self._changed:
-            return
+        if ended is None or path in self._again or task_id in self._changed:
+            return False
         if not self._is_itself(task_id) or self._is_undone(path):
-            return
-        ids = own.blocks.get(ended.block, ())
-        if isinstance(own.control, Group | Condition | Switch):
-            self.of_list(ids, prefix_of(path))
-        elif isinstance(own.control, ForEach) and path in self._within:
-            self.found.loops.append(path)
-            for index in range(ended.size or 0):
-                prefix = f"{path}[{index}]."
-                if any(prefix + one in self._ended for one in ids):
-                    self.of_list(ids, prefix)
+            return False
+        if isinstance(own.control, Wait):
+            if own.control.kind == SUB_WORKFLOW:
+                return ended.child is not None and ended.status != "completed"
+            return ended.block is not None and (ended.block != ELSE or ELSE in own.blocks)
+        return ended.block is not None and own.control is not None
+
+    def _go_on(self, path: str, task_id: str) -> None:
+        """Let a task go on where it was, and take over what is done in it."""
+        ended, own = self._ended[path], self._after.tasks[task_id]
+        block, origin = ended.block or TASKS, ended.origin
+        match own.control:
+            case Group() | Condition() | Switch():
+                self.found.ahead[path] = Ahead(block)
+                self.of_list(own.blocks.get(block, ()), prefix_of(path))
+            case ForEach():
+                self.found.ahead[path] = Ahead(block, ended.size, origin=origin)
+                for index in self._iterations(path):
+                    self.of_list(own.blocks[TASKS], f"{path}[{index}].")
+            case While():
+                self._go_on_with_while(path, own, ended)
+            case Wait(kind=kind) if kind == SUB_WORKFLOW:
+                self.found.ahead[path] = Ahead(child=ended.child)
+            case Wait():
+                self.found.ahead[path] = Ahead(block, origin=origin)
+                self.of_list(own.blocks.get(block, ()), prefix_of(path))
+
+    def _iterations(self, path: str) -> list[int]:
+        """Those of a loop of which there are task runs."""
+        return sorted({loop_and_index(prefix_of(inner)[:-1])[1] for inner in self._within.get(path, ())})
+
+    def _go_on_with_while(self, path: str, own: TaskPlan, ended: Ended) -> None:
+        """An iteration follows from those before it: up to the first in which something is done again."""
+        ids, iterations = own.blocks[TASKS], self._iterations(path)
+        known = max([ended.size or 0, *(index + 1 for index in iterations)])
+        over = 0
+        while over < known and self._is_over(f"{path}[{over}].", ids):
+            self._take(f"{path}[{over}].{one}" for one in ids)
+            over += 1
+        self.found.ahead[path] = Ahead(TASKS, min(known, over + 1), origin=ended.origin)
+        self.of_list(ids, f"{path}[{over}].")
+        for index in iterations:
+            if index > over:
+                self._tell_after(f"{path}[{index}].", ids, f"it comes after iteration {over}")
+
+    def _is_over(self, prefix: str, ids: Sequence[str]) -> bool:
+        """Whether an iteration of a while has ended well, and nothing in it is to be done again."""
+        return all(
+            (self._is_done(prefix + one) or (self._status(prefix + one) or "").startswith("skipped"))
+            and self._why_again(prefix + one, one, done=True) is None
+            for one in ids
+        )
+
+    def _tell_after(self, prefix: str, ids: Sequence[str], why: str) -> None:
+        for one in ids:
+            if self._is_done(prefix + one):
+                self.found.done_again[prefix + one] = why
+            else:
+                self._tell_lost(prefix + one, why)
 
 
 def changed_reads(plan: Plan, before: Mapping[str, JsonObject], after: Mapping[str, JsonObject]) -> dict[str, str]:
@@ -221,6 +307,7 @@ def _alone(task: TaskPlan) -> TaskPlan:
 
 
 def _containers(plan: Plan, path: str) -> list[str]:
+    """The control tasks around a task, the innermost first."""
     found: list[str] = []
     around = container_of(plan, path)
     while around is not None:
@@ -229,21 +316,12 @@ def _containers(plan: Plan, path: str) -> list[str]:
     return found
 
 
-def starts_anew(plan: Plan, path: str) -> str | None:
-    """The outermost control task around a path that begins from its start whenever it is not taken over."""
-    kinds = Group | Condition | Switch | ForEach
-    anew = [one for one in _containers(plan, path) if not isinstance(plan.task_at(one).control, kinds)]
-    return anew[-1] if anew else None
-
-
-def _with_descendants(plan: Plan, paths: Iterable[str]) -> dict[str, str]:
-    """The tasks and all that come after them, each with the task it directly comes after; themselves for the first."""
-    found = {path: path for path in paths}
+def _with_descendants(plan: Plan, ids: Iterable[str]) -> set[str]:
+    """The tasks and all that come after them."""
+    found = set(ids)
     open_ = list(found)
     while open_:
-        path = open_.pop()
-        for dependent in plan.tasks[path].dependents:
-            if dependent not in found:
-                found[dependent] = path
-                open_.append(dependent)
+        new = [one for one in plan.tasks[open_.pop()].dependents if one not in found]
+        found.update(new)
+        open_ += new
     return found

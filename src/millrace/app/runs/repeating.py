@@ -3,43 +3,33 @@
 The old run never changes. What the new one takes over it refers to: outputs are not copied.
 """
 
-from collections.abc import Collection, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
-from sqlalchemy.engine import RowMapping
-
 from millrace.app.plans import CompiledVersion, StoredPlans
 from millrace.app.runs import repository
-from millrace.app.runs.adoption import Adoption, Ended, adoption, changed_reads, starts_anew
 from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint
 from millrace.app.runs.making import Origin, RunMaker, Wanted, check_values, refuse_inactive, require_confirmation
-from millrace.app.runs.payloads import whole_row
 from millrace.app.runs.queries import unknown_run
 from millrace.app.runs.starting import RunStarter, payloads_deleted
+from millrace.app.runs.takeover import OldRun, Takeover
 from millrace.app.runs.tasks.order import is_path
 from millrace.app.workflows.catalog import Catalog, CatalogEntry
-from millrace.core.controls import id_in
 from millrace.core.counting import is_loop
 from millrace.core.errors import Conflict, Fault, InvalidRequest, MillraceError
-from millrace.core.failures import Failure
 from millrace.core.plan import Phase, Plan, TaskPlan
-from millrace.core.run import SkipReason, TaskRun
-from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
+from millrace.core.states import FINISHED_RUN, RunStatus
 from millrace.core.values import JsonObject
 from millrace.definition import check_overrides
 from millrace.engine.cell import Started
-from millrace.ports.database import Database
-from millrace.ports.payloads import Payloads
 from millrace.ports.plans import TEST
 from millrace.ports.store import NewRun, StartKey
 
 SAME, NEWEST = "same", "newest"
 
-MOST_TOLD = 100
-"""Tasks that are told of which are done again although they were done; a workflow may have a thousand."""
 KNOWN_TOLD = 20
 """Of a version whose task was asked for under a wrong name."""
 
@@ -60,30 +50,21 @@ class RepeatRequest:
         return fingerprint((operation, from_task, self.input, self.variables, self.version, self.priority))
 
 
-@dataclass(frozen=True, slots=True)
-class OldRun:
-    row: Mapping[str, Any]
-    tasks: dict[str, RowMapping]
-    version: CompiledVersion
-
-
 class RunRepeater:
     def __init__(
         self,
-        database: Database,
         plans: StoredPlans,
         catalog: Catalog,
         maker: RunMaker,
         starter: RunStarter,
-        payloads: Payloads,
+        takeover: Takeover,
         keys: CallerKeys,
     ) -> None:
-        self._database = database
         self._plans = plans
         self._catalog = catalog
         self._maker = maker
         self._starter = starter
-        self._payloads = payloads
+        self._takeover = takeover
         self._keys = keys
 
     async def retry(
@@ -180,30 +161,25 @@ class RunRepeater:
 
     async def _adopting(self, old: OldRun, version: CompiledVersion, new: NewRun, from_task: str | None) -> NewRun:
         """The run with what it takes over. Raises `InvalidRequest` and `Conflict`."""
-        found = _adoption(old, version, new, from_task)
-        adopted = {path: old.tasks[path]["adopted_from"] or old.row["id"] for path in found.adopted}
-        # The items of a loop that goes on are those of the run before, whoever has done with some of them.
-        await self._refuse_deleted({*adopted.values(), *([old.row["id"]] if found.loops else [])})
-        told = dict(islice(found.done_again.items(), MOST_TOLD))
-        return replace(new, adopted=adopted, endings=_endings(old, adopted), done_again=told)
-
-    async def _refuse_deleted(self, among: Collection[str]) -> None:
-        """What a task answered is kept for a while only; without it nothing can be taken over."""
-        origins = sorted(among)
-        gone = await self._database.read(lambda connection: repository.without_payloads(connection, origins))
-        if gone:
-            raise payloads_deleted(gone[0])
+        if from_task is not None:
+            _require_start(old, version, from_task)
+        again = {} if from_task is None else {from_task: "the new run begins with it"}
+        new = await self._takeover.adopting(old, version, new, again=again)
+        # What a task answered is kept for a while only; without it nothing can be taken over.
+        gone = await self._takeover.deleted(new)
+        if gone is not None:
+            raise payloads_deleted(gone)
+        return new
 
     async def _old_run(self, run_id: str) -> OldRun:
-        row, tasks = await self._database.read(lambda connection: repository.run_to_repeat(connection, run_id))
-        if row is None:
+        old = await self._takeover.find(run_id)
+        if old is None:
             raise unknown_run(run_id)
-        if row["trigger_type"] == TEST:
+        if old.row["trigger_type"] == TEST:
             raise Conflict("test_run", "a test run cannot be repeated; start the test again")
-        if RunStatus(row["status"]) not in FINISHED_RUN:
-            raise Conflict("run_not_finished", f"run {run_id} is {row['status']}; wait for its end, or cancel it first")
-        whole = await whole_row(dict(row), ("input", "variables", "trigger_data"), self._payloads)
-        return OldRun(whole, {task["path"]: task for task in tasks}, await self._plans.version(row["version_id"]))
+        if (status := RunStatus(old.row["status"])) not in FINISHED_RUN:
+            raise Conflict("run_not_finished", f"run {run_id} is {status}; wait for its end, or cancel it first")
+        return old
 
     async def _version(self, old: OldRun, entry: CatalogEntry, wanted: int | str) -> CompiledVersion:
         if wanted == SAME:
@@ -213,29 +189,11 @@ class RunRepeater:
         return await self._plans.version((await self._catalog.version(entry.workflow, str(number))).id)
 
 
-def _adoption(old: OldRun, version: CompiledVersion, new: NewRun, from_task: str | None) -> Adoption:
-    if from_task is not None:
-        _require_start(old, version, from_task)
-    before = {name: repository.json_of(old.row[name]) for name in ("input", "variables")}
-    changed = changed_reads(version.plan, before, {"input": new.input, "variables": new.variables})
-    return adoption(
-        old.version.plan,
-        version.plan,
-        {path: Ended(_status(row), row["block"], row["size"]) for path, row in old.tasks.items()},
-        settled=("skipped by if",) if version.id == old.version.id else (),
-        again={} if from_task is None else {from_task: "the new run begins with it"},
-        changed=changed,
-    )
-
-
 def _require_start(old: OldRun, version: CompiledVersion, path: str) -> None:
     """Raise `InvalidRequest` for a path that no run of the version can begin with, after what came before it."""
     plan = version.plan
     if not is_path(plan, path) or plan.task_at(path).phase is not Phase.MAIN:
         raise _no_start("unknown_task", *_no_task(version, path))
-    if (anew := starts_anew(plan, path)) is not None:
-        what = "loop" if plan.task_at(anew).type == "while" else "wait"
-        raise _no_start("starts_anew", f"{path} stands in the {what} {anew}, which starts anew", f"write {anew}")
     if plan.task_at(path).parent is not None and path not in old.tasks:
         raise _no_start("unknown_task", f"run {old.row['id']} did not come to {path}", "write a task that has run")
 
@@ -245,10 +203,7 @@ def _no_task(version: CompiledVersion, path: str) -> tuple[str, str]:
     plan = version.plan
     task = plan.tasks.get(path)
     if task is not None and task.phase is Phase.MAIN:
-        shown = _start_at(plan, task)
-        remedy = f"write {shown}, which starts anew"
-        if id_in(shown) == path:
-            remedy = f"write its path with the number of the iteration, such as {shown}"
+        remedy = f"write its path with the number of the iteration, such as {_start_at(plan, task)}"
         return f"{path} runs once in each iteration, so it cannot be named by its id", remedy
     if task is not None:
         return f"{path} runs in the part {task.phase.value}, after the tasks of the main part", "write one of those"
@@ -258,40 +213,16 @@ def _no_task(version: CompiledVersion, path: str) -> tuple[str, str]:
 
 
 def _start_at(plan: Plan, task: TaskPlan) -> str:
-    """Where a run can begin to do a task again: its path in the first iterations, or what starts anew with it."""
+    """Where a run can begin to do a task again: its path in the first iterations."""
     loops: list[str] = []
     around = task.parent
     while around is not None:
         if is_loop(plan, around):
             loops.insert(0, f"{around}[0].")
         around = plan.tasks[around].parent
-    path = f"{''.join(loops)}{task.id}"
-    return starts_anew(plan, path) or path
+    return f"{''.join(loops)}{task.id}"
 
 
 def _no_start(code: str, message: str, remedy: str) -> InvalidRequest:
     fault = Fault("from_task", code, message, remedy)
     return InvalidRequest("unknown_task", "there is no such task to start from", faults=[fault])
-
-
-def _endings(old: OldRun, adopted: Mapping[str, str]) -> dict[str, TaskRun]:
-    """How those of the adopted tasks ended that did not just complete."""
-    found = ((path, old.tasks[path]) for path in adopted)
-    return {
-        path: TaskRun(
-            path,
-            TaskStatus(row["status"]),
-            skip=None if row["skip_reason"] is None else SkipReason(row["skip_reason"]),
-            failure=None if row["error"] is None else Failure.from_json(repository.json_of(row["error"])),
-            block=row["block"],
-            size=row["size"],
-            child=row["child_run_id"],
-        )
-        for path, row in found
-        if row["status"] != TaskStatus.COMPLETED or row["block"] is not None or row["child_run_id"] is not None
-    }
-
-
-def _status(row: RowMapping) -> str:
-    status: str = row["status"]
-    return "skipped by if" if status == TaskStatus.SKIPPED and row["skip_reason"] == "condition" else status

@@ -4,7 +4,7 @@ Payloads are JSON text in the database and stay text on the way out. In lists, p
 out and named in `omitted`; the single run or task run has them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,8 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.dialects import JsonItems
 from millrace.app.walking import TOGETHER, Walk, hidden, newest
 from millrace.app.workflows.repository import has_label
-from millrace.core.states import FINISHED_RUN, RunStatus
+from millrace.core.run import Ahead
+from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.core.values import SECOND, Instant, JsonObject
 from millrace.ports.payloads import MARK
 from millrace.ports.plans import plan_id
@@ -43,6 +44,9 @@ from millrace.storage.tables import (
 )
 
 _LATER = runs.alias("later")
+
+_AWAITED = runs.c.parent_path.is_not(None)
+"""A task of the run that it was started for waits for its end."""
 
 LARGEST_IN_LIST = 65_536
 
@@ -236,12 +240,43 @@ def unfinished(connection: Connection, run_ids: Sequence[str]) -> frozenset[str]
     return frozenset(connection.execute(query).scalars())
 
 
-def run_to_repeat(connection: Connection, run_id: str) -> tuple[RowMapping | None, Sequence[RowMapping]]:
-    """The whole row of a run, and of each of its tasks how it ended, with what error and whose output."""
-    run = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+@dataclass(frozen=True, slots=True)
+class RunToRepeat:
+    row: RowMapping
+    tasks: Sequence[RowMapping]
+    """How each ended, with what error and whose output."""
+    ahead: Mapping[str, Ahead]
+    children: Mapping[str, bool]
+    """Runs that tasks waited for which did not complete, as far as they were started: whether their payloads are
+    kept."""
+
+
+def run_to_repeat(connection: Connection, run_id: str) -> RunToRepeat | None:
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    if row is None:
+        return None
     ended = select(task_runs.c.path, task_runs.c.status, task_runs.c.skip_reason, task_runs.c.adopted_from,
                    task_runs.c.error, task_runs.c.block, task_runs.c.size, task_runs.c.child_run_id)  # fmt: skip
-    return run, connection.execute(ended.where(task_runs.c.run_id == run_id)).mappings().all()
+    tasks = connection.execute(ended.where(task_runs.c.run_id == run_id)).mappings().all()
+    ahead = {} if row["ahead"] is None else {path: Ahead(*told) for path, told in orjson.loads(row["ahead"]).items()}
+    children: set[str | None] = {task["child_run_id"] for task in tasks if task["status"] != TaskStatus.COMPLETED}
+    children |= {one.child for one in ahead.values()}
+    return RunToRepeat(row, tasks, ahead, _children(connection, [child for child in children if child is not None]))
+
+
+def _children(connection: Connection, run_ids: Collection[str]) -> Mapping[str, bool]:
+    query = select(runs.c.id, runs.c.payloads_deleted_at.is_(None))
+    return {run_id: bool(kept) for run_id, kept in connection.execute(query.where(_AWAITED, runs.c.id.in_(run_ids)))}
+
+
+def that_did_something(connection: Connection, run_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the runs in which a task has completed, or in a run that one of their tasks waited for."""
+    line = select(runs.c.id.label("asked"), runs.c.id).where(runs.c.id.in_(run_ids)).cte("line", recursive=True)
+    below = select(line.c.asked, runs.c.id).where(_AWAITED, runs.c.parent_run_id == line.c.id)
+    line = line.union_all(below)
+    completed = (task_runs.c.run_id == line.c.id) & (task_runs.c.status == TaskStatus.COMPLETED.value)
+    query = select(line.c.asked).distinct().where(select(task_runs.c.path).where(completed).exists())
+    return frozenset(connection.execute(query).scalars())
 
 
 def without_payloads(connection: Connection, run_ids: Sequence[str]) -> Sequence[str]:

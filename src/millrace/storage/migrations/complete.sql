@@ -117,7 +117,7 @@ CREATE TABLE runs (
     cancelled_at BIGINT,
     created_at BIGINT NOT NULL,
     started_at BIGINT,
-    finished_at BIGINT, run_at BIGINT, when_full VARCHAR(16), rate_key VARCHAR(255), rate_limit INTEGER, rate_period_us BIGINT, payloads_deleted_at BIGINT, parent_path VARCHAR(512), signals TEXT,
+    finished_at BIGINT, run_at BIGINT, when_full VARCHAR(16), rate_key VARCHAR(255), rate_limit INTEGER, rate_period_us BIGINT, payloads_deleted_at BIGINT, parent_path VARCHAR(512), signals TEXT, ahead TEXT,
     CONSTRAINT pk_runs PRIMARY KEY (id),
     CONSTRAINT ck_runs_finished CHECK ((finished_at is not null) = ((status = 'cancelled' or status = 'completed' or status = 'failed'))),
     CONSTRAINT ck_runs_outcome CHECK (outcome is null or (outcome = 'cancelled' or outcome = 'completed' or outcome = 'failed')),
@@ -635,4 +635,4 @@ CREATE TABLE test_runs (
     CONSTRAINT pk_test_runs PRIMARY KEY (run_id)
 )
  WITHOUT ROWID;
-insert into alembic_version values ('0011');
+insert into alembic_version values ('0012');

@@ -25,6 +25,11 @@ select t.path, coalesce(adopted.output, t.output)
 from task_runs t left join task_runs adopted on adopted.run_id = t.adopted_from and adopted.path = t.path
 where t.run_id = $1 and (t.status = '{TaskStatus.COMPLETED.value}' or t.output is not null) and t.revision > $2"""
 
+TASK = """
+select t.input, coalesce(adopted.output, t.output)
+from task_runs t left join task_runs adopted on adopted.run_id = t.adopted_from and adopted.path = t.path
+where t.run_id = $1 and t.path = $2"""
+
 INPUTS = "select path, input from task_runs where run_id = $1 and size is not null"
 
 GOES_ON = "select 1 from runs where id = $1 and finished_at is null"

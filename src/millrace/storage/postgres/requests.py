@@ -134,10 +134,10 @@ def _start(change: RunChange, new: NewRun) -> JsonObject:
         }  # fmt: skip
     if new.workflow_updated_at is not None:
         start["workflow_updated_at"] = new.workflow_updated_at
-    adopted = set(new.adopted.values())
-    origins = adopted if new.retry_of is None else adopted | {new.retry_of}
+    kept = new.origins
+    origins = kept if new.retry_of is None else kept | {new.retry_of}
     if origins:
-        start["origins"] = [{"id": origin, "adopted": origin in adopted} for origin in sorted(origins)]
+        start["origins"] = [{"id": origin, "adopted": origin in kept} for origin in sorted(origins)]
     if new.when_full is WhenFull.SKIP and new.admission_key is not None and new.admission_limit is not None:
         start["skip"] = True
     return start

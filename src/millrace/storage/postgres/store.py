@@ -33,6 +33,7 @@ from millrace.ports.store import (
     Rejected,
     RunChange,
     StoreUnavailable,
+    TaskPayload,
 )
 from millrace.ports.waits import DueTimer
 from millrace.storage import mapping, statements
@@ -89,6 +90,12 @@ class PostgresStore:
     async def load_inputs(self, run_id: str) -> Mapping[str, JsonValue]:
         found = await self._database.look(queries.INPUTS, run_id)
         return await self._payloads.values({path: mapping.from_text(text) for path, text in found})
+
+    async def load_task(self, run_id: str, path: str) -> TaskPayload:
+        for given, output in await self._database.look(queries.TASK, run_id, path):
+            found = {"input": mapping.from_text(given), "output": mapping.from_text(output)}
+            return TaskPayload(**await self._payloads.values(found))
+        return TaskPayload()
 
     async def goes_on(self, run_id: str) -> bool:
         return bool(await self._database.look(queries.GOES_ON, run_id))

@@ -92,6 +92,7 @@ runs = Table(
     instant("finished_at"),
     instant("payloads_deleted_at"),
     Column("signals", Text),
+    Column("ahead", Text),
     *possible(
         "is_possible_run",
         "status, phase, outcome, finished_at",
