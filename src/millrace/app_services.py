@@ -17,6 +17,7 @@ from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldBackfills, O
 from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.routing.routing import EventRouting
 from millrace.app.runs.children.starting import ChildStarts
+from millrace.app.runs.takeover import Takeover
 from millrace.dispatch.processes import Processes
 from millrace.engine.service import Service
 from millrace.engine.wakeups import Wakeups
@@ -104,7 +105,8 @@ def _event_services(
     run_events = RunEvents(database, clock, made.ids)
     endings = Endings(database, [run_events, container.triggers.awaited_runs, container.triggers.backfill_filler])
     wakeups.run_ended = endings.run_ended
-    children = ChildStarts(database, container.run_starter, made.engine, clock, made.ids)
+    takeover = Takeover(database, made.plans, made.payloads)
+    children = ChildStarts(database, container.run_starter, takeover, made.engine, clock, made.ids)
     wakeups.child_wanted = children.wake
 
     def look() -> None:

@@ -5,13 +5,14 @@ workflows of users; here it is whoever knows the plans of the seed.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from millrace.app.runs.making import Origin
 from millrace.app.runs.starting import StartRequest
 from millrace.core.errors import Conflict, NotFound
+from millrace.core.plan import Plan
 from millrace.engine.cell import Started
 from millrace.ports.store import NewRun
 from tests.simulation.plans import random_plan
@@ -31,9 +32,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """As much of a compiled version as its start looks at."""
+    """As much of a compiled version as its start looks at, or who repeats a run of it."""
 
-    definition: Definition
+    id: str
+    plan: Plan
+    definition: Definition = Definition("simulated")
 
 
 class Workflows:
@@ -64,7 +67,7 @@ class Starter:
         origin: Origin,
         *,
         run_id: str,
-        check: Callable[[NewRun, Any], None],
+        complete: Callable[[NewRun, Any], Awaitable[NewRun]],
     ) -> Started:
         world = self._process.world
         version_id = world.workflows.versions.get(reference)
@@ -86,10 +89,10 @@ class Starter:
             parent_path=origin.parent_path,
             causation_depth=origin.causation_depth,
         )
-        check(new, Version(Definition(reference)))
-        world.told(self._process.name, "starts", run_id, "for", origin.parent_run_id, origin.parent_path)
-        number = int(version_id.removeprefix("version-"))
         plan = world.plans.plans[version_id]
+        new = await complete(new, Version(version_id, plan, Definition(reference)))
+        world.told(self._process.name, "starts", run_id, "for", origin.parent_run_id, origin.parent_path, new.retry_of)
+        number = int(version_id.removeprefix("version-"))
         started = await self._process.engine.start(new, plan, workflow_name="simulated", version_number=number)
         if started.refused is not None:
             raise Conflict(started.refused.value, "the rules of the moment forbid it")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.core.values import SECOND
 from millrace.storage.doctor import CHECKS, examine
+from tests.simulation.going_on import GoingOn
 from tests.simulation.nesting import NestingChecks
 from tests.simulation.process import TYPE_LIMITS
 
@@ -88,6 +89,7 @@ class Invariants:
         self._raw = raw
         self._world = world
         self._nesting = NestingChecks(raw, world)
+        self._going_on = GoingOn(raw, world)
         self._final: dict[tuple[str, ...], tuple[Any, ...]] = {}
         self.stories: dict[str, RunStory] = {}
 
@@ -103,7 +105,7 @@ class Invariants:
         if not self._world.weather.embedded and "jump" not in self._world.weather.acts:
             for (incarnation_id,) in self._raw.execute(LOST_EARLY):
                 self._wrong(f"the worker {incarnation_id} is taken for lost, and its lease is not over")
-        for fault in self._nesting.faults():
+        for fault in (*self._nesting.faults(), *self._going_on.faults()):
             self._wrong(fault)
         if thorough:
             self._ask_the_doctor(lasting=False)

@@ -40,16 +40,16 @@ UNFOUND_EVENT = """
 select w.run_id, w.path from waits w
 where w.kind = 'event' and not exists (select 1 from wait_routes o where o.run_id = w.run_id and o.path = w.path)"""
 TWO_CHILDREN = """
-select parent_run_id, parent_path from runs where parent_path is not null and retry_of is null
+select parent_run_id, parent_path from runs where parent_path is not null
 group by parent_run_id, parent_path having count(*) > 1"""
 STRANGE_CHILD = """
 select c.id, c.parent_path from runs c
 left join task_runs t on t.run_id = c.parent_run_id and t.path = c.parent_path
-where c.parent_path is not null and c.retry_of is null and t.child_run_id is not c.id"""
+where c.parent_path is not null and t.child_run_id is not c.id"""
 CHILD_OUTLIVES_TASK = """
 select t.run_id, t.path || ' ' || t.status || ' ' || c.id from runs c
 join task_runs t on t.run_id = c.parent_run_id and t.path = c.parent_path
-where c.finished_at is null and t.finished_at is not null and c.retry_of is null"""
+where c.finished_at is null and t.finished_at is not null"""
 SPARED_CHILD = """
 select t.run_id, t.path from runs c
 join task_runs t on t.run_id = c.parent_run_id and t.path = c.parent_path
@@ -129,7 +129,10 @@ class _RunOfRows:
     def _faults_of_block(self, path: str, inner: Sequence[Row]) -> Iterator[str]:
         around = self._rows.get(path)
         if around is None or around.block is None:
-            yield f"{inner[0].path} is there, and {path} has entered no block"
+            # What a run takes over is there from its start.
+            made = [row.path for row in inner if not row.adopted]
+            if made:
+                yield f"{made} are there, and {path} has entered no block"
             return
         own = self._plan.task_at(path)
         ids = own.blocks[around.block]
@@ -150,17 +153,17 @@ class _RunOfRows:
         iterations: dict[int, list[Row]] = defaultdict(list)
         for row in inner:
             iterations[loop_and_index(iteration_of(row.path))[1]].append(row)
-        if sorted(iterations) != list(range(len(iterations))):
-            yield f"{loop.path} has the iterations {sorted(iterations)}"
-        if any(len(rows) != len(ids) for rows in iterations.values()):
-            yield f"an iteration of {loop.path} has not all its tasks"
+        # Of those that have not begun there is what was taken over, and nothing else.
+        latest = max((index for index, rows in iterations.items() if not all(row.adopted for row in rows)), default=-1)
+        if any(len(iterations[index]) != len(ids) for index in range(latest + 1)):
+            yield f"an iteration of {loop.path} has not all its tasks, or was passed over"
         at_work = sum(any(not row.finished for row in rows) for rows in iterations.values())
         most = control.concurrency if isinstance(control, ForEach) else 1
         if at_work > most:
             yield f"{at_work} iterations of {loop.path} are at work, and {most} may be"
         begun = loop.size if isinstance(control, ForEach) else control.max_iterations
-        if begun is None or len(iterations) > begun:
-            yield f"{len(iterations)} iterations of {loop.path} have begun, and {begun} may"
+        if begun is None or max(iterations) >= begun:
+            yield f"iteration {max(iterations)} of {loop.path} is there, and {begun} may be"
 
     def _faults_of_running(self, row: Row, own: TaskPlan, inner: Sequence[Row]) -> Iterator[str]:
         if row.block is None:

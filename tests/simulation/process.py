@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from millrace.app.histories.queries import unfinished
 from millrace.app.runs.children.starting import ChildStarts
+from millrace.app.runs.takeover import Takeover
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
 from millrace.core.values import SECOND
@@ -119,6 +120,7 @@ class Process:
         make_store = CrowdedStore if world.weather.crowded else SqliteStore
         self.line = Line(world, self)
         self.store = make_store(self.line, world.shelf)  # type: ignore[arg-type]
+        self.takeover = Takeover(self.line, world.plans, world.shelf)  # type: ignore[arg-type]
         wakeups = Wakeups()
         wakeups.others = None if embedded else self.messages
         self.engine = Engine(
@@ -227,7 +229,7 @@ class Process:
         inbox = InboxReader(store, engine)
         timers, admission = Timers(store, engine, clock), Admission(store, inbox, clock)
         wakeups.alarm, wakeups.admission, wakeups.inbox = timers, admission, inbox.wake
-        children = ChildStarts(self.line, Starter(self), engine, clock, self.world.ids)  # type: ignore[arg-type]
+        children = ChildStarts(self.line, Starter(self), self.takeover, engine, clock, self.world.ids)  # type: ignore[arg-type]
         wakeups.child_wanted = children.wake
         hints.on(Hint.INBOX, lambda _: inbox.wake())
         hints.on(Hint.ADMISSION, lambda _: admission.wake())

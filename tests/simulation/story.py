@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from millrace.app.runs.adoption import Ended, adoption
+from millrace.app.runs.takeover import OldRun
 from millrace.core.errors import Unavailable
-from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Phase
-from millrace.core.run import RunState, SkipReason, TaskRun
-from millrace.core.states import FINISHED_RUN, TaskStatus
+from millrace.core.run import RunState
+from millrace.core.states import FINISHED_RUN
 from millrace.core.values import SECOND
 from millrace.engine.cell import Started
 from millrace.ports.store import NO_LIMIT, InboxItem, NewRun, RateLimit, StartKey, StoreUnavailable, WhenFull
@@ -29,6 +28,11 @@ from tests.simulation.world import Found, World
 PEACE = 4_000 * SECOND
 """After the trouble everything must have finished within this time, which is far more than any plan needs."""
 HOUR = 3_600 * SECOND
+MOST_RETRIES = 12
+EVERY = 4 * SECOND
+FAILED = """
+select id, version_id, root_run_id, status from runs r where status in ('failed', 'cancelled') and parent_run_id is null
+  and not exists (select 1 from runs later where later.retry_of = r.id) order by id"""
 PUT_RIGHT = 0.9
 """How often, of the times that the clock was set back, it is set right in the end."""
 
@@ -52,6 +56,10 @@ class Story:
         self.outsiders = Outsiders(world, self._process)
         self._nested = NESTED if self.chance.random() < 0.6 else (0.0,)
         """The shares of control tasks among those of its plans."""
+        self._retries = MOST_RETRIES if world.stubborn else 0
+        """How often somebody will yet retry what failed, and that again."""
+        if world.stubborn:
+            self._nested = NESTED[1:]
         self._begun = 0
         self._to_come = 0
         self._latest = 0
@@ -71,8 +79,10 @@ class Story:
         long = world.weather.trouble // SECOND
         self._expect(self.chance.choice([1, 2, 3, 5]), self._want_another, within=long // 2)
         self._expect(self.chance.randint(0, 10), self._control, within=long)
-        self._expect(self.chance.randint(0, 2), self._repeat, within=long)
+        self._expect(self.chance.randint(0, 3), self._repeat, within=long)
         self._expect(self.chance.randint(0, 12), self.outsiders.act, within=long)
+        if self._retries:
+            world.later(EVERY, self._retry_all)
         for act in world.weather.acts:
             self._expect(self.chance.randint(1, 3), self._doings[act], within=long)
         while world.steady < world.weather.trouble and (self._to_come or not self._is_over()):
@@ -103,8 +113,10 @@ class Story:
     def _is_over(self) -> bool:
         if self.waiting or any(one.answered is None and not one.refused for one in self.wanted):
             return False
-        inbox = self.world.database.raw.execute("select 1 from inbox limit 1").fetchone()
-        return inbox is None and not self._unfinished()
+        raw = self.world.database.raw
+        inbox = raw.execute("select 1 from inbox limit 1").fetchone()
+        to_retry = self._retries and raw.execute(FAILED).fetchone()
+        return inbox is None and not to_retry and not self._unfinished()
 
     def _unfinished(self) -> list[str]:
         rows = self.world.database.raw.execute("select id from runs where finished_at is null").fetchall()
@@ -250,35 +262,43 @@ class Story:
     def _repeat(self) -> None:
         """Retry or rerun a finished run: a new one, linked, that takes over what need not be done again."""
         found = self._some_run(finished=True)
-        if found is None:
+        if found is not None:
+            self._repeat_run(*found)
+
+    def _retry_all(self) -> None:
+        for found in self.world.database.raw.execute(FAILED).fetchall():
+            if self._retries and self.chance.random() < 0.7:
+                self._retries -= 1
+                self._repeat_run(*found)
+        if self._retries:
+            self.world.later(EVERY, self._retry_all)
+
+    def _repeat_run(self, old_id: str, version_id: str, root: str, outcome: str) -> None:
+        process = self._process()
+        if process is None or process.stopping:
             return
-        old, version_id, root, outcome = found
-        plan = self.world.plans.plans[version_id]
-        rows = self.world.database.raw.execute(
-            "select path, status, skip_reason, adopted_from, block, size from task_runs where run_id = ?", (old,)
-        ).fetchall()
-        ended = {
-            path: Ended("skipped by if" if why == "condition" else state, block, size)
-            for path, state, why, _, block, size in rows
-        }
-        again = {self.chance.choice(plan.tasks_of(Phase.MAIN)): "from here"} if outcome == "completed" else {}
-        taken = adoption(plan, plan, ended, settled=("skipped by if",), again=again)
-        adopted = {path: came_from or old for path, _, _, came_from, _, _ in rows if path in taken.adopted}
-        endings = {
-            path: TaskRun(
-                path,
-                TaskStatus(status),
-                skip=reason and SkipReason(reason),
-                block=block,
-                size=size,
-                failure=Failure(FailureKind.ERROR, "before") if status == "failed" else None,
-            )
-            for path, status, reason, _, block, size in rows
-            if path in adopted
-        }
         self._begun += 1
-        new = self._new_run(version_id, "repeat", f"key {self._begun}", scope=old)
-        self._want(replace(new, retry_of=old, root_run_id=root, adopted=adopted, endings=endings))
+        new = self._new_run(version_id, "repeat", f"key {self._begun}", scope=old_id)
+        new = replace(new, retry_of=old_id, root_run_id=root)
+        new = self._of_limits(new) if self.chance.random() < 0.4 else new
+        from_task = outcome == "completed" or self.chance.random() < 0.2
+
+        async def repeat() -> None:
+            try:
+                old = await process.takeover.find(old_id)
+                assert old is not None
+                again = {self._start_in(old): "from here"} if from_task else {}
+                self._want(await process.takeover.adopting(old, old.version, new, again=again))
+            except StoreUnavailable:
+                return
+
+        process.ask(repeat())
+
+    def _start_in(self, old: OldRun) -> str:
+        """A task of the main part that a rerun of the run may begin with."""
+        plan = old.version.plan
+        within = sorted(path for path in old.tasks if plan.task_at(path).phase is Phase.MAIN)
+        return self.chance.choice(within)
 
     # --- bad luck -----------------------------------------------------------------------------------------------------
 

@@ -86,6 +86,11 @@ class Words:
         for fault in self._faults(self._plan_of(scope), scope, place):
             self._world.problem(f"{place} of run {scope.run['id']}: {fault}")
 
+    def _has_begun(self, scope: Scope, prefix: str) -> bool:
+        query = "select 1 from task_runs where run_id = ? and adopted_from is null and substr(path, 1, ?) = ?"
+        found = self._world.database.raw.execute(query, (scope.run["id"], len(prefix), prefix))
+        return found.fetchone() is not None
+
     def _plan_of(self, scope: Scope) -> Plan:
         workflow: Any = scope.run["workflow"]
         return self._world.plans.plans[f"version-{workflow['version']}"]
@@ -94,6 +99,8 @@ class Words:
         path, names = _path_in(place), scope.locals
         index: Any = names.get("index")
         if place.endswith(".config.condition") and isinstance(plan.task_at(path).control, While):
+            if self._has_begun(scope, f"{path}[{index}]."):
+                return  # who asks is behind, and what comes of it will be refused
             # Asked before an iteration begins: what tasks came to is told of the last one.
             yield from sight.faults_of_previous(plan, path, index, names.get("previous"))
             yield from sight.faults_of_tasks(plan, f"{path}[{index - 1}].any", scope.tasks)

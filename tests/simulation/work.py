@@ -50,7 +50,7 @@ class ChanceRunner:
 
     async def _outcome(self, fate: random.Random, context: RunnerContext) -> Outcome:
         share = fate.random()
-        if share < 0.12:
+        if share < 0.12 or (self._process.world.stubborn and fate.random() < 0.3):
             return Failed.because("it happens")
         if share < 0.16:
             raise RuntimeError("a runner with a defect")
@@ -117,7 +117,10 @@ class Shelf:
         return self._put(f"{run_id}/{name}", content)
 
     async def read(self, text: str) -> bytes:
-        return self._contents[text]
+        return self.content_of(text)
+
+    def content_of(self, text: str) -> bytes:
+        return self._contents[text] if text.startswith(MARK) else text.encode()
 
     def _put(self, key: str, content: bytes) -> str:
         text = f"{MARK}{key} {len(content)} none"

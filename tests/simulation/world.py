@@ -18,7 +18,7 @@ from itertools import count
 from millrace.core.plan import Plan
 from millrace.core.values import SECOND, Duration
 from tests.simulation.caches import faults_of_caches
-from tests.simulation.children import WORKFLOW, Workflows
+from tests.simulation.children import WORKFLOW, Version, Workflows
 from tests.simulation.database import memory_database
 from tests.simulation.executions import Executions
 from tests.simulation.invariants import Invariants, RunStory
@@ -52,6 +52,9 @@ class WrittenPlans:
     async def plan(self, version_id: str) -> Plan:
         return self.plans[version_id]
 
+    async def version(self, version_id: str) -> Version:
+        return Version(version_id, self.plans[version_id])
+
 
 class World:
     def __init__(self, seed: str, weather: Weather, *, tell: Callable[[str], None] | None = None) -> None:
@@ -73,6 +76,8 @@ class World:
         self.away_until = 0
         self.commits = self.deaths = 0
         self.steady = 0
+        self.stubborn = random.Random(f"stubborn {seed}").random() < 0.4
+        """Whether much fails, and is retried until it does not."""
         self.nested_versions = "[]"
         """Those whose plans have control tasks, as JSON."""
         self._nested: list[str] = []

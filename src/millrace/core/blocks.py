@@ -241,7 +241,7 @@ def _begin_while(draft: Draft, task: TaskRun, own: TaskPlan, loop: While) -> Non
         rounds = _next_iteration(draft, task, ids, rounds)
     draft.set_rounds(task.path, rounds)
     draft.record("task.entered", task.path, {"adopted": rounds.begun} if rounds.begun else None)
-    _ask_again(draft, task.path, loop, rounds.begun)
+    _ask_again(draft, task.path, loop, rounds.begun, adopted=rounds.begun)
 
 
 def _known_to_run(draft: Draft, path: str) -> int:
@@ -366,10 +366,10 @@ def _next_iteration(draft: Draft, task: TaskRun, ids: Sequence[str], rounds: Rou
     return rounds
 
 
-def _ask_again(draft: Draft, path: str, loop: While, number: int) -> None:
+def _ask_again(draft: Draft, path: str, loop: While, number: int, *, adopted: int = 0) -> None:
     """That an iteration runs was decided when an earlier run began it: the condition may say something else now."""
     source = None if number < _known_to_run(draft, path) else loop.expression
-    draft.ask(Evaluate(path, source, Question.AGAIN, number))
+    draft.ask(Evaluate(path, source, Question.AGAIN, number, adopted or None))
 
 
 def _ask_results(draft: Draft, path: str, loop: Loop) -> None:

@@ -106,7 +106,8 @@ class Question(StrEnum):
     """The items of a foreach (template): their number. They become the task's input, with their keys."""
     AGAIN = "again"
     """Whether iteration `number` of a while (CEL source) is to run: true or false. Without a source it is known to:
-    asked is only that what the iterations before came to is noted, and true is the answer."""
+    asked is only that what the iterations before came to is noted, and true is the answer. `came`: how many of those
+    were adopted, if the while begins with them."""
     RESULTS = "results"
     """What a loop comes to (template for each iteration), `number` of which have begun: its output."""
     DECIDED = "decided"

@@ -5,6 +5,7 @@ What comes out is recorded with the fold. An expression that has no value is an 
 
 import logging
 from collections import ChainMap
+from dataclasses import replace
 
 import orjson
 
@@ -216,7 +217,10 @@ class Answers:
     async def _again(self, question: Evaluate, path: str, place: str) -> JsonValue:
         """Before a while is asked whether it goes on, what its last iteration came to becomes its output so far."""
         last = question.number - 1
-        await self._note_results(path, question.number)
+        if isinstance(question.came, int):
+            await self._note_adopted(path, question.came)
+        elif last >= 0:
+            await self._note_result(path, last)
         if question.template is None:
             return True
         before = self._payloads.outputs.get(path)
@@ -224,23 +228,16 @@ class Answers:
         names: JsonObject = {"index": question.number, "previous": previous}
         return await self._evaluate(question.template, f"{path}[{last}].{_any_of(self._plan, path)}", place, names)
 
-    async def _note_results(self, path: str, number: int) -> None:
-        """Of the iterations that are over. Where they were adopted an earlier run has noted what they came to; but if
-        it had come further than this one is to begin, that is made again, of one after the other."""
-        noted = self._noted(self._payloads.outputs.get(path))
-        if noted == 0 and number > 0 and path in self._draft.ahead:
-            before = (await self._before(path)).output
-            if self._noted(before) == number:
-                self._given.outputs[path] = before
-                return
-        for index in range(noted, number):
+    async def _note_adopted(self, path: str, adopted: int) -> None:
+        """What adopted iterations came to. The run that was last at the while has noted that; but if it had come
+        further than this one is to begin, it is made again, of one iteration after the other."""
+        before = (await self._before(path)).output
+        noted = before.get("iterations") if isinstance(before, dict) else None
+        known = noted if isinstance(noted, int) and noted <= adopted else 0
+        if known:
+            self._given.outputs[path] = before
+        for index in range(known, adopted):
             await self._note_result(path, index)
-
-    @staticmethod
-    def _noted(output: JsonValue) -> int:
-        """Of how many iterations it says what they came to."""
-        noted = output.get("iterations") if isinstance(output, dict) else None
-        return noted if isinstance(noted, int) else 0
 
     async def _note_result(self, path: str, index: int) -> None:
         loop = self._draft.plan_of(path).control
@@ -306,6 +303,8 @@ class Answers:
         check_value(rendered)
         config = rendered if isinstance(rendered, dict) else {}
         meaning = self._controls.meaning(self._draft.plan_of(path).type, config)
+        if isinstance(meaning, StartChild) and path in self._draft.ahead:
+            meaning = replace(meaning, retry_of=self._draft.ahead[path].child)
         if isinstance(meaning, SendSignal):
             told = meaning.run_id
             if not await patiently(lambda: self._store.goes_on(told)):

@@ -102,6 +102,7 @@ def _told(meaning: Meaning) -> tuple[str, JsonObject | None]:
                 "wait": meaning.wait,
                 "correlation_id": meaning.correlation_id,
                 "priority": meaning.priority,
+                "retry_of": meaning.retry_of,
             }
         case SendSignal():
             raise AssertionError("who signals does not wait")

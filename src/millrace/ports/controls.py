@@ -64,6 +64,8 @@ class StartChild:
     """False: the task completes as soon as the run is started."""
     correlation_id: str | None = None
     priority: int | None = None
+    retry_of: str | None = None
+    """The run that an earlier run waited for with this task: the new one takes over what is done there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.app.artifacts.payloads import StoredPayloads
+from millrace.app.plans import StoredPlans
 from millrace.app.runs.children.starting import ChildStarts
+from millrace.app.runs.takeover import Takeover
 from millrace.engine.inbox import InboxReader
 from millrace.system import SystemClock, Uuid7Ids
 from tests.support.api import create, eventually, start
@@ -26,7 +29,9 @@ async def family(millrace: Installation, api: httpx2.AsyncClient, tidy: dict[str
         await create(api, {"name": name, "tasks": [sub], "finally": [TIDY]})
     await start(api, names[0])
     made = millrace.container
-    children = ChildStarts(millrace.database, made.run_starter, millrace.engine, SystemClock(), Uuid7Ids())
+    payloads = StoredPayloads(millrace.objects, 65_536)
+    takeover = Takeover(millrace.database, StoredPlans(millrace.database), payloads)
+    children = ChildStarts(millrace.database, made.run_starter, takeover, millrace.engine, SystemClock(), Uuid7Ids())
     return [await first_run(api, name, children) for name in names]
 
 

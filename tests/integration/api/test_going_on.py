@@ -159,6 +159,24 @@ async def test_a_decision_holds_in_the_new_version_that_mends_what_follows(kit: 
     assert kit.done() == ["first", "mended", "last"]
 
 
+async def test_a_run_begins_within_what_the_run_before_had_taken_over(kit: Repeats) -> None:
+    inner = [kit.works("load", "{{ item }}"), kit.works("store", "{{ item }}", depends_on=["load"])]
+    items = {"items": "{{ [run.id] }}"}
+    each = {"id": "each", "type": "foreach", "config": items, "depends_on": [], "tasks": inner}
+    ask = {**ASK, "then": [kit.works("a", "{{ tasks.ask.output.comment }}")], "depends_on": []}
+    await kit.millrace.deploy("asking", tasks=[each, ask, kit.fails("last", depends_on=["each", "ask"])])
+    first = await kit.start("asking", who="ann")
+    await kit.decide(first, comment="certainly")
+    await kit.ends(first, "failed")
+    second = await kit.again(first, "failed")
+    assert await kit.adopted(second["id"]) == {"each", "each[0].load", "each[0].store", "ask", "a"}
+    kit.mend()
+    for path, trace in (("each[0].store", first), ("a", "certainly")):
+        kit.done()
+        await kit.again(second["id"], "completed", "rerun", from_task=path)
+        assert kit.done() == [trace, "last"]
+
+
 # --- while ------------------------------------------------------------------------------------------------------------
 
 
@@ -196,6 +214,18 @@ async def test_what_iterations_came_to_is_as_it_was(kit: Repeats) -> None:
     kit.mend()
     await kit.again(second["id"], "completed")
     assert kit.done()[0] == f"{run}-1"
+
+
+async def test_what_an_iteration_came_to_that_is_done_again_is_made_anew(kit: Repeats) -> None:
+    loop = pages(kit.works("store"), kit.fails("more", only="{{ index == 1 }}"), condition="{{ index < 2 }}",
+                 output="{{ run.id }}-{{ index }}")  # fmt: skip
+    await kit.millrace.deploy("paged", tasks=[loop, kit.works("last", "{{ tasks.pages.output.result }}")])
+    run = await kit.fails_once("paged")
+    kit.mend()
+    kit.done()
+    new = await kit.again(run, "completed", "rerun", from_task="pages[0].store")
+    assert kit.done()[-1] == f"{new['id']}-1"
+    assert (await kit.tasks(new["id"]))["pages"]["output"] == {"iterations": 2, "result": f"{new['id']}-1"}
 
 
 async def test_an_iteration_that_had_begun_runs_whatever_the_condition_says_now(kit: Repeats) -> None:

@@ -159,7 +159,7 @@ def test_what_was_adopted_counts_for_a_loop_that_stops_on_failure() -> None:
 
 def test_a_while_passes_the_iterations_that_were_adopted_and_asks_about_the_next() -> None:
     run = Example(loop("w", of=[task("a")]), answers=until(4), adopted=["w[0].a", "w[1].a"], ahead={"w": items(2)})
-    assert [(question.number, question.template) for question in run.asked] == [(2, "input.on")]
+    assert [(question.number, question.template, question.came) for question in run.asked] == [(2, "input.on", 2)]
     assert run.started == ["w[2].a"]
     assert run.told("task.entered", "w") == [{"adopted": 2}]
     run.run = loaded(run.plan, run.run)
@@ -176,6 +176,7 @@ def test_an_iteration_of_a_while_that_had_begun_runs_whatever_the_condition_says
     run.run = loaded(run.plan, run.run)
     run.completes(*[path for path in ("w[1].a", "w[1].b") if path not in adopted])
     assert (run.status, run.asked[1].template, run.asked[1].number) == ("completed", "input.on", 2)
+    assert [question.came for question in run.asked[:2]] == [1, None]
 
 
 def test_a_while_fails_where_what_its_iterations_came_to_is_lost() -> None:

@@ -117,7 +117,7 @@ async def change_many_runs(
 ) -> Response:
     """Cancel, pause, resume or retry every run that a filter finds. The operation answered tells its progress.
 
-    A retry leaves out the runs of sub-workflows that a task waited for: their parents' retry does their work again.
+    A retry leaves out the runs of sub-workflows that a task waited for: the retry of their parents goes on with them.
     """
     body = await checked(request, BulkBody)
     key = one_key(idempotency_key, body.idempotency_key)

@@ -58,7 +58,7 @@ class Ended:
     child: str | None = None
     """Of a sub-workflow: its run."""
     origin: str | None = None
-    """The run that was last at it: the finished one, or one before that, if it did not come to it."""
+    """The run that was last at it: the finished one, or one before that, if it took this over or did not come to it."""
 
 
 @dataclass(slots=True)

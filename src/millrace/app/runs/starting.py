@@ -170,9 +170,10 @@ class RunStarter:
         origin: Origin,
         *,
         run_id: str,
-        check: Callable[[NewRun, CompiledVersion], None],
+        complete: Callable[[NewRun, CompiledVersion], Awaitable[NewRun]],
     ) -> Started:
-        """Start the run of a sub-workflow, or find that it was started: it has its id before. `check` may refuse it.
+        """Start the run of a sub-workflow, or find that it was started: it has its id before. `complete` may refuse it,
+        or let it take over what another has done.
 
         Raises as `start` does.
         """
@@ -184,8 +185,7 @@ class RunStarter:
             check_overrides(version.definition, request.variables)
             wanted = Wanted(request.input, request.variables, request.correlation_id, request.priority)
             new = await self._maker.make(entry.workflow, version, wanted, origin, may_be_old=True, run_id=run_id)
-            check(new, version)
-            return await self._submit(entry.workflow, version, new)
+            return await self._submit(entry.workflow, version, await complete(new, version))
 
         try:
             return await self._as_it_is(reference, begin)

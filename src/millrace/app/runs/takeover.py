@@ -143,7 +143,7 @@ def _ended(old: OldRun) -> dict[str, Ended]:
 
 def _ended_so(old: OldRun, row: RowMapping) -> Ended:
     child = row["child_run_id"] if row["child_run_id"] in old.children else None
-    return Ended(_status(row), row["block"], row["size"], child, old.id)
+    return Ended(_status(row), row["block"], row["size"], child, row["adopted_from"] or old.id)
 
 
 def _status(row: RowMapping) -> str:

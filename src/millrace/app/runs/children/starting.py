@@ -4,11 +4,15 @@
 
 The id of the run is its start key: whoever starts it once more, after a crash or in another process, finds it started.
 Its end is told by the run itself, in the commit that ends it (`engine.parking`).
+
+Where the parent repeats a run whose own child did not complete, the new child repeats that one: what is done there it
+takes over by the rules of any retry (`app.runs.takeover`), and so do the children of the child.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -18,29 +22,38 @@ from millrace.app.runs.children import repository
 from millrace.app.runs.children.repository import Ancestor, WantedChild
 from millrace.app.runs.making import Origin
 from millrace.app.runs.starting import RunStarter, StartRequest
-from millrace.core.errors import InvalidRequest, MillraceError, Unavailable
+from millrace.app.runs.takeover import OldRun, Takeover, from_the_beginning
+from millrace.core.errors import Conflict, InvalidRequest, MillraceError, NotFound, Unavailable
 from millrace.core.failures import Failure, FailureKind
+from millrace.core.states import FINISHED_RUN
 from millrace.core.values import JsonObject, JsonValue, to_iso
 from millrace.engine.engine import Engine
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
-from millrace.ports.store import InboxItem, NewRun, StoreUnavailable
+from millrace.ports.objects import ObjectStoreUnavailable
+from millrace.ports.payloads import PayloadLost
+from millrace.ports.store import InboxItem, NewRun, Refusal, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 200
 STARTED: Final = "child_started"
+GONE: Final = frozenset({Refusal.PAYLOADS_DELETED.value, "run_not_found"})
+"""Why a run cannot be started that is to repeat another: that one, or what its tasks answered, was deleted."""
 
 
 class ChildStarts(Service):
     interval = 1.0
 
-    def __init__(self, database: Database, starter: RunStarter, engine: Engine, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, database: Database, starter: RunStarter, takeover: Takeover, engine: Engine, clock: Clock, ids: Ids
+    ) -> None:
         super().__init__()
         self._database = database
         self._starter = starter
+        self._takeover = takeover
         self._engine = engine
         self._clock = clock
         self._ids = ids
@@ -59,7 +72,7 @@ class ChildStarts(Service):
     async def _start(self, child: WantedChild) -> None:
         try:
             item = await self._started(child)
-        except (Unavailable, StoreUnavailable) as error:
+        except (Unavailable, StoreUnavailable, ObjectStoreUnavailable) as error:
             logger.warning("run %s must wait to be started: %s", child.run_id, error)
             return
         except MillraceError as error:
@@ -85,14 +98,46 @@ class ChildStarts(Service):
             message = f"loop: run {parent.id} is the {parent.depth}th in a line of runs that started one another"
             raise _Forbidden(Failure(FailureKind.REFUSED, f"{message}, and at most {MOST_CAUSES} may be in one"))
         awaits = asked.get("wait") is True
-        await self._starter.start_child(
-            str(asked["workflow"]),
-            _request(asked, parent),
-            _origin(child, parent, self._now(), awaits=awaits),
-            run_id=child.run_id,
-            check=partial(_check_places, line=line if awaits else ()),
-        )
+        before = await self._before(asked) if awaits else None
+
+        async def complete(new: NewRun, version: CompiledVersion) -> NewRun:
+            _check_places(new, version, line=line if awaits else ())
+            return new if before is None else await self._repeating(before, version, new)
+
+        try:
+            await self._starter.start_child(
+                str(asked["workflow"]),
+                _request(asked, parent),
+                _origin(child, parent, self._now(), awaits=awaits),
+                run_id=child.run_id,
+                complete=complete,
+            )
+        except (Conflict, NotFound) as error:
+            if before is None or error.code not in GONE:
+                raise
+            # Retention has just deleted what was to be taken over: looked at again, it is seen to be gone.
+            raise Unavailable(error.code, error.message) from error
         return self._item(child, STARTED)
+
+    async def _before(self, asked: JsonObject) -> OldRun | None:
+        """The run that the parent of an earlier start waited for, if the new one may repeat it."""
+        run_id = asked.get("retry_of")
+        try:
+            old = await self._takeover.find(run_id) if isinstance(run_id, str) else None
+        except PayloadLost as lost:
+            logger.warning("nothing of run %s can be taken over: %s", run_id, lost)
+            return None
+        return old if old is not None and old.row["status"] in FINISHED_RUN else None
+
+    async def _repeating(self, old: OldRun, version: CompiledVersion, new: NewRun) -> NewRun:
+        """The run with what it takes over. One of another workflow repeats nothing."""
+        if old.row["workflow_id"] != new.workflow_id:
+            return new
+        new = replace(new, retry_of=old.id)
+        if old.row["payloads_deleted_at"] is not None:
+            return from_the_beginning(old, new)
+        adopting = await self._takeover.adopting(old, version, new, trigger=True)
+        return from_the_beginning(old, new) if await self._takeover.deleted(adopting) else adopting
 
     def _now(self) -> str:
         return to_iso(self._clock.now())
