@@ -7,7 +7,7 @@ from millrace.core.plan import RetryPlan
 from millrace.core.values import SECOND
 from millrace.engine.cell import Mail
 from millrace.ports.store import Committed, Conflict, InboxItem, RunChange
-from millrace.ports.waits import DueTimer
+from millrace.ports.waits import DueTimer, NewWait
 from millrace.storage import tables
 from tests.conformance.builders import EVERYTHING, IDS, ONE, TWO, Owner, claim, inbox_item, plan_of, registered, task
 from tests.conformance.kits import Kit
@@ -26,6 +26,21 @@ async def test_only_facts_for_live_runs_are_kept_and_answered(kit: Kit) -> None:
     assert await kit.store.post([late, wanted, lost]) == {wanted.id}
     assert await kit.store.read_inbox(10) == [wanted]
     assert await kit.store.post([]) == frozenset()
+
+
+async def test_a_run_is_told_what_concerns_it_if_it_lives_or_is_yet_to_start(kit: Kit) -> None:
+    live = await Owner(kit.store, kit.clock).start()
+    finished = await Owner(kit.store, kit.clock).start()
+    await finished.fold(finished.completes("a"))
+    wanted, refused, never = IDS.new(), IDS.new(), IDS.new()
+    waits = [NewWait("a", None, "child", {}, child_run_id=wanted, wanted=True),
+             NewWait("b", None, "child", {}, child_run_id=refused)]  # fmt: skip
+    told = [inbox_item(run_id) for run_id in (live.run_id, finished.run_id, wanted, refused, never)]
+
+    change = replace(Owner(kit.store, kit.clock, TWO).starts(), waits=waits, told=told, with_controls=True)
+    await kit.store.commit([change])
+
+    assert {item.id for item in await kit.store.read_inbox(10)} == {told[0].id, told[2].id}
 
 
 async def test_posting_the_same_fact_again_says_the_same_and_keeps_it_once(kit: Kit) -> None:

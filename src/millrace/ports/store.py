@@ -220,7 +220,7 @@ class RunChange:
     unparked: Sequence[str] = ()
     """Paths of tasks that wait no more; done before `waits`."""
     told: Sequence["InboxItem"] = ()
-    """Facts for other runs, left in this very transaction unless those are over. Such a run may yet have to start."""
+    """Facts for other runs, left in this very transaction for those that live, or that a wait wants to be started."""
     signals: Sequence[Signal] | None = None
     """Signals that are kept from now on; `None` leaves them as they are."""
     with_controls: bool = False

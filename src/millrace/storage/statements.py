@@ -145,10 +145,11 @@ DELETE_ROUTES = "delete from wait_routes where run_id = ? and path = ?"
 CLEAR_WAITS = "delete from waits where run_id = ?"
 CLEAR_ROUTES = "delete from wait_routes where run_id = ?"
 
-# A fact for another run. That run may not have been started yet, but it must not be over.
+# A fact for another run. That run may yet have to be started, but it must not be over, nor have been refused.
 TELL = """
 insert into inbox (id, run_id, kind, data, created_at)
-select ?1, ?2, ?3, ?4, ?5 where not exists (select 1 from runs where id = ?2 and finished_at is not null)
+select ?1, ?2, ?3, ?4, ?5 where exists (select 1 from runs where id = ?2 and finished_at is null)
+  or exists (select 1 from waits where wanted and child_run_id = ?2)
 on conflict (id) do nothing"""
 
 WITHDRAW = f"""
