@@ -4,11 +4,12 @@ It takes a moment, so that others get ahead, and notices when it is shown what c
 """
 
 import asyncio
+import json
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from millrace.core.controls import While
+from millrace.core.controls import While, iterations_around
 from millrace.core.plan import Plan
 from millrace.core.values import SECOND, JsonObject, JsonValue, to_iso
 from millrace.ports.evaluator import ExpressionError, Scope
@@ -91,6 +92,13 @@ class Words:
         found = self._world.database.raw.execute(query, (scope.run["id"], len(prefix), prefix))
         return found.fetchone() is not None
 
+    def _is_noted(self, scope: Scope, path: str, index: int) -> bool:
+        """Whether it is written what this iteration of a while came to, and told to who asks: who is behind, then."""
+        query = "select output from task_runs where run_id = ? and path = ? and size is null and output is not null"
+        row = self._world.database.raw.execute(query, (scope.run["id"], path)).fetchone()
+        noted: Any = None if row is None else json.loads(self._world.shelf.content_of(row[0]))
+        return noted is not None and noted["iterations"] > index and noted["result"] == scope.locals.get("previous")
+
     def _plan_of(self, scope: Scope) -> Plan:
         workflow: Any = scope.run["workflow"]
         return self._world.plans.plans[f"version-{workflow['version']}"]
@@ -105,12 +113,16 @@ class Words:
             yield from sight.faults_of_previous(plan, path, index, names.get("previous"))
             yield from sight.faults_of_tasks(plan, f"{path}[{index - 1}].any", scope.tasks)
         elif place.endswith(".config.output") and index is not None:
+            if self._is_noted(scope, path, index):
+                return  # as above
             reader = f"{path}[{index}].any"
             yield from sight.faults_of_tasks(plan, reader, scope.tasks)
             yield from _faults_in_result(plan, path, scope)
         elif place.endswith(".config.key"):
             if names["item"] != sight.item_of(path, index):
                 yield f"item {index} is {names['item']!r}"
+        elif any(self._is_noted(scope, loop, number) for loop, number in iterations_around(path)):
+            return  # the iteration is over, and who asks is behind
         else:
             yield from sight.faults_of_names(plan, path, names)
             yield from sight.faults_of_tasks(plan, path, scope.tasks)
