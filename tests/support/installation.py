@@ -154,9 +154,14 @@ class Runners:
 
 
 class CountingDatabase(SqliteDatabase):
-    """Counts reads, so that a test can tell what is answered from memory."""
+    """Counts reads, so that a test can tell what is answered from memory, and questions, by which callers are found."""
 
     reads = 0
+    asked = 0
+
+    async def ask(self, question: Any, values: Any) -> Any:
+        self.asked += 1
+        return await super().ask(question, values)
 
     async def read(self, work: Any) -> Any:
         self.reads += 1
@@ -167,6 +172,11 @@ class CountingPostgres(PostgresDatabase):
     """The same on a server."""
 
     reads = 0
+    asked = 0
+
+    async def ask(self, question: Any, values: Any) -> Any:
+        self.asked += 1
+        return await super().ask(question, values)
 
     async def read(self, work: Any) -> Any:
         self.reads += 1
