@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from millrace.api import openapi, problems, query_names
 from millrace.api.middleware import BodyLimit, NoNul, SecurityHeaders
 from millrace.api.routes import (
+    accounts,
     agents,
     approval_links,
     archive,
@@ -20,6 +21,7 @@ from millrace.api.routes import (
     deployments,
     events,
     histories,
+    logging_in,
     retention,
     runs,
     secrets,
@@ -67,6 +69,8 @@ PARTS = (
     secrets,
     connections,
     agents,
+    accounts,
+    logging_in,
     system,
     approval_links,
     open_routes,

@@ -1,11 +1,13 @@
 """From a credential to a principal: one indexed read for each request, and nothing is remembered.
 
-So what is revoked, disabled or given another role is so at once, in every process. When a credential was last used is
-kept in memory and written in batches, since a write per request would cost more than the request.
+So what is revoked, ended, disabled or given another role is so at once, in every process. When a credential was last
+used is kept in memory and written in batches, since a write per request would cost more than the request.
 """
 
 from millrace.auth import repository
 from millrace.auth.keys import hash_of, looks_like_key, new_key
+from millrace.auth.logins import repository as logins
+from millrace.auth.logins.sessions import Sessions
 from millrace.auth.principal import Principal
 from millrace.core.errors import Unauthenticated
 from millrace.core.values import Instant
@@ -13,26 +15,45 @@ from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
 
-REFUSAL = "send a valid API key in the header X-API-Key; the first one is in the file api-key of the home folder"
+REFUSAL = (
+    "send a valid API key in the header X-API-Key, or an access token as Authorization: Bearer; the first API key is "
+    "in the file api-key of the home folder, POST /api/v1/auth/token gives tokens"
+)
 
 
 class Authenticator:
-    def __init__(self, database: Database, clock: Clock, ids: Ids) -> None:
+    """Each way raises `Unauthenticated`, in the same words for every reason."""
+
+    def __init__(self, database: Database, clock: Clock, ids: Ids, sessions: Sessions) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._used: dict[str, Instant] = {}
+        self._sessions = sessions
+        self._used_keys: dict[str, Instant] = {}
+        self._used_sessions: dict[str, Instant] = {}
 
-    async def authenticate(self, key: str | None) -> Principal:
-        """Whose key this is. Raises `Unauthenticated`, in the same words for every reason."""
-        if not key or not looks_like_key(key):
-            raise Unauthenticated("unauthenticated", REFUSAL)
-        found = await repository.find_key(self._database, hash_of(key))
+    async def of_key(self, key: str) -> Principal:
+        found = await repository.find_key(self._database, hash_of(key)) if looks_like_key(key) else None
         now = self._clock.now()
         if found is None or not _key_holds(found, now):
-            raise Unauthenticated("unauthenticated", REFUSAL)
-        self._used[found.principal.credential_id] = now
+            raise refusal()
+        self._used_keys[found.principal.credential_id] = now
         return found.principal
+
+    async def of_bearer(self, token: str) -> Principal:
+        """An API key or an access token."""
+        if looks_like_key(token):
+            return await self.of_key(token)
+        return self._of_session(await self._sessions.of_access_token(token))
+
+    async def of_cookie(self, value: str) -> Principal:
+        return self._of_session(await self._sessions.of_cookie(value))
+
+    def _of_session(self, found: Principal | None) -> Principal:
+        if found is None:
+            raise refusal()
+        self._used_sessions[found.credential_id] = self._clock.now()
+        return found
 
     async def create_key(self, user_id: str, name: str) -> tuple[str, str]:
         """A new key of a user: its id, and its text, which is kept nowhere."""
@@ -51,9 +72,16 @@ class Authenticator:
 
     async def write_uses(self) -> None:
         """Write the last uses that came together since the last call."""
-        used, self._used = self._used, {}
-        if used:
-            await self._database.write(lambda connection: repository.note_use(connection, used))
+        keys, self._used_keys = self._used_keys, {}
+        sessions, self._used_sessions = self._used_sessions, {}
+        if keys:
+            await self._database.write(lambda connection: repository.note_use(connection, keys))
+        if sessions:
+            await self._database.write(lambda connection: logins.note_use(connection, sessions))
+
+
+def refusal() -> Unauthenticated:
+    return Unauthenticated("unauthenticated", REFUSAL)
 
 
 def _key_holds(found: repository.Proven, now: Instant) -> bool:

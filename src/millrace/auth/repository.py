@@ -1,7 +1,7 @@
 """The rows of users and API keys. SQL only; what it means is decided by the callers."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -21,6 +21,25 @@ class UserRow:
     name: str
     role: str
     disabled_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """All there is to know of a user."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    kind: str
+    password_hash: str | None = field(repr=False)
+    password_set_at: Instant | None
+    must_change_password: bool
+    last_login_at: Instant | None
+    created_at: Instant
+    updated_at: Instant | None
+    disabled_at: Instant | None
+    deleted_at: Instant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +111,35 @@ def find_user(connection: Connection, user_id: str) -> UserRow | None:
     query = select(users.c.id, users.c.name, users.c.role, users.c.disabled_at).where(users.c.id == user_id)
     row = connection.execute(query).first()
     return None if row is None else UserRow(*row)
+
+
+_ACCOUNT = [users.c[name] for name in AccountRow.__dataclass_fields__]
+
+
+def find_account(connection: Connection, user_id: str) -> AccountRow | None:
+    row = connection.execute(select(*_ACCOUNT).where(users.c.id == user_id)).first()
+    return None if row is None else AccountRow(*row)
+
+
+def find_by_email(connection: Connection, email: str) -> AccountRow | None:
+    """`email` in lower case, as all are stored."""
+    row = connection.execute(select(*_ACCOUNT).where(users.c.email == email)).first()
+    return None if row is None else AccountRow(*row)
+
+
+def save_account(connection: Connection, user_id: str, **values: object) -> None:
+    connection.execute(update(users).where(users.c.id == user_id).values(**values))
+
+
+def rehash(connection: Connection, user_id: str, set_at: Instant | None, *, password_hash: str) -> None:
+    """Keep another hash of a password that is still the one that was set then."""
+    query = update(users).where(users.c.id == user_id, users.c.password_set_at == set_at)
+    connection.execute(query.values(password_hash=password_hash))
+
+
+def has_password(connection: Connection) -> bool:
+    """Whether any person has one."""
+    return connection.execute(select(users.c.id).where(users.c.password_hash.is_not(None)).limit(1)).first() is not None
 
 
 def add_key(connection: Connection, *, key_id: str, user_id: str, name: str, key: NewKey, now: Instant) -> None:

@@ -646,6 +646,11 @@ class DueOfWorkflow(TypedDict):
     payloads: int
 
 
+class Ended(TypedDict):
+    # Logins that have ended.
+    ended: int
+
+
 class EventPage(TypedDict):
     items: list[EventView]
     next_cursor: str | None
@@ -768,6 +773,26 @@ class LogView(TypedDict):
     level: str
     text: str
     metadata: dict[str, Any] | None
+
+
+class Me(TypedDict):
+    id: str
+    kind: Literal["person", "service"]
+    email: str | None
+    name: str
+    role: str
+    status: Literal["active", "disabled", "deleted"]
+    has_password: bool
+    # Somebody else chose it: nothing else can be done before.
+    must_change_password: bool
+    created_at: str
+    updated_at: str | None
+    disabled_at: str | None
+    last_login_at: str | None
+    # What can be done with the credential of this request.
+    permissions: list[str]
+    credential: Literal["api_key", "session"]
+    session_id: str | None
 
 
 class NextFiring(TypedDict):
@@ -1137,6 +1162,24 @@ class SecretView(TypedDict):
     updated_at: str
 
 
+class SessionPage(TypedDict):
+    items: list[SessionView]
+    next_cursor: str | None
+
+
+class SessionView(TypedDict):
+    id: str
+    kind: Literal["web", "token"]
+    address: str | None
+    user_agent: str | None
+    # Whether this request belongs to it.
+    current: bool
+    created_at: str
+    # To the minute.
+    last_used_at: str
+    expires_at: str
+
+
 class Setting(TypedDict):
     name: str
     variables: list[str]
@@ -1148,6 +1191,11 @@ class Setting(TypedDict):
 class SettingPage(TypedDict):
     items: list[Setting]
     next_cursor: None
+
+
+class SetupNeeded(TypedDict):
+    # Whether nobody has a password yet.
+    needed: bool
 
 
 class SimulatedFiring(TypedDict):
@@ -1358,6 +1406,26 @@ class TimelineView(TypedDict):
     complete: bool
     # Then: what to send as `after` for the timeline of the records behind.
     next_after: int | None
+
+
+class TokenError(TypedDict):
+    # invalid_request, invalid_grant, invalid_scope, unsupported_grant_type, …
+    error: str
+    error_description: str
+
+
+class Tokens(TypedDict):
+    """As OAuth 2 has it (RFC 6749)."""
+
+    # For `Authorization: Bearer`.
+    access_token: str
+    token_type: Literal["Bearer"]
+    # Seconds for which the access token holds.
+    expires_in: int
+    # Gives the next tokens, once.
+    refresh_token: str
+    # The permissions it is limited to, with blanks between.
+    scope: NotRequired[str | None]
 
 
 class TriggerCounts(TypedDict):

@@ -175,5 +175,5 @@ async def client_of(millrace: Installation, role: Role) -> httpx2.AsyncClient:
             connection, user_id=user, email=f"{role.value}@example.com", name=role.value, role=role, now=1
         )
     )
-    _, key = await millrace.container.authenticator.create_key(user, "test")
+    _, key = await millrace.container.identity.authenticator.create_key(user, "test")
     return millrace.client(key)

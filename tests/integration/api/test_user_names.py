@@ -30,7 +30,7 @@ async def ada(millrace: Installation) -> AsyncIterator[httpx2.AsyncClient]:
             connection, user_id=ADA, email="ada@example.com", name=SHOWN["name"], role=Role.ADMIN, now=1
         )
     )
-    _, key = await millrace.container.authenticator.create_key(ADA, "hers")
+    _, key = await millrace.container.identity.authenticator.create_key(ADA, "hers")
     async with millrace.client(key) as client:
         yield client
 

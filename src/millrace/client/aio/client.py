@@ -7,6 +7,7 @@ from typing import Any, Self, Unpack
 
 import httpx2
 
+from millrace.client.aio.accounts import AsyncAccount
 from millrace.client.aio.agents import AsyncAgents
 from millrace.client.aio.approvals import AsyncApprovals
 from millrace.client.aio.artifacts import AsyncArtifacts
@@ -67,6 +68,7 @@ class AsyncClient:
         self.secrets = AsyncSecrets(self._transport)
         self.connections = AsyncConnections(self._transport)
         self.agents = AsyncAgents(self._transport)
+        self.account = AsyncAccount(self._transport)
         self.events = AsyncEvents(self._transport)
         self.retention = AsyncRetention(self._transport)
         self.archive = AsyncArchive(self._transport)

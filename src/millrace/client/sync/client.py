@@ -13,6 +13,7 @@ from millrace.client.errors import InvalidArgument, RunFailed
 from millrace.client.location import locate
 from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
+from millrace.client.sync.accounts import Account
 from millrace.client.sync.agents import Agents
 from millrace.client.sync.approvals import Approvals
 from millrace.client.sync.artifacts import Artifacts
@@ -68,6 +69,7 @@ class Client:
         self.secrets = Secrets(self._transport)
         self.connections = Connections(self._transport)
         self.agents = Agents(self._transport)
+        self.account = Account(self._transport)
         self.events = Events(self._transport)
         self.retention = Retention(self._transport)
         self.archive = Archive(self._transport)
