@@ -5,7 +5,7 @@ used is kept in memory and written in batches, since a write per request would c
 """
 
 from millrace.auth import repository
-from millrace.auth.keys import hash_of, looks_like_key, new_key
+from millrace.auth.keys import hash_of, looks_like_key
 from millrace.auth.logins import repository as logins
 from millrace.auth.logins.sessions import Sessions
 from millrace.auth.principal import Principal
@@ -13,7 +13,6 @@ from millrace.core.errors import Unauthenticated
 from millrace.core.values import Instant
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
-from millrace.ports.ids import Ids
 
 REFUSAL = (
     "send a valid API key in the header X-API-Key, or an access token as Authorization: Bearer; the first API key is "
@@ -24,10 +23,9 @@ REFUSAL = (
 class Authenticator:
     """Each way raises `Unauthenticated`, in the same words for every reason."""
 
-    def __init__(self, database: Database, clock: Clock, ids: Ids, sessions: Sessions) -> None:
+    def __init__(self, database: Database, clock: Clock, sessions: Sessions) -> None:
         self._database = database
         self._clock = clock
-        self._ids = ids
         self._sessions = sessions
         self._used_keys: dict[str, Instant] = {}
         self._used_sessions: dict[str, Instant] = {}
@@ -54,21 +52,6 @@ class Authenticator:
             raise refusal()
         self._used_sessions[found.credential_id] = self._clock.now()
         return found
-
-    async def create_key(self, user_id: str, name: str) -> tuple[str, str]:
-        """A new key of a user: its id, and its text, which is kept nowhere."""
-        key, key_id, now = new_key(), self._ids.new(), self._clock.now()
-        await self._database.write(
-            lambda connection: repository.add_key(
-                connection, key_id=key_id, user_id=user_id, name=name, key=key, now=now
-            )
-        )
-        return key_id, key.text
-
-    async def revoke_key(self, key_id: str) -> bool:
-        """The key is refused from when this returns. False if there is no such key in use."""
-        now = self._clock.now()
-        return await self._database.write(lambda connection: repository.revoke_key(connection, key_id, now))
 
     async def write_uses(self) -> None:
         """Write the last uses that came together since the last call."""

@@ -147,12 +147,6 @@ def add_key(connection: Connection, *, key_id: str, user_id: str, name: str, key
     connection.execute(insert(api_keys).values(**row, created_at=now))
 
 
-def revoke_key(connection: Connection, key_id: str, now: Instant) -> bool:
-    """Whether there was such a key that was not revoked yet."""
-    query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=now)
-    return connection.execute(query).rowcount > 0
-
-
 def note_use(connection: Connection, used: Mapping[str, Instant]) -> None:
     """Write when keys (by id) were last used."""
     query = update(api_keys).where(api_keys.c.id == bindparam("key")).values(last_used_at=bindparam("used_at"))

@@ -730,6 +730,11 @@ class Health(TypedDict):
     status: str
 
 
+class KeyPage(TypedDict):
+    items: list[KeyView]
+    next_cursor: str | None
+
+
 class KeyRotated(TypedDict):
     key_id: str
     # False: the key comes from a setting, and only the values were sealed anew.
@@ -737,6 +742,24 @@ class KeyRotated(TypedDict):
     resealed: int
     # Keys that only backups need now.
     former_key_ids: list[str]
+
+
+class KeyView(TypedDict):
+    id: str
+    name: str
+    # How the key begins, to recognise it by.
+    prefix: str
+    user: UserRef
+    scopes: list[str] | None
+    status: Literal["active", "expired", "revoked"]
+    created_by: UserRef | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    # To the minute.
+    last_used_at: str | None
+    # The key that this one was rotated from.
+    replaces: str | None
 
 
 class LastFiring(TypedDict):
@@ -773,6 +796,45 @@ class LogView(TypedDict):
     level: str
     text: str
     metadata: dict[str, Any] | None
+
+
+class MadeKey(TypedDict):
+    id: str
+    name: str
+    # How the key begins, to recognise it by.
+    prefix: str
+    user: UserRef
+    scopes: list[str] | None
+    status: Literal["active", "expired", "revoked"]
+    created_by: UserRef | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    # To the minute.
+    last_used_at: str | None
+    # The key that this one was rotated from.
+    replaces: str | None
+    # The key itself, shown this once.
+    key: str
+
+
+class MadeUser(TypedDict):
+    id: str
+    kind: Literal["person", "service"]
+    email: str | None
+    name: str
+    role: str
+    status: Literal["active", "disabled", "deleted"]
+    has_password: bool
+    # Somebody else chose it: nothing else can be done before.
+    must_change_password: bool
+    created_at: str
+    updated_at: str | None
+    disabled_at: str | None
+    last_login_at: str | None
+    # Shown once: who has it sets the password (POST /auth/reset).
+    reset_token: str | None
+    reset_expires_at: str | None
 
 
 class Me(TypedDict):
@@ -1506,12 +1568,33 @@ class UserOfIt(TypedDict):
     version: int
 
 
+class UserPage(TypedDict):
+    items: list[UserView]
+    next_cursor: str | None
+
+
 class UserRef(TypedDict):
     """A user who did something. Compare by `id`; names can change, and need not be unique."""
 
     id: str
     # What the user is called now; the id again where no such user exists.
     name: str
+
+
+class UserView(TypedDict):
+    id: str
+    kind: Literal["person", "service"]
+    email: str | None
+    name: str
+    role: str
+    status: Literal["active", "disabled", "deleted"]
+    has_password: bool
+    # Somebody else chose it: nothing else can be done before.
+    must_change_password: bool
+    created_at: str
+    updated_at: str | None
+    disabled_at: str | None
+    last_login_at: str | None
 
 
 class ValidationAnswer(TypedDict):

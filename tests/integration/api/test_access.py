@@ -13,8 +13,9 @@ from millrace.api.deps import Requires, authenticated
 from millrace.auth import repository
 from millrace.auth.permissions import PERMISSIONS, Permission, Role
 from millrace.storage.tables import api_keys, users
-from tests.support.api import create, definition, problem
+from tests.support.api import problem
 from tests.support.installation import Installation
+from tests.support.logins import new_key
 
 OPEN = {"/", "/static/{name}", "/static/look.js", "/health", "/health/ready", "/docs", "/redoc", "/openapi.json"}
 """SPEC R2's list, as far as its routes exist yet. Whatever browsers and load balancers add to these is passed over."""
@@ -124,7 +125,7 @@ async def role_client(millrace: Installation, role: Role) -> httpx2.AsyncClient:
             connection, user_id=user, email=f"{role.value}@example.com", name=role.value, role=role, now=1
         )
     )
-    _, key = await millrace.container.identity.authenticator.create_key(user, "test")
+    _, key = await new_key(millrace, user)
     return millrace.client(key)
 
 
@@ -188,15 +189,12 @@ async def test_a_key_works_as_a_bearer_token_too(millrace: Installation) -> None
 
 
 async def test_a_revoked_key_is_refused_at_once(millrace: Installation) -> None:
-    authenticator = millrace.container.identity.authenticator
     async with millrace.client() as admin:
-        created = await create(admin, definition("by whom"))
-    key_id, key = await authenticator.create_key(created["created_by"]["id"], "second")
-    async with millrace.client(key) as client:
-        assert (await client.get("/api/v1/runs")).status_code == 200
-        assert await authenticator.revoke_key(key_id)
-        problem(await client.get("/api/v1/runs"), 401, "unauthenticated")
-    assert not await authenticator.revoke_key(key_id)
+        made = (await admin.post("/api/v1/api-keys", json={"name": "second"})).json()
+        async with millrace.client(made["key"]) as client:
+            assert (await client.get("/api/v1/runs")).status_code == 200
+            assert (await admin.delete(f"/api/v1/api-keys/{made['id']}")).json()["status"] == "revoked"
+            problem(await client.get("/api/v1/runs"), 401, "unauthenticated")
 
 
 async def test_finding_the_caller_costs_one_read(millrace: Installation) -> None:

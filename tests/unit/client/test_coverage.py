@@ -77,6 +77,8 @@ ARGUMENTS: dict[str, Any] = {
     "filter": {"status": ["failed"]},
     "dst": {"gap": "skip"},
     "events": [{"type": "a"}],
+    "scopes": ["run:read"],
+    "expires_at": "2036-01-01T00:00:00Z",
     "version": 2,
     "if_match": 3,
     "attempt": 1,

@@ -1,10 +1,11 @@
 """Users, logins and API keys as they are shown: nothing of them that could be used."""
 
+from millrace.app.identity.repository import KeyRow
 from millrace.app.identity.texts import shown_email
 from millrace.auth.logins.repository import SessionRow
 from millrace.auth.permissions import rights_of
 from millrace.auth.principal import Principal
-from millrace.auth.repository import AccountRow
+from millrace.auth.repository import AccountRow, scopes_in
 from millrace.core.values import Instant, JsonObject, JsonValue, to_iso
 
 
@@ -51,3 +52,22 @@ def session_view(row: SessionRow, caller: Principal) -> JsonObject:
 
 def moment(instant: Instant | None) -> str | None:
     return None if instant is None else to_iso(instant)
+
+
+def key_view(row: KeyRow, owner: AccountRow, now: Instant) -> JsonObject:
+    scopes = scopes_in(row.scopes)
+    over = row.expires_at is not None and row.expires_at <= now
+    return {
+        "id": row.id,
+        "name": row.name,
+        "prefix": row.prefix,
+        "user": {"id": owner.id, "name": owner.name},
+        "scopes": None if scopes is None else [scope.value for scope in sorted(scopes)],
+        "status": "revoked" if row.revoked_at is not None else "expired" if over else "active",
+        "created_by": row.created_by,
+        "created_at": to_iso(row.created_at),
+        "expires_at": moment(row.expires_at),
+        "revoked_at": moment(row.revoked_at),
+        "last_used_at": moment(row.last_used_at),
+        "replaces": row.replaces,
+    }

@@ -13,6 +13,7 @@ from millrace.client.aio.approvals import AsyncApprovals
 from millrace.client.aio.artifacts import AsyncArtifacts
 from millrace.client.aio.backfills import AsyncBackfills
 from millrace.client.aio.canaries import AsyncCanaries
+from millrace.client.aio.identity import AsyncApiKeys, AsyncUsers
 from millrace.client.aio.runs import AsyncRuns
 from millrace.client.aio.system import AsyncArchive, AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
 from millrace.client.aio.tasks import AsyncTasks
@@ -68,6 +69,8 @@ class AsyncClient:
         self.secrets = AsyncSecrets(self._transport)
         self.connections = AsyncConnections(self._transport)
         self.agents = AsyncAgents(self._transport)
+        self.users = AsyncUsers(self._transport)
+        self.api_keys = AsyncApiKeys(self._transport)
         self.account = AsyncAccount(self._transport)
         self.events = AsyncEvents(self._transport)
         self.retention = AsyncRetention(self._transport)
