@@ -13,7 +13,15 @@ from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
 from millrace.app.events.storing import Stored
 from millrace.app.firing.scheduler import Scheduler
-from millrace.app.housekeeping import ExpiredKeys, KeyUseWriter, OldBackfills, OldChanges, OrphanedTests, Partitions
+from millrace.app.housekeeping import (
+    EndedLogins,
+    ExpiredKeys,
+    KeyUseWriter,
+    OldBackfills,
+    OldChanges,
+    OrphanedTests,
+    Partitions,
+)
 from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.routing.routing import EventRouting
 from millrace.app.runs.children.starting import ChildStarts
@@ -34,7 +42,7 @@ def app_services(
     if role.serves_http or role.schedules:
         services.append(container.triggers.overdue_watch)
     if role.serves_http:
-        services.append(KeyUseWriter(container.authenticator))
+        services.append(KeyUseWriter(container.identity.authenticator))
     if role.schedules:
         services += _scheduling(made, container, processes)
         services += _event_services(made, container, wakeups, processes)
@@ -85,6 +93,7 @@ def _scheduling(made: Adapters, container: Container, processes: Processes) -> l
             container.operations,
             container.retention,
             ExpiredKeys(database, clock),
+            EndedLogins(database, clock),
             OldChanges(database),
             OldMails(database),
             OldBackfills(database),

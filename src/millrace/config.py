@@ -5,12 +5,9 @@ else in Millrace reads a setting from the environment. It protects two rules: wh
 a value that may hold a secret is never printed, not even in an error about it.
 """
 
-import os
 import re
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
@@ -31,6 +28,7 @@ from millrace.core.values import JsonObject
 from millrace.setting_checks import (
     checked_bucket,
     checked_endpoint,
+    checked_lifetime,
     checked_postgres,
     checked_public_url,
     checked_zone,
@@ -42,13 +40,6 @@ from millrace.setting_checks import (
 )
 
 PREFIX = "MILLRACE_"
-
-FOREIGN_NAMES = frozenset({"MILLRACE_ATTEMPT", "MILLRACE_URL", "MILLRACE_API_KEY"})
-"""Names that others read: child processes of tasks, and the command line."""
-
-FOREIGN_PREFIXES = ("MILLRACE_SECRET_", "MILLRACE_TEST_")
-OWN_PREFIX = "MILLRACE_TEST_MODE"
-"""Begins like a foreign one."""
 
 SQLITE = "sqlite:///"
 POSTGRES = frozenset({"postgresql", "postgres"})
@@ -196,6 +187,19 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MILLRACE_TEST_MODE_SKIP_EXECUTION", "SKIP_WORKFLOW_EXECUTION"),
         description="Whether no run starts in test mode; with false the mail is sent and the run starts. It says "
         "nothing while test mode is off.",
+    )
+    access_token_lifetime: Annotated[str, AfterValidator(checked_lifetime)] = Field(
+        default="15m",
+        description="How long an access token holds; who has one gets the next by the refresh token. 1m to 1d.",
+    )
+    session_lifetime: Annotated[str, AfterValidator(checked_lifetime)] = Field(
+        default="30d", description="How long after a login one has to log in again in any case."
+    )
+    session_idle: Annotated[str, AfterValidator(checked_lifetime)] = Field(
+        default="7d", description="How long a login holds that is not used."
+    )
+    default_role: Literal["developer", "operator", "viewer"] = Field(
+        default="viewer", description="Role of a new user for whom none is said."
     )
     encryption_key: SecretStr | None = Field(
         default=None,
@@ -347,7 +351,7 @@ class Settings(BaseSettings):
             raise ValueError("write TYPE=NUMBER, with commas between several, for example shell=4,database=8")
         return {name.strip(): number.strip() for name, _, number in pairs}
 
-    @field_validator("log_level", "sqlite_synchronous", "smtp_tls", mode="before")
+    @field_validator("log_level", "sqlite_synchronous", "smtp_tls", "default_role", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
@@ -436,29 +440,6 @@ def load_settings() -> Settings:
         faults = [fault for fault in error.errors(include_input=False) if fault["type"] != "default_factory_not_called"]
         lines = [_fault_line(fault["loc"], fault["msg"]) for fault in faults]
         raise SettingsError("\n".join(lines)) from None
-
-
-def setting_warnings(settings: Settings, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """What the operator should know: names nobody reads (with the name that was probably meant), an open address."""
-    known = {name for row in settings_table() for name in row.names}
-    warnings = []
-    for name in sorted(environment):
-        foreign = name in FOREIGN_NAMES or (name.startswith(FOREIGN_PREFIXES) and not name.startswith(OWN_PREFIX))
-        if not name.startswith(PREFIX) or name in known or foreign:
-            continue
-        meant = get_close_matches(name, known, n=1, cutoff=0.75)
-        hint = f"; did you mean {meant[0]}?" if meant else ""
-        warnings.append(f"{name} is not a setting of Millrace and has no effect{hint}")
-    if not settings.loopback_only:
-        warnings.append(
-            f"MILLRACE_HOST={settings.host} lets other machines connect; "
-            "put a proxy with TLS in front, for API keys travel in clear text"
-        )
-    if settings.sqlite_synchronous != "full":
-        warnings.append(
-            f"MILLRACE_SQLITE_SYNCHRONOUS={settings.sqlite_synchronous}: a power cut can undo acknowledged work"
-        )
-    return warnings
 
 
 def settings_table() -> tuple[SettingRow, ...]:

@@ -28,9 +28,10 @@ from millrace.auth.masked_logs import mask_logs
 from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.bootstrap import RoleRefused, Runtime, running
-from millrace.config import Settings, SettingsError, load_settings, setting_warnings
+from millrace.config import Settings, SettingsError, load_settings
 from millrace.ports.store import StoreUnavailable
 from millrace.roles import Role
+from millrace.setting_warnings import setting_warnings
 from millrace.storage.database import DatabaseUnusable
 from millrace.storage.lock import DatabaseInUse
 from millrace.storage.schema import UnknownSchema

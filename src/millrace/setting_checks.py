@@ -1,4 +1,4 @@
-"""What `config` asks of settings that are addresses or time zones, and of those that need others.
+"""What `config` asks of settings that are addresses, time zones or lifetimes, and of those that need others.
 
 A fault says what to write, and never what was written.
 """
@@ -16,6 +16,20 @@ SHORTEST = 6
 """As `auth.secrets` demands of every other secret."""
 
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}){0,8}/?", re.ASCII)
+
+LIFETIME = re.compile(r"([1-9]\d{0,5})([mhd])", re.ASCII)
+MINUTES = {"m": 1, "h": 60, "d": 1_440}
+LONGEST_LIFETIMES = {"access_token_lifetime": 1_440}
+"""Minutes; those of logins have a year."""
+
+
+def checked_lifetime(text: str, info: ValidationInfo) -> str:
+    """Of a login or its token: at least a minute."""
+    longest = LONGEST_LIFETIMES.get(str(info.field_name), 366 * 1_440)
+    found = LIFETIME.fullmatch(text)
+    if found is None or int(found[1]) * MINUTES[found[2]] > longest:
+        raise ValueError(f"write how long, such as 15m, 12h or 30d; at most {longest // 1_440}d")
+    return text
 
 
 def checked_bucket(url: str | None) -> str | None:

@@ -7,7 +7,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.container import Container, build_container
 from millrace.app.events.publishing import EventPublisher
+from millrace.app.identity_container import build_identity_use_cases
 from millrace.app.plans import StoredPlans
 from millrace.artifacts.local import LocalObjects
 from millrace.artifacts.s3 import S3Objects
@@ -154,9 +155,14 @@ class Runners:
 
 
 class CountingDatabase(SqliteDatabase):
-    """Counts reads, so that a test can tell what is answered from memory."""
+    """Counts reads, so that a test can tell what is answered from memory, and questions, by which callers are found."""
 
     reads = 0
+    asked = 0
+
+    async def ask(self, question: Any, values: Any) -> Any:
+        self.asked += 1
+        return await super().ask(question, values)
 
     async def read(self, work: Any) -> Any:
         self.reads += 1
@@ -167,6 +173,11 @@ class CountingPostgres(PostgresDatabase):
     """The same on a server."""
 
     reads = 0
+    asked = 0
+
+    async def ask(self, question: Any, values: Any) -> Any:
+        self.asked += 1
+        return await super().ask(question, values)
 
     async def read(self, work: Any) -> Any:
         self.reads += 1
@@ -193,11 +204,11 @@ class Installation:
     def file(self) -> DatabaseFile | None:
         return _file(self.database)
 
-    def client(self, key: str | None = None) -> httpx2.AsyncClient:
+    def client(self, key: str | None = None, *, address: str = "127.0.0.1", scheme: str = "http") -> httpx2.AsyncClient:
         """A client with the given key; `""` sends none, and by default it is the administrator's."""
-        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False, client=(address, 40_000))
         headers = {} if key == "" else {"X-API-Key": key or self.key}
-        return httpx2.AsyncClient(transport=transport, base_url="http://millrace.test", headers=headers)
+        return httpx2.AsyncClient(transport=transport, base_url=f"{scheme}://millrace.test", headers=headers)
 
 
 def archiver_of(millrace: Installation, database: Database | None = None) -> Archiver:
@@ -215,11 +226,12 @@ async def installation(
     *,
     allowed: tuple[str, ...] = (),
     agent_clock: Clock | None = None,
+    login_clock: Clock | None = None,
 ) -> AsyncIterator[Installation]:
     """`url`: the address of a PostgreSQL database, where there may be several; otherwise `home` has a SQLite file.
 
     `objects`: where artifacts are, if not in the home; it is closed in the end. `allowed`: private targets that agents
-    may have. `agent_clock`: the time by which the circuits of agents open and close."""
+    may have. `agent_clock`: the time by which the circuits of agents open and close; `login_clock`: that of logins."""
     settings = Settings(home=home, http_allowed_targets=allowed)
     clock, ids, bus = SystemClock(), Uuid7Ids(), LocalBus()
     addresses = AddressPolicy(allowed)
@@ -256,33 +268,34 @@ async def installation(
         around, slots=16, queues=("default",), new_id=ids.new, installation_id=await store.installation_id()
     )
     await store.register(Incarnation(worker.incarnation_id, "test", 1, ("default",), 16), 60 * SECOND, sole=url is None)
-    container = build_container(
-        Adapters(
-            settings=settings,
-            clock=clock,
-            ids=ids,
-            bus=bus,
-            database=database,
-            file=_file(database),
-            copies=_copies(database, url, home),
-            objects=objects,
-            payloads=payloads,
-            store=store,
-            plans=plans,
-            evaluator=CelEvaluator(),
-            engine=engine,
-            runners=runners,
-            task_types=runners,
-            vault=vault,
-            masker=masker,
-            secrets=secrets,
-            connections=connections,
-            agents=agents,
-            outside=outside,
-            events=EventPublisher(database, clock, ids, masker),
-            check_database=Doctor(database).examine,
-        )
+    adapters = Adapters(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        bus=bus,
+        database=database,
+        file=_file(database),
+        copies=_copies(database, url, home),
+        objects=objects,
+        payloads=payloads,
+        store=store,
+        plans=plans,
+        evaluator=CelEvaluator(),
+        engine=engine,
+        runners=runners,
+        task_types=runners,
+        vault=vault,
+        masker=masker,
+        secrets=secrets,
+        connections=connections,
+        agents=agents,
+        outside=outside,
+        events=EventPublisher(database, clock, ids, masker),
+        check_database=Doctor(database).examine,
     )
+    container = build_container(adapters)
+    if login_clock is not None:
+        container = replace(container, identity=build_identity_use_cases(adapters, login_clock))
     key = await ensure_first_admin(database, clock, ids, home) or (home / KEY_FILE).read_text()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)

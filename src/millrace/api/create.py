@@ -7,7 +7,9 @@ from fastapi import FastAPI
 from millrace.api import openapi, problems, query_names
 from millrace.api.middleware import BodyLimit, NoNul, SecurityHeaders
 from millrace.api.routes import (
+    accounts,
     agents,
+    api_keys,
     approval_links,
     archive,
     artifacts,
@@ -20,6 +22,7 @@ from millrace.api.routes import (
     deployments,
     events,
     histories,
+    logging_in,
     retention,
     runs,
     secrets,
@@ -31,6 +34,7 @@ from millrace.api.routes import (
     test_runs,
     trigger_previews,
     trigger_rows,
+    users,
     versions,
     webhook_receiver,
     webhooks,
@@ -67,6 +71,10 @@ PARTS = (
     secrets,
     connections,
     agents,
+    accounts,
+    api_keys,
+    users,
+    logging_in,
     system,
     approval_links,
     open_routes,

@@ -8,14 +8,24 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.params import Depends as DependsParam
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, OAuth2PasswordBearer
 
+from millrace.api import cookies
 from millrace.api.query_names import known_query
 from millrace.app.container import Container
+from millrace.auth.authentication import refusal
+from millrace.auth.logins.sessions import Origin
 from millrace.auth.permissions import Permission, require
 from millrace.auth.principal import Principal
 
-API_KEY = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key; the first is in the file api-key.")
+KEY_HEADER: Final = "X-API-Key"
+API_KEY = APIKeyHeader(name=KEY_HEADER, auto_error=False, description="An API key; the first is in the file api-key.")
+ACCESS_TOKEN = OAuth2PasswordBearer(
+    tokenUrl="/api/v1/auth/token",
+    refreshUrl="/api/v1/auth/token",
+    auto_error=False,
+    description="An access token, or an API key.",
+)
 
 BEARER: Final = "bearer "
 
@@ -28,13 +38,40 @@ async def container_of(request: Request) -> Container:
 Containers = Annotated[Container, Depends(container_of)]
 
 
-async def authenticated(request: Request, key: Annotated[str | None, Depends(API_KEY)] = None) -> None:
-    """Find the caller, by `X-API-Key` or by `Authorization: Bearer` with an API key. Raises `Unauthenticated`."""
-    if key is None:
-        header = request.headers.get("Authorization", "")
-        key = header[len(BEARER) :] if header[: len(BEARER)].lower() == BEARER else None
+async def authenticated(
+    request: Request,
+    _: Annotated[str | None, Depends(API_KEY)] = None,
+    __: Annotated[str | None, Depends(ACCESS_TOKEN)] = None,
+) -> None:
+    """Find the caller: by `X-API-Key`, else by `Authorization: Bearer`, else by the cookie of a login.
+
+    What is sent explicitly counts also where it is wrong: the cookie, which a browser adds to anything, does not step
+    in. Raises `Unauthenticated`, and `Forbidden` for what another site has a browser do.
+    """
     container = await container_of(request)
-    request.state.caller = await container.authenticator.authenticate(key)
+    by = container.identity.authenticator
+    if (key := request.headers.get(KEY_HEADER)) is not None:
+        request.state.caller = await by.of_key(key)
+    elif (header := request.headers.get("Authorization")) is not None:
+        if header[: len(BEARER)].lower() != BEARER:
+            raise refusal()
+        request.state.caller = await by.of_bearer(header[len(BEARER) :])
+    elif (cookie := cookies.session_in(request)) is not None:
+        request.state.caller = await by.of_cookie(cookie)
+        cookies.refuse_other_sites(request)
+    else:
+        raise refusal()
+
+
+def origin_of(request: Request) -> Origin:
+    """Where the connection comes from; what a header says of that is not believed."""
+    address = "unknown" if request.client is None else request.client.host
+    return Origin(address, request.headers.get("User-Agent"))
+
+
+def open_router(tag: str) -> APIRouter:
+    """A router of the API whose routes need no credentials: they are how one comes by some."""
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Depends(known_query)])
 
 
 def api_router(tag: str) -> APIRouter:

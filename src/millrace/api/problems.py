@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from millrace.api.masking import ProblemAnswer
 from millrace.app.request_faults import of_parameters
+from millrace.auth.logins.throttling import TooManyAttempts
 from millrace.core.errors import (
     Conflict,
     Fault,
@@ -44,6 +45,7 @@ STATUS: tuple[tuple[type[MillraceError], int], ...] = (
     (Gone, 410),
     (NotFound, 404),
     (Conflict, 409),
+    (TooManyAttempts, 429),
     (Unavailable, 503),
 )
 """The first class that fits gives the status, so the more special ones come first."""
@@ -51,6 +53,7 @@ STATUS: tuple[tuple[type[MillraceError], int], ...] = (
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 RETRY_AFTER = {"Retry-After": "1"}
+CHALLENGE = {"WWW-Authenticate": 'ApiKey, Bearer realm="millrace"'}
 
 
 def problem(
@@ -87,7 +90,9 @@ def status_of(error: MillraceError) -> int:
 
 def of_error(error: MillraceError) -> Response:
     status = status_of(error)
-    headers = {401: {"WWW-Authenticate": "ApiKey"}, 503: RETRY_AFTER}.get(status)
+    headers = {401: CHALLENGE, 503: RETRY_AFTER}.get(status)
+    if isinstance(error, TooManyAttempts):
+        headers = {"Retry-After": str(error.retry_after)}
     return problem(status, error.code, error.message, error.faults, headers)
 
 

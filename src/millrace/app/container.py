@@ -25,6 +25,7 @@ from millrace.app.doctor import Doctor
 from millrace.app.events.queries import EventQueries
 from millrace.app.histories.following import Followers
 from millrace.app.histories.queries import HistoryQueries
+from millrace.app.identity_container import IdentityUseCases, build_identity_use_cases
 from millrace.app.operations.operations import Operations
 from millrace.app.retention.cleaning import Retention
 from millrace.app.retention.policy import policy_of
@@ -53,7 +54,6 @@ from millrace.app.workflows.queries import WorkflowQueries
 from millrace.app.workflows.surroundings import Surroundings
 from millrace.app.workflows.tasks import WorkflowTasks
 from millrace.app.workflows.writing import WorkflowWriter
-from millrace.auth.authentication import Authenticator
 from millrace.auth.names import UserNames
 from millrace.config import Settings
 from millrace.definition import ControlTypes
@@ -70,7 +70,7 @@ class Container:
     masker: Masker
     runners: RunnerRegistry
     task_types: TaskTypes
-    authenticator: Authenticator
+    identity: IdentityUseCases
     user_names: UserNames
     workflow_writer: WorkflowWriter
     workflow_commands: WorkflowCommands
@@ -131,7 +131,7 @@ def build_container(a: Adapters) -> Container:
         masker=a.masker,
         runners=a.runners,
         task_types=TaskTypes(a.task_types, ControlTypes()),
-        authenticator=Authenticator(database, clock, ids),
+        identity=build_identity_use_cases(a),
         user_names=user_names,
         workflow_writer=writer,
         workflow_commands=workflow_commands,

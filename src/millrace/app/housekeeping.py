@@ -9,6 +9,8 @@ from millrace.app.histories.repository import delete_old_changes, last_old_chang
 from millrace.app.runs.repository import delete_expired_keys
 from millrace.app.test_runs.repository import delete_orphans
 from millrace.auth.authentication import Authenticator
+from millrace.auth.logins.repository import delete_over
+from millrace.auth.logins.throttling import HOME_FOR, PAIR_REMEMBERED
 from millrace.core.values import SECOND, Duration
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 KEYS_AT_ONCE = 500
+LOGINS_AT_ONCE = 500
 
 CHANGES_KEPT = 200_000
 """So far back a stream of all runs can be resumed; the records themselves are kept as long as their runs."""
@@ -30,7 +33,7 @@ PATIENCE_WITH_FOLLOWERS: Duration = 86_400 * SECOND
 
 
 class KeyUseWriter(Service):
-    """Writes when API keys were last used, once a minute."""
+    """Writes when API keys and logins were last used, once a minute."""
 
     interval = 60.0
 
@@ -71,6 +74,26 @@ class ExpiredKeys(Service):
         now = self._clock.now()
         deleted = await self._database.write(lambda connection: delete_expired_keys(connection, now, KEYS_AT_ONCE))
         return 1.0 if deleted == KEYS_AT_ONCE else None
+
+
+class EndedLogins(Service):
+    """Deletes logins, tokens, resets and counts of failures that are over, a batch at a time."""
+
+    interval = 600.0
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__()
+        self._database = database
+        self._clock = clock
+
+    async def run_once(self) -> float | None:
+        now = self._clock.now()
+        # Where somebody logged in says for a while where he works.
+        before, sessions_before = now - PAIR_REMEMBERED, now - HOME_FOR
+        deleted = await self._database.write(
+            lambda connection: delete_over(connection, before, sessions_before, LOGINS_AT_ONCE)
+        )
+        return 1.0 if deleted == LOGINS_AT_ONCE else None
 
 
 class OldChanges(Service):

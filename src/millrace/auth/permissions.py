@@ -1,6 +1,7 @@
 """Who may do what: one table of roles and permissions, and the one check against it.
 
-A route or use case names the permission it needs; it never asks for a role.
+A route or use case names the permission it needs; it never asks for a role. What a credential may do is at most what
+the role of its user has at this moment, and within its scopes, if it has some.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,12 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
+    SELF = "self"
+    """One's own account: name, password, logins, API keys."""
+    USER_READ = "user:read"
+    USER_WRITE = "user:write"
+    API_KEY_WRITE = "api_key:write"
+    """The API keys of others."""
     WORKFLOW_READ = "workflow:read"
     WORKFLOW_WRITE = "workflow:write"
     RUN_READ = "run:read"
@@ -52,6 +59,7 @@ class Permission(StrEnum):
 
 _VIEW = frozenset(
     {
+        Permission.SELF,
         Permission.WORKFLOW_READ,
         Permission.RUN_READ,
         Permission.TRIGGER_READ,
@@ -87,15 +95,47 @@ PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
 }
 
 
-def allows(role: Role, permission: Permission) -> bool:
+def has(role: Role, permission: Permission) -> bool:
     return permission in PERMISSIONS[role]
 
 
+def allows(principal: "Principal", permission: Permission) -> bool:
+    return permission in rights_of(principal)
+
+
+def rights_of(principal: "Principal") -> frozenset[Permission]:
+    return within(principal.role, principal.scopes)
+
+
+def within(role: Role, scopes: frozenset[Permission] | None) -> frozenset[Permission]:
+    """What the role has, as far as the scopes go."""
+    return PERMISSIONS[role] if scopes is None else PERMISSIONS[role] & scopes
+
+
 def require(principal: "Principal", permission: Permission) -> None:
-    """Raise `Forbidden` unless the principal's role has the permission."""
-    if not allows(principal.role, permission):
-        having = ", ".join(role.value for role in Role if allows(role, permission))
+    """Raise `Forbidden` unless the principal has the permission: by his role, and by the scopes of his credential."""
+    if principal.must_change_password and permission is not Permission.SELF:
+        raise Forbidden(
+            "password_change_needed",
+            "somebody else chose the password of this account; change it first (POST /api/v1/auth/password, "
+            "`millrace password`)",
+        )
+    if not has(principal.role, permission):
+        having = ", ".join(role.value for role in Role if has(role, permission))
         raise Forbidden(
             "forbidden",
             f"the role {principal.role.value} does not have the permission {permission.value}; roles that do: {having}",
         )
+    if not allows(principal, permission):
+        raise Forbidden(
+            "forbidden",
+            f"this credential is not for the permission {permission.value}, which is not among its scopes; "
+            "use another one",
+        )
+
+
+def require_rights(principal: "Principal", rights: frozenset[Permission], what: str) -> None:
+    """Raise `Forbidden` if somebody would come by rights that the principal himself has not: `what` he wanted to do."""
+    beyond = sorted(permission.value for permission in rights - rights_of(principal))
+    if beyond:
+        raise Forbidden("beyond_own_rights", f"{what} would give more than you have yourself: {', '.join(beyond)}")

@@ -1,27 +1,18 @@
 """The rows of users and API keys. SQL only; what it means is decided by the callers."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from millrace.auth.keys import NewKey
-from millrace.auth.permissions import Role
+from millrace.auth.permissions import Permission, Role
+from millrace.auth.principal import Principal, UserKind
 from millrace.core.values import Instant
+from millrace.ports.database import Columns, Database
 from millrace.storage.tables import api_keys, users
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRow:
-    """An API key together with the user it belongs to."""
-
-    key_id: str
-    user_id: str
-    user_name: str
-    role: str
-    expires_at: Instant | None
-    revoked_at: Instant | None
-    disabled_at: Instant | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +21,76 @@ class UserRow:
     name: str
     role: str
     disabled_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """All there is to know of a user."""
+
+    id: str
+    email: str
+    name: str
+    role: str
+    kind: str
+    password_hash: str | None = field(repr=False)
+    password_set_at: Instant | None
+    must_change_password: bool
+    last_login_at: Instant | None
+    created_at: Instant
+    updated_at: Instant | None
+    disabled_at: Instant | None
+    deleted_at: Instant | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A credential that was found, and whom it proves. Whether it holds is for the caller to say."""
+
+    principal: Principal
+    row: Columns
+
+
+PROVEN: Sequence[Any] = (
+    users.c.id.label("user_id"),
+    users.c.name.label("user_name"),
+    users.c.role,
+    users.c.kind.label("user_kind"),
+    users.c.disabled_at,
+    users.c.must_change_password,
+)
+"""Of the user whom a credential proves."""
+
+OF_KEY = (
+    select(*PROVEN, api_keys.c.id, api_keys.c.scopes, api_keys.c.expires_at, api_keys.c.revoked_at)
+    .join(users, users.c.id == api_keys.c.user_id)
+    .where(api_keys.c.key_hash == bindparam("key_hash"))
+)
+
+
+async def find_key(database: Database, key_hash: str) -> Proven | None:
+    for row in await database.ask(OF_KEY, {"key_hash": key_hash}):
+        principal = Principal(
+            user_id=row["user_id"],
+            name=row["user_name"],
+            role=Role(row["role"]),
+            kind=UserKind(row["user_kind"]),
+            credential_id=row["id"],
+            scopes=scopes_in(row["scopes"]),
+        )
+        return Proven(principal, row)
+    return None
+
+
+def scopes_in(text: str | None) -> frozenset[Permission] | None:
+    """The scopes of a credential. One that this release does not know allows nothing."""
+    if text is None:
+        return None
+    known = frozenset(Permission)
+    return frozenset(Permission(scope) for scope in orjson.loads(text) if scope in known)
+
+
+def scopes_text(scopes: Collection[Permission] | None) -> str | None:
+    return None if scopes is None else orjson.dumps(sorted(scope.value for scope in scopes)).decode()
 
 
 def has_users(connection: Connection) -> bool:
@@ -52,33 +113,38 @@ def find_user(connection: Connection, user_id: str) -> UserRow | None:
     return None if row is None else UserRow(*row)
 
 
+_ACCOUNT = [users.c[name] for name in AccountRow.__dataclass_fields__]
+
+
+def find_account(connection: Connection, user_id: str) -> AccountRow | None:
+    row = connection.execute(select(*_ACCOUNT).where(users.c.id == user_id)).first()
+    return None if row is None else AccountRow(*row)
+
+
+def find_by_email(connection: Connection, email: str) -> AccountRow | None:
+    """`email` in lower case, as all are stored."""
+    row = connection.execute(select(*_ACCOUNT).where(users.c.email == email)).first()
+    return None if row is None else AccountRow(*row)
+
+
+def save_account(connection: Connection, user_id: str, **values: object) -> None:
+    connection.execute(update(users).where(users.c.id == user_id).values(**values))
+
+
+def rehash(connection: Connection, user_id: str, set_at: Instant | None, *, password_hash: str) -> None:
+    """Keep another hash of a password that is still the one that was set then."""
+    query = update(users).where(users.c.id == user_id, users.c.password_set_at == set_at)
+    connection.execute(query.values(password_hash=password_hash))
+
+
+def has_password(connection: Connection) -> bool:
+    """Whether any person has one."""
+    return connection.execute(select(users.c.id).where(users.c.password_hash.is_not(None)).limit(1)).first() is not None
+
+
 def add_key(connection: Connection, *, key_id: str, user_id: str, name: str, key: NewKey, now: Instant) -> None:
     row = {"id": key_id, "user_id": user_id, "name": name, "prefix": key.prefix, "key_hash": key.key_hash}
     connection.execute(insert(api_keys).values(**row, created_at=now))
-
-
-def find_key(connection: Connection, key_hash: str) -> KeyRow | None:
-    query = (
-        select(
-            api_keys.c.id,
-            users.c.id,
-            users.c.name,
-            users.c.role,
-            api_keys.c.expires_at,
-            api_keys.c.revoked_at,
-            users.c.disabled_at,
-        )
-        .join(users, users.c.id == api_keys.c.user_id)
-        .where(api_keys.c.key_hash == key_hash)
-    )
-    row = connection.execute(query).first()
-    return None if row is None else KeyRow(*row)
-
-
-def revoke_key(connection: Connection, key_id: str, now: Instant) -> bool:
-    """Whether there was such a key that was not revoked yet."""
-    query = update(api_keys).where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None)).values(revoked_at=now)
-    return connection.execute(query).rowcount > 0
 
 
 def note_use(connection: Connection, used: Mapping[str, Instant]) -> None:

@@ -646,6 +646,11 @@ class DueOfWorkflow(TypedDict):
     payloads: int
 
 
+class Ended(TypedDict):
+    # Logins that have ended.
+    ended: int
+
+
 class EventPage(TypedDict):
     items: list[EventView]
     next_cursor: str | None
@@ -725,6 +730,11 @@ class Health(TypedDict):
     status: str
 
 
+class KeyPage(TypedDict):
+    items: list[KeyView]
+    next_cursor: str | None
+
+
 class KeyRotated(TypedDict):
     key_id: str
     # False: the key comes from a setting, and only the values were sealed anew.
@@ -732,6 +742,24 @@ class KeyRotated(TypedDict):
     resealed: int
     # Keys that only backups need now.
     former_key_ids: list[str]
+
+
+class KeyView(TypedDict):
+    id: str
+    name: str
+    # How the key begins, to recognise it by.
+    prefix: str
+    user: UserRef
+    scopes: list[str] | None
+    status: Literal["active", "expired", "revoked"]
+    created_by: UserRef | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    # To the minute.
+    last_used_at: str | None
+    # The key that this one was rotated from.
+    replaces: str | None
 
 
 class LastFiring(TypedDict):
@@ -768,6 +796,65 @@ class LogView(TypedDict):
     level: str
     text: str
     metadata: dict[str, Any] | None
+
+
+class MadeKey(TypedDict):
+    id: str
+    name: str
+    # How the key begins, to recognise it by.
+    prefix: str
+    user: UserRef
+    scopes: list[str] | None
+    status: Literal["active", "expired", "revoked"]
+    created_by: UserRef | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    # To the minute.
+    last_used_at: str | None
+    # The key that this one was rotated from.
+    replaces: str | None
+    # The key itself, shown this once.
+    key: str
+
+
+class MadeUser(TypedDict):
+    id: str
+    kind: Literal["person", "service"]
+    email: str | None
+    name: str
+    role: str
+    status: Literal["active", "disabled", "deleted"]
+    has_password: bool
+    # Somebody else chose it: nothing else can be done before.
+    must_change_password: bool
+    created_at: str
+    updated_at: str | None
+    disabled_at: str | None
+    last_login_at: str | None
+    # Shown once: who has it sets the password (POST /auth/reset).
+    reset_token: str | None
+    reset_expires_at: str | None
+
+
+class Me(TypedDict):
+    id: str
+    kind: Literal["person", "service"]
+    email: str | None
+    name: str
+    role: str
+    status: Literal["active", "disabled", "deleted"]
+    has_password: bool
+    # Somebody else chose it: nothing else can be done before.
+    must_change_password: bool
+    created_at: str
+    updated_at: str | None
+    disabled_at: str | None
+    last_login_at: str | None
+    # What can be done with the credential of this request.
+    permissions: list[str]
+    credential: Literal["api_key", "session"]
+    session_id: str | None
 
 
 class NextFiring(TypedDict):
@@ -1137,6 +1224,24 @@ class SecretView(TypedDict):
     updated_at: str
 
 
+class SessionPage(TypedDict):
+    items: list[SessionView]
+    next_cursor: str | None
+
+
+class SessionView(TypedDict):
+    id: str
+    kind: Literal["web", "token"]
+    address: str | None
+    user_agent: str | None
+    # Whether this request belongs to it.
+    current: bool
+    created_at: str
+    # To the minute.
+    last_used_at: str
+    expires_at: str
+
+
 class Setting(TypedDict):
     name: str
     variables: list[str]
@@ -1148,6 +1253,11 @@ class Setting(TypedDict):
 class SettingPage(TypedDict):
     items: list[Setting]
     next_cursor: None
+
+
+class SetupNeeded(TypedDict):
+    # Whether nobody has a password yet.
+    needed: bool
 
 
 class SimulatedFiring(TypedDict):
@@ -1360,6 +1470,26 @@ class TimelineView(TypedDict):
     next_after: int | None
 
 
+class TokenError(TypedDict):
+    # invalid_request, invalid_grant, invalid_scope, unsupported_grant_type, …
+    error: str
+    error_description: str
+
+
+class Tokens(TypedDict):
+    """As OAuth 2 has it (RFC 6749)."""
+
+    # For `Authorization: Bearer`.
+    access_token: str
+    token_type: Literal["Bearer"]
+    # Seconds for which the access token holds.
+    expires_in: int
+    # Gives the next tokens, once.
+    refresh_token: str
+    # The permissions it is limited to, with blanks between.
+    scope: NotRequired[str | None]
+
+
 class TriggerCounts(TypedDict):
     # Times it fired, whatever came of it.
     fired: int
@@ -1438,12 +1568,33 @@ class UserOfIt(TypedDict):
     version: int
 
 
+class UserPage(TypedDict):
+    items: list[UserView]
+    next_cursor: str | None
+
+
 class UserRef(TypedDict):
     """A user who did something. Compare by `id`; names can change, and need not be unique."""
 
     id: str
     # What the user is called now; the id again where no such user exists.
     name: str
+
+
+class UserView(TypedDict):
+    id: str
+    kind: Literal["person", "service"]
+    email: str | None
+    name: str
+    role: str
+    status: Literal["active", "disabled", "deleted"]
+    has_password: bool
+    # Somebody else chose it: nothing else can be done before.
+    must_change_password: bool
+    created_at: str
+    updated_at: str | None
+    disabled_at: str | None
+    last_login_at: str | None
 
 
 class ValidationAnswer(TypedDict):

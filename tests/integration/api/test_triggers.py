@@ -9,6 +9,7 @@ from millrace.auth import repository
 from millrace.auth.permissions import Role
 from tests.support.api import ECHO, create, problem, start
 from tests.support.installation import Installation
+from tests.support.logins import new_key
 
 NIGHTLY = {
     "id": "nightly",
@@ -175,5 +176,5 @@ async def client_of(millrace: Installation, role: Role) -> httpx2.AsyncClient:
             connection, user_id=user, email=f"{role.value}@example.com", name=role.value, role=role, now=1
         )
     )
-    _, key = await millrace.container.authenticator.create_key(user, "test")
+    _, key = await new_key(millrace, user)
     return millrace.client(key)

@@ -16,6 +16,7 @@ from millrace.storage.tables import users
 from tests.support.api import create, definition, start
 from tests.support.clock import FakeClock
 from tests.support.installation import Installation
+from tests.support.logins import new_key
 
 URL = "/api/v1"
 ADA = "019e2f5f-0000-7000-8000-000000000001"
@@ -30,7 +31,7 @@ async def ada(millrace: Installation) -> AsyncIterator[httpx2.AsyncClient]:
             connection, user_id=ADA, email="ada@example.com", name=SHOWN["name"], role=Role.ADMIN, now=1
         )
     )
-    _, key = await millrace.container.authenticator.create_key(ADA, "hers")
+    _, key = await new_key(millrace, ADA)
     async with millrace.client(key) as client:
         yield client
 

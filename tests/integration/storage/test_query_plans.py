@@ -96,6 +96,10 @@ LISTS = {
     "/agents": None,
     "/agents?status=deleted": "ix_agents_name_id",
     "/agents/{agent}/health": "ix_agent_checks_agent_id_id",
+    "/users?role=admin&kind=person&status=active": None,
+    "/users": None,
+    "/api-keys": "ix_api_keys_user_id_id",
+    "/auth/sessions": "ix_sessions_user_id_id",
     "/approvals": "ix_waits_approvals",
     "/approvals?workflow={workflow}": "ix_waits_approvals",
 }

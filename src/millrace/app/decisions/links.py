@@ -15,7 +15,7 @@ from millrace.app.decisions.queries import ApprovalQueries
 from millrace.app.decisions.repository import Look, Wait
 from millrace.app.histories.views import BY_LINK
 from millrace.auth import repository as users
-from millrace.auth.permissions import Permission, Role, allows
+from millrace.auth.permissions import Permission, Role, has
 from millrace.auth.principal import Principal
 from millrace.auth.vault.vault import Vault
 from millrace.core.durations import UNITS
@@ -117,7 +117,7 @@ class ApprovalLinks:
         if claims.expires_at <= self._clock.now():
             raise Gone("link_expired", "the time of this link is over; ask whoever sent it for another")
         maker = await self._database.read(lambda connection: users.find_user(connection, claims.made_by))
-        if maker is None or maker.disabled_at is not None or not allows(Role(maker.role), Permission.RUN_CONTROL):
+        if maker is None or maker.disabled_at is not None or not has(Role(maker.role), Permission.RUN_CONTROL):
             raise _unknown()
         look = await self._look(claims)
         if look.wait is None or look.is_decided or look.wait.since != claims.since:

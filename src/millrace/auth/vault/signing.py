@@ -19,9 +19,14 @@ LONGEST: Final = 4_096
 
 def signed(key: EncryptionKey, purpose: str, content: bytes) -> str:
     """`CONTENT.KEY.SIGNATURE`, of characters that an address takes as they are."""
-    own = hmac.new(key.raw, f"millrace signature: {purpose}".encode(), hashlib.sha256).digest()
+    own = own_key(key, purpose)
     head = f"{_text(content)}.{key.id}"
     return f"{head}.{_text(hmac.new(own, head.encode(), hashlib.sha256).digest())}"
+
+
+def own_key(key: EncryptionKey, purpose: str) -> bytes:
+    """The key of this purpose: who learns it learns neither the encryption key nor that of another purpose."""
+    return hmac.new(key.raw, f"millrace signature: {purpose}".encode(), hashlib.sha256).digest()
 
 
 def key_id_of(text: str) -> str | None:

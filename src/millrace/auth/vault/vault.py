@@ -84,9 +84,21 @@ class Vault:
         key_id = signing.key_id_of(text)
         if key_id is None:
             return None
-        # Strangers send such texts: where nobody else can change the key, it is not looked for at their wish.
-        key = (self._ring_with(key_id) if self._shared else self._ring).get(key_id)
+        key = self._named_by_stranger(key_id)
         return None if key is None else signing.content_of(key, purpose, text)
+
+    def own_key(self, purpose: str) -> tuple[str, bytes]:
+        """What another way of signing signs with, for this purpose alone, and the id of the key it comes from."""
+        return self._ring.current.id, signing.own_key(self._ring.current, purpose)
+
+    def own_key_of(self, purpose: str, key_id: str) -> bytes | None:
+        """The one that `own_key` gave with this id, now or before a rotation; `None` for any other id."""
+        key = self._named_by_stranger(key_id)
+        return None if key is None else signing.own_key(key, purpose)
+
+    def _named_by_stranger(self, key_id: str) -> EncryptionKey | None:
+        """Where nobody else can change the key, it is not looked for at the wish of whoever sends something."""
+        return (self._ring_with(key_id) if self._shared else self._ring).get(key_id)
 
     def _ring_with(self, key_id: str) -> KeyRing:
         """The keys; read again if this one is not among them."""

@@ -13,11 +13,13 @@ from millrace.client.errors import InvalidArgument, RunFailed
 from millrace.client.location import locate
 from millrace.client.requests import StartOptions
 from millrace.client.retrying import Retrying
+from millrace.client.sync.accounts import Account
 from millrace.client.sync.agents import Agents
 from millrace.client.sync.approvals import Approvals
 from millrace.client.sync.artifacts import Artifacts
 from millrace.client.sync.backfills import Backfills
 from millrace.client.sync.canaries import Canaries
+from millrace.client.sync.identity import ApiKeys, Users
 from millrace.client.sync.runs import Runs
 from millrace.client.sync.system import Archive, Database, Events, Retention, System
 from millrace.client.sync.tasks import Tasks
@@ -68,6 +70,9 @@ class Client:
         self.secrets = Secrets(self._transport)
         self.connections = Connections(self._transport)
         self.agents = Agents(self._transport)
+        self.users = Users(self._transport)
+        self.api_keys = ApiKeys(self._transport)
+        self.account = Account(self._transport)
         self.events = Events(self._transport)
         self.retention = Retention(self._transport)
         self.archive = Archive(self._transport)

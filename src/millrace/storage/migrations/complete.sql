@@ -177,7 +177,7 @@ CREATE TABLE users (
     name VARCHAR(255) NOT NULL,
     role VARCHAR(32) NOT NULL,
     created_at BIGINT NOT NULL,
-    disabled_at BIGINT,
+    disabled_at BIGINT, kind VARCHAR(16) DEFAULT 'person' NOT NULL, password_hash TEXT, password_set_at BIGINT, must_change_password BOOLEAN DEFAULT 0 NOT NULL, last_login_at BIGINT, updated_at BIGINT, deleted_at BIGINT,
     CONSTRAINT pk_users PRIMARY KEY (id),
     CONSTRAINT uq_users_email UNIQUE (email)
 )
@@ -214,7 +214,7 @@ CREATE TABLE api_keys (
     created_at BIGINT NOT NULL,
     expires_at BIGINT,
     revoked_at BIGINT,
-    last_used_at BIGINT,
+    last_used_at BIGINT, scopes TEXT, created_by VARCHAR(36), replaces VARCHAR(36),
     CONSTRAINT pk_api_keys PRIMARY KEY (id),
     CONSTRAINT fk_api_keys_user_id FOREIGN KEY(user_id) REFERENCES users (id),
     CONSTRAINT uq_api_keys_key_hash UNIQUE (key_hash)
@@ -635,4 +635,60 @@ CREATE TABLE test_runs (
     CONSTRAINT pk_test_runs PRIMARY KEY (run_id)
 )
  WITHOUT ROWID;
-insert into alembic_version values ('0012');
+CREATE INDEX ix_api_keys_user_id_id ON api_keys (user_id, id);
+CREATE TABLE sessions (
+    id VARCHAR(36) NOT NULL,
+    user_id VARCHAR(36) NOT NULL,
+    kind VARCHAR(16) NOT NULL,
+    token_hash VARCHAR(64),
+    scopes TEXT,
+    address VARCHAR(64),
+    user_agent VARCHAR(255),
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    ended_because VARCHAR(32),
+    CONSTRAINT pk_sessions PRIMARY KEY (id),
+    CONSTRAINT ck_sessions_kind CHECK (kind in ('web', 'token')),
+    CONSTRAINT ck_sessions_token CHECK ((kind = 'web') = (token_hash is not null)),
+    CONSTRAINT ck_sessions_ended CHECK ((ended_at is null) = (ended_because is null)),
+    CONSTRAINT fk_sessions_user_id FOREIGN KEY(user_id) REFERENCES users (id),
+    CONSTRAINT uq_sessions_token_hash UNIQUE (token_hash)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_sessions_user_id_id ON sessions (user_id, id);
+CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
+CREATE TABLE refresh_tokens (
+    token_hash VARCHAR(64) NOT NULL,
+    session_id VARCHAR(36) NOT NULL,
+    issued_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    CONSTRAINT pk_refresh_tokens PRIMARY KEY (token_hash)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_refresh_tokens_expires_at ON refresh_tokens (expires_at);
+CREATE TABLE login_failures (
+    "key" VARCHAR(160) NOT NULL,
+    count INTEGER NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at BIGINT NOT NULL,
+    blocked_until BIGINT,
+    CONSTRAINT pk_login_failures PRIMARY KEY ("key")
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_login_failures_last_at ON login_failures (last_at);
+CREATE TABLE password_resets (
+    token_hash VARCHAR(64) NOT NULL,
+    user_id VARCHAR(36) NOT NULL,
+    created_by VARCHAR(36),
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    CONSTRAINT pk_password_resets PRIMARY KEY (token_hash),
+    CONSTRAINT fk_password_resets_user_id FOREIGN KEY(user_id) REFERENCES users (id)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_password_resets_user_id ON password_resets (user_id);
+CREATE INDEX ix_password_resets_expires_at ON password_resets (expires_at);
+insert into alembic_version values ('0013');

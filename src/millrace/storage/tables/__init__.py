@@ -1,6 +1,6 @@
 """All tables, in one MetaData, by what they are about:
 
-access      the installation, users, API keys, secrets, connections
+access      the installation, users, API keys, logins, secrets, connections
 agents      services that tasks call, and their health
 canaries    second versions that take a share of the triggered runs
 workflows   workflows, versions, deployments
@@ -12,7 +12,18 @@ mails       mail that is to be sent
 retention   what is being deleted, when that was done, and where it is archived
 """
 
-from millrace.storage.tables.access import api_keys, connections, encryption_keys, installation, secrets, users
+from millrace.storage.tables.access import (
+    api_keys,
+    connections,
+    encryption_keys,
+    installation,
+    login_failures,
+    password_resets,
+    refresh_tokens,
+    secrets,
+    sessions,
+    users,
+)
 from millrace.storage.tables.agents import agent_checks, agents
 from millrace.storage.tables.artifacts import artifacts, operations
 from millrace.storage.tables.base import metadata, one_of
@@ -59,15 +70,19 @@ __all__ = [
     "incarnations",
     "installation",
     "limits",
+    "login_failures",
     "logs",
     "mails",
     "metadata",
     "one_of",
     "operations",
+    "password_resets",
     "records",
+    "refresh_tokens",
     "retention_rounds",
     "runs",
     "secrets",
+    "sessions",
     "start_keys",
     "task_runs",
     "task_uids",

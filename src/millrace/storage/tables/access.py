@@ -1,6 +1,6 @@
 """The installation, who may use it, and what it keeps secret."""
 
-from sqlalchemy import Column, ForeignKey, Integer, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, false
 
 from millrace.storage.tables.base import identifier, instant, metadata, short
 
@@ -21,8 +21,18 @@ users = Table(
     Column("role", short(32), nullable=False),
     instant("created_at", nullable=False),
     instant("disabled_at"),
+    Column("kind", short(16), nullable=False, server_default="person"),
+    Column("password_hash", Text),
+    instant("password_set_at"),
+    Column("must_change_password", Boolean, nullable=False, server_default=false()),
+    instant("last_login_at"),
+    instant("updated_at"),
+    instant("deleted_at"),
     sqlite_with_rowid=False,
 )
+"""`kind` is `person` or `service`. Of a service account and of a deleted user `email` holds a place where no mail can
+go, since no two rows have the same. Rows of deleted users stay, for runs name them.
+"""
 
 api_keys = Table(
     "api_keys",
@@ -36,6 +46,74 @@ api_keys = Table(
     instant("expires_at"),
     instant("revoked_at"),
     instant("last_used_at"),
+    Column("scopes", Text),
+    Column("created_by", short(36)),
+    Column("replaces", short(36)),
+    Index("ix_api_keys_user_id_id", "user_id", "id"),
+    sqlite_with_rowid=False,
+)
+"""`scopes` is a JSON list of permissions; null leaves all that the user's role has."""
+
+sessions = Table(
+    "sessions",
+    metadata,
+    identifier(primary_key=True),
+    Column("user_id", short(36), ForeignKey("users.id"), nullable=False),
+    Column("kind", short(16), nullable=False),
+    Column("token_hash", short(64), unique=True),
+    Column("scopes", Text),
+    Column("address", short(64)),
+    Column("user_agent", short(255)),
+    instant("created_at", nullable=False),
+    instant("expires_at", nullable=False),
+    instant("last_used_at", nullable=False),
+    instant("ended_at"),
+    Column("ended_because", short(32)),
+    CheckConstraint("kind in ('web', 'token')", name="kind"),
+    CheckConstraint("(kind = 'web') = (token_hash is not null)", name="token"),
+    CheckConstraint("(ended_at is null) = (ended_because is null)", name="ended"),
+    Index("ix_sessions_user_id_id", "user_id", "id"),
+    Index("ix_sessions_expires_at", "expires_at"),
+    sqlite_with_rowid=False,
+)
+"""Logins. That of a browser is found by the hash of its cookie, that of a program is the family of its tokens."""
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("token_hash", short(64), primary_key=True),
+    Column("session_id", short(36), nullable=False),
+    instant("issued_at", nullable=False),
+    instant("expires_at", nullable=False),
+    instant("used_at"),
+    Index("ix_refresh_tokens_expires_at", "expires_at"),
+    sqlite_with_rowid=False,
+)
+"""A used one stays until its time is over: if it comes again, somebody has stolen it."""
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("key", short(160), primary_key=True),
+    Column("count", Integer, nullable=False),
+    instant("first_at", nullable=False),
+    instant("last_at", nullable=False),
+    instant("blocked_until"),
+    Index("ix_login_failures_last_at", "last_at"),
+    sqlite_with_rowid=False,
+)
+"""Failed logins by address, by account and by both."""
+
+password_resets = Table(
+    "password_resets",
+    metadata,
+    Column("token_hash", short(64), primary_key=True),
+    Column("user_id", short(36), ForeignKey("users.id"), nullable=False),
+    Column("created_by", short(36)),
+    instant("expires_at", nullable=False),
+    instant("used_at"),
+    Index("ix_password_resets_user_id", "user_id"),
+    Index("ix_password_resets_expires_at", "expires_at"),
     sqlite_with_rowid=False,
 )
 

@@ -1,0 +1,123 @@
+# Printed by scripts/print-client from aio/identity.py; changes belong there.
+"""Users, service accounts and API keys."""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias, cast
+
+from millrace.client.requests import Moment, json_body, path_of
+from millrace.client.sync.resource import Resource
+from millrace.client.types import Ended, KeyPage, KeyView, MadeKey, MadeUser, UserPage, UserView
+
+RoleName: TypeAlias = Literal["admin", "developer", "operator", "viewer"]
+Kind: TypeAlias = Literal["person", "service"]
+Status: TypeAlias = Literal["active", "disabled", "deleted"]
+
+
+class Users(Resource):
+    """`client.users`."""
+
+    def list(
+        self,
+        *,
+        role: RoleName | None = None,
+        kind: Kind | None = None,
+        status: Status | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> UserPage:
+        """A page of the users, the oldest first; those that are deleted only with `status="deleted"`."""
+        query = {"role": role, "kind": kind, "status": status, "cursor": cursor, "limit": limit}
+        return cast(UserPage, self._transport.get("/users", query))
+
+    def iterate(
+        self, *, role: RoleName | None = None, kind: Kind | None = None, status: Status | None = None
+    ) -> Iterator[UserView]:
+        """All users."""
+        return self._transport.pages("/users", {"role": role, "kind": kind, "status": status})
+
+    def get(self, user: str) -> UserView:
+        """One user by id or e-mail address, a service account by id or name."""
+        return cast(UserView, self._transport.get(path_of("users", user)))
+
+    def create(
+        self,
+        name: str,
+        *,
+        email: str | None = None,
+        role: RoleName | None = None,
+        kind: Kind | None = None,
+        password: str | None = None,
+    ) -> MadeUser:
+        """Make a user, or with `kind="service"` an account of a program.
+
+        A person without a password gets one by the `reset_token` of the answer. Raises `Conflict` for an address or a
+        name that is taken.
+        """
+        body = json_body(name=name, email=email, role=role, kind=kind, password=password)
+        return cast(MadeUser, self._transport.send("POST", "/users", body))
+
+    def change(
+        self, user: str, *, name: str | None = None, email: str | None = None, role: RoleName | None = None
+    ) -> UserView:
+        """Change what is given. Raises `Conflict` for the last administrator."""
+        body = json_body(name=name, email=email, role=role)
+        return cast(UserView, self._transport.send("PATCH", path_of("users", user), body))
+
+    def delete(self, user: str) -> UserView:
+        """Delete a user for ever; logins and keys end."""
+        return cast(UserView, self._transport.send("DELETE", path_of("users", user)))
+
+    def disable(self, user: str) -> UserView:
+        """Refuse whatever the user has, at once."""
+        return cast(UserView, self._transport.send("POST", path_of("users", user, "disable")))
+
+    def enable(self, user: str) -> UserView:
+        """Let a disabled user in again."""
+        return cast(UserView, self._transport.send("POST", path_of("users", user, "enable")))
+
+    def reset(self, user: str) -> MadeUser:
+        """A `reset_token` to pass on, by which the user sets a new password."""
+        return cast(MadeUser, self._transport.send("POST", path_of("users", user, "reset")))
+
+    def log_out(self, user: str) -> Ended:
+        """End all logins of a user."""
+        return cast(Ended, self._transport.send("POST", path_of("users", user, "logout")))
+
+
+class ApiKeys(Resource):
+    """`client.api_keys`."""
+
+    def list(self, *, user: str | None = None, cursor: str | None = None, limit: int = 50) -> KeyPage:
+        """A page of your keys, or those of another user, the newest first."""
+        return cast(KeyPage, self._transport.get("/api-keys", {"user": user, "cursor": cursor, "limit": limit}))
+
+    def iterate(self, *, user: str | None = None) -> Iterator[KeyView]:
+        """All of them."""
+        return self._transport.pages("/api-keys", {"user": user})
+
+    def get(self, key: str) -> KeyView:
+        """What is known of a key, by its id."""
+        return cast(KeyView, self._transport.get(path_of("api-keys", key)))
+
+    def create(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        expires_in: str | None = None,
+        expires_at: Moment | None = None,
+        user: str | None = None,
+    ) -> MadeKey:
+        """Make a key, which is in the answer as `key`, this once. `scopes` are permissions such as `run:read`."""
+        limited = None if scopes is None else [*scopes]
+        body = json_body(name=name, scopes=limited, expires_in=expires_in, expires_at=expires_at, user=user)
+        return cast(MadeKey, self._transport.send("POST", "/api-keys", body))
+
+    def rotate(self, key: str, *, overlap: str | None = None) -> MadeKey:
+        """A new key in place of one, which ends now, or after `overlap`."""
+        body = json_body(overlap=overlap)
+        return cast(MadeKey, self._transport.send("POST", path_of("api-keys", key, "rotate"), body))
+
+    def revoke(self, key: str) -> KeyView:
+        """End a key at once."""
+        return cast(KeyView, self._transport.send("DELETE", path_of("api-keys", key)))

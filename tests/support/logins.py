@@ -1,0 +1,49 @@
+"""People who log in, for tests."""
+
+from typing import Any
+
+import httpx2
+
+from millrace.auth import repository
+from millrace.auth.keys import new_key as made_key
+from millrace.system import SystemClock, Uuid7Ids
+from tests.support.installation import Installation
+
+PASSWORD = "quiet-harbour-lamp-42"
+OTHER = "stone-violet-river-77"
+ADA = "ada@example.com"
+
+
+async def set_up(millrace: Installation, email: str = ADA, password: str = PASSWORD) -> None:
+    """The first administrator has an address and a password from here on."""
+    body = {"setup_key": millrace.key, "email": email, "name": "Ada", "password": password}
+    async with millrace.client("") as client:
+        response = await client.post("/api/v1/auth/setup", json=body)
+        assert response.status_code == 200, response.text
+
+
+async def tokens(client: httpx2.AsyncClient, email: str = ADA, password: str = PASSWORD, **more: str) -> Any:
+    form = {"grant_type": "password", "username": email, "password": password, **more}
+    response = await client.post("/api/v1/auth/token", data=form)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def log_in(client: httpx2.AsyncClient, email: str = ADA, password: str = PASSWORD) -> httpx2.Response:
+    """As a browser does; the client keeps the cookie if the login works."""
+    return await client.post("/api/v1/auth/login", json={"email": email, "password": password})
+
+
+async def new_key(millrace: Installation, user_id: str) -> tuple[str, str]:
+    """An API key of any user: its id and its text."""
+    key, key_id = made_key(), Uuid7Ids().new()
+    await millrace.database.write(
+        lambda connection: repository.add_key(
+            connection, key_id=key_id, user_id=user_id, name="test", key=key, now=SystemClock().now()
+        )
+    )
+    return key_id, key.text
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
