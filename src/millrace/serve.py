@@ -260,6 +260,7 @@ def _say(settings: Settings, url: str, shown_key: str | None) -> None:
         lines += [
             f"  API key    {shown_key}",
             f"             shown this once; the command line reads it from {settings.home / KEY_FILE}",
+            "             `millrace setup` gives you a login by password, for yourself and for others",
         ]
         if settings.apply_examples:
             lines += [

@@ -13,7 +13,8 @@ from millrace.definition import definition_json_schema
 from millrace.ports.runner import RunnerRegistry
 from millrace.ports.trigger import TriggerTypes
 
-DESCRIPTION = """Send an API key in the header `X-API-Key`. Bodies are JSON or YAML. Lists answer
+DESCRIPTION = """Send an API key in the header `X-API-Key`, or an access token as `Authorization: Bearer`.
+Bodies are JSON or YAML. Lists answer
 `{"items", "next_cursor"}`; pass `next_cursor` on as `cursor`. Errors are problem documents (RFC 9457) with a stable
 `code` and, for faulty requests, `faults` that say where, what is wrong and what would be right."""
 

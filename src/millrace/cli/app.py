@@ -6,6 +6,7 @@ import typer
 
 from millrace.cli import (
     agents,
+    api_keys,
     applying,
     archive,
     artifacts,
@@ -20,6 +21,7 @@ from millrace.cli import (
     histories,
     installation,
     listing,
+    login,
     previews,
     published,
     retention,
@@ -30,6 +32,7 @@ from millrace.cli import (
     tasks,
     test_runs,
     triggers,
+    users,
     versions,
     webhooks,
     workflows,
@@ -74,6 +77,7 @@ PARTS: dict[str, tuple[Callable[..., None], ...]] = {
         decisions.approval_link,
     ),
     "Files and secrets": (),
+    "Users and keys": (login.setup, login.login, login.logout, login.whoami, login.password),
     "Installation": (
         server.up,
         server.api,
@@ -105,6 +109,7 @@ GROUPS: dict[str, dict[str, typer.Typer]] = {
         "connections": connections.connections,
         "agents": agents.agents,
     },
+    "Users and keys": {"users": users.users, "keys": api_keys.keys, "sessions": login.sessions},
     "Installation": {"retention": retention.retention, "db": database.db},
 }
 """Commands that have commands of their own."""

@@ -102,6 +102,16 @@ def _named(path: str, about: str) -> Ask:
     return ask
 
 
+def _users(connection: Connection, _: typer.Context, __: str) -> Offers:
+    for item in connection.get("/users", limit=200)["items"]:
+        yield item["email"] or item["name"], item["role"]
+
+
+def _keys(connection: Connection, _: typer.Context, __: str) -> Offers:
+    for item in connection.get("/api-keys", limit=MOST)["items"]:
+        yield item["id"], item["name"]
+
+
 def _artifacts(connection: Connection, _: typer.Context, __: str) -> Offers:
     for item in connection.get("/artifacts", limit=MOST)["items"]:
         yield item["id"], item["name"]
@@ -124,4 +134,6 @@ webhooks: Any = _offering(_webhooks)
 secrets: Any = _offering(_named("/secrets", "description"))
 connections: Any = _offering(_named("/connections", "type"))
 agents: Any = _offering(_named("/agents", "status"))
+users: Any = _offering(_users)
+keys: Any = _offering(_keys)
 artifacts: Any = _offering(_artifacts)

@@ -1,13 +1,14 @@
 """How the command line reaches the server: finds it, signs in, and turns its problem documents into words.
 
 The server is found by `--server`, `MILLRACE_URL`, the note of a running server in `$MILLRACE_HOME/server.json`,
-or the host and port of the settings, in this order. The key is `MILLRACE_API_KEY` or the file `$MILLRACE_HOME/api-key`,
-which is sent only to a server that was found by itself or is at a loopback address.
+or the host and port of the settings, in this order. Credentials are `MILLRACE_API_KEY`, the login that
+`millrace login` has begun at this server, or the file `$MILLRACE_HOME/api-key`, which is sent only to a server that was
+found by itself or is at a loopback address.
 """
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -75,7 +76,7 @@ def api_key(given: str | None = None) -> str:
         return _checked(key, "MILLRACE_API_KEY")
     named = given or os.environ.get("MILLRACE_URL")
     if named and not _is_here(named):
-        raise CommandError("no API key: for a server elsewhere set MILLRACE_API_KEY")
+        raise CommandError("no API key: for a server elsewhere set MILLRACE_API_KEY, or use `millrace login`")
     place = home() / "api-key"
     try:
         return _checked(place.read_text(errors="replace").strip(), str(place))
@@ -101,17 +102,48 @@ def _is_here(url: str) -> bool:
         return False
 
 
+def _signer(url: str, given: str | None, *, as_logged_in: bool) -> Callable[["httpx2.Request"], None]:
+    """What puts credentials on each request: a login is renewed while a command goes on. Raises `CommandError`."""
+    from millrace.cli import credentials
+
+    if as_logged_in or (not os.environ.get("MILLRACE_API_KEY") and credentials.is_logged_in(url)):
+        if not credentials.is_logged_in(url):
+            raise CommandError(f"you are not logged in at {url}; use `millrace login`")
+
+        def sign(request: "httpx2.Request") -> None:
+            request.headers["Authorization"] = f"Bearer {credentials.access_token(url)}"
+
+        return sign
+    key = api_key(given)
+
+    def sign_by_key(request: "httpx2.Request") -> None:
+        request.headers["X-API-Key"] = key
+
+    return sign_by_key
+
+
 class Connection:
     """A signed-in HTTP connection to one server. Paths are relative to `/api/v1`."""
 
-    def __init__(self, url: str | None = None, *, silence: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        silence: float = SILENCE_SECONDS,
+        anonymous: bool = False,
+        as_logged_in: bool = False,
+    ) -> None:
+        """`anonymous`: without credentials; `as_logged_in`: with those of `millrace login` and no others."""
         import httpx2
 
         self.url = server_url(url)
-        key = api_key(url)
+        sign = None if anonymous else _signer(self.url, url, as_logged_in=as_logged_in)
         try:
             self._client: httpx2.Client = httpx2.Client(
-                base_url=f"{self.url}/api/v1", headers={"X-API-Key": key}, timeout=silence, trust_env=False
+                base_url=f"{self.url}/api/v1",
+                event_hooks={"request": [] if sign is None else [sign]},
+                timeout=silence,
+                trust_env=False,
             )
             if self._client.base_url.scheme not in ("http", "https") or not self._client.base_url.host.encode("idna"):
                 raise ValueError(self.url)
@@ -159,6 +191,19 @@ class Connection:
 
     def post(self, path: str, body: JsonValue = None, *, headers: dict[str, str] | None = None) -> Any:
         return self._send_json("POST", path, {} if body is None else body, headers)
+
+    def tokens(self, form: dict[str, str]) -> Any:
+        """Tokens for a form of OAuth 2. Raises `CommandError` with what the server says against it."""
+        import httpx2
+
+        try:
+            response = self._client.post("/auth/token", data=form)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from None
+        if response.is_success:
+            return response.json()
+        problem = _problem(response)
+        raise CommandError(str(problem.get("error_description") or problem_text(problem)))
 
     def put(self, path: str, body: JsonValue) -> Any:
         return self._send_json("PUT", path, body)
