@@ -82,8 +82,8 @@ def test_the_corpus_is_large_and_its_cases_are_told_apart() -> None:
     assert all(400 <= case.status < 500 for case in CASES)
     assert {case.kind for case in CASES} == {
         "agents", "canaries", "changes", "control_tasks", "credentials", "decisions", "definitions", "envelopes",
-        "expressions", "huge_definitions", "kept_things", "linked_steps", "node_graphs", "queries", "schedules",
-        "starts", "task_list", "test_runs", "transport", "unreadable",
+        "expressions", "huge_definitions", "identity", "kept_things", "linked_steps", "node_graphs", "queries",
+        "schedules", "starts", "task_list", "test_runs", "transport", "unreadable",
     }  # fmt: skip
 
 
