@@ -178,13 +178,14 @@ async def test_what_is_over_is_deleted(millrace: Installation, clock: FakeClock)
 
     async def rows() -> dict[str, int]:
         names = ("sessions", "refresh_tokens", "login_failures")
-        return await millrace.database.read(
+        counted: dict[str, int] = await millrace.database.read(
             lambda connection: {
                 name: int(connection.execute(select(func.count()).select_from(table)).scalar_one())
                 for name, table in metadata.tables.items()
                 if name in names
             }
         )
+        return counted
 
     sweep = EndedLogins(millrace.database, clock)
     await sweep.run_once()
