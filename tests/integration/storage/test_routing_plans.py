@@ -15,10 +15,13 @@ import asyncpg
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+from millrace.app.artifacts.payloads import StoredPayloads
 from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
+from millrace.app.plans import StoredPlans
 from millrace.app.routing.routing import EventRouting
 from millrace.app.runs.children.starting import ChildStarts
+from millrace.app.runs.takeover import Takeover
 from millrace.storage.postgres.connecting import CRUD_SETTINGS
 from millrace.system import SystemClock, Uuid7Ids
 from millrace.triggers.event import Event
@@ -91,6 +94,7 @@ async def issued(there: Installation) -> list[Statement]:
     of, clock, ids = there.container, SystemClock(), Uuid7Ids()
     routing = EventRouting(of.database, of.triggers.router, of.triggers.firer, of.triggers.waits, clock, ids)
     endings = Endings(of.database, [RunEvents(of.database, clock, ids)])
+    takeover = Takeover(of.database, StoredPlans(of.database), StoredPayloads(there.objects, 65_536))
     await endings.run_once()
     async with there.client() as api:
         await start(api, "w", wait=True)
@@ -101,7 +105,7 @@ async def issued(there: Installation) -> list[Statement]:
             found = await of.triggers.router.match(Event("e", "load.t7", "s", None, None, 0))
             assert len(found) == 21
             await routing.run_once()
-            await ChildStarts(of.database, of.run_starter, there.engine, clock, ids).run_once()
+            await ChildStarts(of.database, of.run_starter, takeover, there.engine, clock, ids).run_once()
             asked = {"event": {"type": "load.t7"}, "limit": 5}
             page = (await api.post("/api/v1/triggers/simulate", json=asked)).json()
             asked["cursor"] = page["next_cursor"]
