@@ -27,6 +27,8 @@ NEVER = 4_000_000_000_000_000
 """When the timers and retries of live runs are due."""
 
 LOGS_OF_LONGEST = 100_000
+ACTORS = 10
+"""Who the audit log tells of."""
 
 STATUSES = ("completed", "failed", "cancelled", "paused", "pending", "waiting", "running")
 SHARES = (9_400, 400, 160, 10, 10, 10, 10)
@@ -135,6 +137,15 @@ ROWS = (
     """insert into deployments (id, workflow_id, version, action, outcome, at)
        select id, workflow, 1, 'deploy', case when n % 900 = 0 then 'failed' else 'succeeded' end, at
        from planted where n % 50 = 0 order by n""",
+    """insert into audit_log (id, at, actor_id, actor, action, entity, entity_id, entity_name, address, request_id,
+                              by_salt, by_digest, about_salt, about_digest)
+       select replace(id, '-7000-8000-', '-7000-9000-'), at,
+              (select users.id from users where name = 'actor-' || (n / 20 % :actors)), 'actor-' || (n / 20 % :actors),
+              case when n % 300 = 0 then 'workflow.deploy' when n % 60 = 0 then 'trigger.enable' else 'run.cancel' end,
+              case when n % 300 = 0 then 'workflow' when n % 60 = 0 then 'trigger' else 'run' end,
+              case when n % 300 = 0 then workflow when n % 60 = 0 then trigger else id end,
+              null, '192.0.2.7', 'request-' || n, 'salt', 'digest', 'salt', 'digest'
+       from planted where n % 20 = 0 order by n""",
 )
 
 LONG_LOG = """
@@ -170,7 +181,11 @@ def plant(database_url: str, runs: int, seed: int = 1) -> Crowd:
             database.run("begin")
             database.fill("planted", _rows(range(first, min(first + CHUNK, runs)), there, versions, choose))
             for statement in ROWS if first else (*ROWS, LONG_LOG):
-                database.run(statement.replace(":never", str(NEVER)).replace(":logs", str(LOGS_OF_LONGEST)))
+                database.run(
+                    statement.replace(":never", str(NEVER))
+                    .replace(":logs", str(LOGS_OF_LONGEST))
+                    .replace(":actors", str(ACTORS))
+                )
             database.run("delete from planted")
             database.run("commit")
         database.settle()
@@ -196,6 +211,10 @@ def _rows(
 
 def trigger_id(workflow: int, number: int) -> str:
     return f"01800000-0000-7000-8000-{workflow:06x}{number:06x}"
+
+
+def actor(number: int) -> str:
+    return f"actor-{number}"
 
 
 def _plant_triggers(database: Planter, versions: Sequence[str]) -> tuple[str, ...]:

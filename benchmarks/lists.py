@@ -1,4 +1,4 @@
-"""Lists and searches over HTTP when there are 1,000,000 runs.
+"""Lists and searches over HTTP when there are 1,000,000 runs, for somebody who sees all and for some who do not.
 
     .venv/bin/python -m benchmarks.lists [--runs N] [--requests N] [--only PART] [--postgres]
 
@@ -11,8 +11,8 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -68,9 +68,12 @@ class Asker:
         return self._choose.randrange(below)
 
     def day(self) -> dict[str, str]:
+        return self.span("created_after", "created_before")
+
+    def span(self, since: str, until: str) -> dict[str, str]:
         """A whole day of the time that there are runs of."""
         first = self.there.newest_ms - self._choose.randrange(crowd.SPAN_MS)
-        return {"created_after": to_iso(first * 1000), "created_before": to_iso((first + 86_400_000) * 1000)}
+        return {since: to_iso(first * 1000), until: to_iso((first + 86_400_000) * 1000)}
 
 
 Ask = Callable[[Asker], str]
@@ -186,7 +189,30 @@ OTHER_LISTS: dict[str, Ask] = {
     "connections": of("/connections"),
     "workers": of("/workers", live="false"),
 }
-LISTS = RUN_LISTS | OTHER_LISTS
+AUDIT_LISTS: dict[str, Ask] = {
+    "audit log": of("/audit-logs", page=page),
+    "audit log: starts": of("/audit-logs", action="run.start", page=page),
+    "audit log: actor": of("/audit-logs", actor=lambda asker: crowd.actor(asker.number(crowd.ACTORS)), page=page),
+    "audit log: action": of("/audit-logs", action=either("workflow.deploy", "trigger.enable", "run.cancel"), page=page),
+    "audit log: action none has": of("/audit-logs", action="secret.delete", page=page),
+    "audit log: workflow": of("/audit-logs", entity="workflow", entity_id=workflow, page=page),
+    "audit log: run": of("/audit-logs", entity="run", entity_id=Asker.run),
+    "audit log: a day": of("/audit-logs", day=lambda asker: asker.span("from", "to")),
+}
+SOME: Mapping[str, Callable[[Crowd], Sequence[str]]] = {
+    "some see six": lambda there: (*there.workflows[:3], *there.workflows[-3:]),
+    "some see a quiet one": lambda there: there.workflows[-1:],
+    "some see half": lambda there: there.workflows[::2],
+}
+"""Users who see no more than they were granted, and which workflows that are."""
+ASKED_BY_SOME = (
+    *("runs", "runs: live status", "runs: failed or cancelled", "runs: status none has", "runs: rare trigger type"),
+    *("runs: a day", "runs: label of few", "runs: label of none", "runs: correlation", "workflows", "workflows: name"),
+    *("triggers", "triggers: filters", "artifacts", "artifacts: name", "artifacts: name none has", "deployments"),
+    *("deployments: failed", "deployments: undone"),
+)
+LISTS = RUN_LISTS | OTHER_LISTS | AUDIT_LISTS
+LISTS |= {f"{some}: {name}": LISTS[name] for some in SOME for name in ASKED_BY_SOME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,18 +275,46 @@ class Place:
 
 
 def crowded(place: Place, runs: int, workflows: int = crowd.WORKFLOWS) -> Crowd:
-    """Fill the database. The workflows are posted, the rest is planted."""
+    """Fill the database. Workflows and users are posted, the rest is planted."""
     place.home.mkdir()
     with server(place.home, **place.settings) as (_pid, port, _seconds), closing(Client(port, place.home)) as client:
         for one in range(workflows):
             client.send("POST", "/workflows", crowd.definition(one))
+        for one in range(crowd.ACTORS):
+            client.send("POST", "/users", {"kind": "service", "name": crowd.actor(one), "role": "operator"})
     return crowd.plant(place.database_url, runs)
 
 
 def measure(place: Place, there: Crowd, requests: int, only: str = "") -> list[Answered]:
     settings = NO_RETENTION | place.settings
-    with server(place.home, **settings) as (pid, port, _seconds), closing(Client(port, place.home)) as client:
-        return [answered(pid, client, name, Asker(there), requests) for name in LISTS if only in name]
+    with server(place.home, **settings) as (pid, port, _seconds), ExitStack() as open_:
+        client = open_.enter_context(closing(Client(port, place.home)))
+        by_some = {
+            some: open_.enter_context(closing(Client(port, place.home, key=restricted(client, some, chosen(there)))))
+            for some, chosen in SOME.items()
+        }
+        _await_seals(client)
+        return [
+            answered(pid, by_some.get(name.partition(":")[0], client), name, Asker(there), requests)
+            for name in LISTS
+            if only in name
+        ]
+
+
+def restricted(client: Client, name: str, workflows: Sequence[str]) -> str:
+    """The API key of a new service account that sees these workflows alone."""
+    account = {"kind": "service", "name": name.replace(" ", "-"), "role": "operator", "access": "granted"}
+    user = json.loads(client.send("POST", "/users", account))["id"]
+    for one in workflows:
+        client.send("PUT", f"/workflows/{one}/grants/{user}", {"grants": ["view"]})
+    key: str = json.loads(client.send("POST", "/api-keys", {"name": name, "user": user}))["key"]
+    return key
+
+
+def _await_seals(client: Client) -> None:
+    """Until the audit log that was planted is sealed, which goes on beside what is measured otherwise."""
+    while json.loads(client.send("POST", "/audit-logs/verify", {}))["unsealed"]:
+        time.sleep(1)
 
 
 def other_figures(place: Place, starts: int) -> Figures:

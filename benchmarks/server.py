@@ -29,11 +29,12 @@ FINISHED = {"completed", "failed", "cancelled"}
 
 
 class Client:
-    """One kept connection to the API, signed in with the installation's first key."""
+    """One kept connection to the API, signed in with an API key, by default the installation's first one."""
 
-    def __init__(self, port: int, home: Path, timeout: float = 30) -> None:
+    def __init__(self, port: int, home: Path, timeout: float = 30, *, key: str | None = None) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
-        self._headers = {"X-API-Key": (home / "api-key").read_text().strip(), "Content-Type": "application/json"}
+        key = (home / "api-key").read_text().strip() if key is None else key
+        self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
 
     def close(self) -> None:
         self._connection.close()

@@ -7,6 +7,7 @@ set, as in `.ci/run`, it fails instead: a machine that should have the service m
 import asyncio
 import gc
 import os
+import shutil
 from collections.abc import Callable, Coroutine
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,9 @@ SERVICES = {
     "mariadb": ("MILLRACE_TEST_MARIADB_URL", "mysql://root@127.0.0.1:3306/test"),
     "chromium": ("MILLRACE_TEST_CHROMIUM", "chromium"),
     "s3": ("MILLRACE_TEST_SWIFT_PYTHON", str(Path(__file__).parents[1] / ".cache" / "s3" / "bin" / "python")),
+    "nginx": ("MILLRACE_TEST_NGINX", "nginx"),
+    "caddy": ("MILLRACE_TEST_CADDY", "caddy"),
+    "oidc": ("MILLRACE_TEST_OIDC_MODULES", str(Path(__file__).parents[1] / ".cache" / "oidc" / "node_modules")),
 }
 
 
@@ -105,11 +109,38 @@ async def _ask_swift(python: str) -> None:
         raise RuntimeError(f"this Python has no swift (status {status}); make setup-dev installs it")
 
 
+async def _ask_oidc_provider(modules: str) -> None:
+    """As with Swift: `tests.support.login_provider` starts it."""
+    found = Path(modules) / "oidc-provider"
+    if not found.is_dir():
+        raise RuntimeError("the package oidc-provider is not there; make setup-dev installs it where there is npm")
+    process = await asyncio.create_subprocess_exec(
+        "node", "--version", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    if status := await process.wait():
+        raise RuntimeError(f"node --version ended with {status}")
+
+
+async def _ask_web_server(program: str) -> None:
+    """As with Swift: `tests.support.web_servers` starts it."""
+    found = program_of_system(program)
+    if found is None:
+        raise RuntimeError(f"there is no {program}; install it")
+
+
+def program_of_system(name: str) -> str | None:
+    """Of a web server, which may not be on the PATH of who is no administrator."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin")
+
+
 PROBES: dict[str, Callable[[str], Coroutine[Any, Any, None]]] = {
     "postgres": _log_in_to_postgres,
     "mariadb": _log_in_to_mariadb,
     "chromium": _ask_chromium,
     "s3": _ask_swift,
+    "oidc": _ask_oidc_provider,
+    "nginx": _ask_web_server,
+    "caddy": _ask_web_server,
 }
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from millrace.app.adapters import Adapters
 from millrace.app.artifacts.sweeping import ExpiredArtifacts, OrphanedObjects
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 from millrace.app.endings.following import Endings
 from millrace.app.endings.telling import RunEvents
 from millrace.app.events.storing import Stored
@@ -22,6 +22,7 @@ from millrace.app.housekeeping import (
     OrphanedTests,
     Partitions,
 )
+from millrace.app.limits.sharing import EmptyBuckets, RateSharing
 from millrace.app.mails.sending import Mails, OldMails
 from millrace.app.routing.routing import EventRouting
 from millrace.app.runs.children.starting import ChildStarts
@@ -43,7 +44,10 @@ def app_services(
         services.append(container.triggers.overdue_watch)
     if role.serves_http:
         services.append(KeyUseWriter(container.identity.authenticator))
+        if made.database.is_shared:
+            services.append(RateSharing(container.identity.rate_limits, made.database))
     if role.schedules:
+        services.append(container.audit.seals)
         services += _scheduling(made, container, processes)
         services += _event_services(made, container, wakeups, processes)
         return services
@@ -94,6 +98,7 @@ def _scheduling(made: Adapters, container: Container, processes: Processes) -> l
             container.retention,
             ExpiredKeys(database, clock),
             EndedLogins(database, clock),
+            EmptyBuckets(database, clock),
             OldChanges(database),
             OldMails(database),
             OldBackfills(database),

@@ -13,23 +13,25 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from millrace.app.adapters import Adapters
-from millrace.app.agent_container import open_agents
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
-from millrace.app.container import Container, build_container
+from millrace.app.containers.agents import open_agents
+from millrace.app.containers.container import Container, build_container
 from millrace.app.events.publishing import EventPublisher
 from millrace.app.histories.queries import unfinished
 from millrace.app.housekeeping import ClockKeeper
 from millrace.app.plans import StoredPlans
+from millrace.app.readable_by_tasks import readable_places
 from millrace.app_services import app_services
 from millrace.artifacts.opening import open_objects
 from millrace.auth.masking import SecretMasker
-from millrace.auth.secrets import SHORTEST, SecretChain, sources_of
+from millrace.auth.secrets import SHORTEST, SecretChain, outside_of
 from millrace.auth.vault.connections import StoredConnections
 from millrace.auth.vault.secrets import StoredSecrets
-from millrace.auth.vault.vault import open_vault
+from millrace.auth.vault.vault import Vault, open_vault
 from millrace.config import Settings
 from millrace.core.durations import parse_period
 from millrace.core.values import SECOND, Duration
@@ -50,12 +52,14 @@ from millrace.ports.agents import Agents
 from millrace.ports.connections import Connections
 from millrace.ports.database import Database
 from millrace.ports.dispatch import Hint, Turns
+from millrace.ports.http import HttpClient
 from millrace.ports.objects import ObjectStore
 from millrace.ports.runner import RunnerServices
 from millrace.ports.store import Store, StoreUnavailable
 from millrace.roles import Role
 from millrace.runners.own_folders import AttemptFolders, place_of_folders
 from millrace.runners.registry import EntryPointRegistry
+from millrace.runners.rules import rules_of
 from millrace.storage.opening import Storage, open_postgres, open_sqlite
 from millrace.system import SystemClock, Uuid7Ids
 from millrace.worker.attempt import Surroundings
@@ -172,10 +176,7 @@ async def _adapters(
     database, clock, ids, bus = storage.database, storage.clock, Uuid7Ids(), processes.bus
     evaluator, plans = CelEvaluator(), StoredPlans(database)
     vault = await open_vault(settings, database, processes.turns.others if processes.several else None)
-    secrets = SecretChain([*sources_of(settings), StoredSecrets(database, vault)], masker)
-    connections = StoredConnections(database, vault, masker)
-    await secrets.learn_all()
-    await connections.learn_all()
+    secrets, connections = await _learned(settings, database, vault, masker)
     agents = await open_agents(settings, database, vault, masker, clock)
     payloads = StoredPayloads(objects := _objects(settings, masker, closing), settings.max_row_bytes)
     events = EventPublisher(database, clock, ids, masker)
@@ -218,8 +219,20 @@ async def _adapters(
         outside=services,
         events=events,
         check_database=storage.check,
+        provider_http=_provider_http(settings, masker, closing),
         keep_partitions=storage.keep_partitions,
     )
+
+
+async def _learned(
+    settings: Settings, database: Database, vault: Vault, masker: SecretMasker
+) -> tuple[SecretChain, StoredConnections]:
+    """Secrets and connections, after all that is secret of them is masked."""
+    secrets = SecretChain([StoredSecrets(database, vault)], masker, outside=outside_of(settings))
+    connections = StoredConnections(database, vault, masker)
+    await secrets.learn_all()
+    await connections.learn_all()
+    return secrets, connections
 
 
 def _objects(settings: Settings, masker: SecretMasker, closing: AsyncExitStack) -> ObjectStore:
@@ -251,8 +264,7 @@ def _runner_services(
         addresses=addresses,
         sqlite_allowed_dirs=settings.sqlite_allowed_dirs,
         own_database=settings.database_path,
-        shell_enabled=settings.shell_enabled,
-        shell_allowed_dirs=settings.shell_allowed_dirs,
+        shell=rules_of(settings),
         script_interpreters=settings.script_interpreters,
         mailer=SmtpMailer(addresses),
         mail_server=mail_server,
@@ -260,6 +272,18 @@ def _runner_services(
         connections=connections,
         agents=agents,
     )
+
+
+def _provider_http(settings: Settings, masker: SecretMasker, closing: AsyncExitStack) -> HttpClient | None:
+    """Reaches what tasks may reach, and the host of the issuer, wherever it is: the operator has named it."""
+    if settings.oidc_issuer is None:
+        return None
+    if settings.oidc_client_secret is not None:
+        masker.learn([settings.oidc_client_secret.get_secret_value()])
+    issuer = urlsplit(settings.oidc_issuer).hostname or ""
+    http = GuardedHttpClient(AddressPolicy((*settings.http_allowed_targets, issuer)))
+    closing.push_async_callback(http.close)
+    return http
 
 
 def _worker(made: Adapters, shipper: LogShipper, installation_id: str) -> Worker:
@@ -298,6 +322,8 @@ async def _worker_services(
     made: Adapters, installation_id: str, wakeups: Wakeups, processes: Processes, *, shared: bool
 ) -> tuple[Worker, list[Service]]:
     """A worker that is registered, on a host that is rid of what dead ones left behind."""
+    for message in readable_places(made.outside.shell):
+        logger.warning("%s", message)
     shipper = LogShipper(made.store, made.bus)
     worker = _worker(made, shipper, installation_id)
     folders = AttemptFolders(place_of_folders(made.settings.shell_allowed_dirs))

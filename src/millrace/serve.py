@@ -11,17 +11,23 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 import uvloop
 
 from millrace.api.create import create_app
 from millrace.api.protocol import HttpProtocol
+from millrace.api.requests import name_requests_in_logs
+from millrace.api.sockets import OpenSockets
 from millrace.api.stream import Streams
+from millrace.api.tls import CertificateUnusable, reload_certificate, tls_context
 from millrace.app.examples import apply_examples
 from millrace.auth.first_admin import KEY_FILE, ensure_first_admin, is_first_start
 from millrace.auth.masked_logs import mask_logs
@@ -29,9 +35,11 @@ from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.key_source import EncryptionKeyUnusable
 from millrace.bootstrap import RoleRefused, Runtime, running
 from millrace.config import Settings, SettingsError, load_settings
+from millrace.config.exposure import refuse_exposed
+from millrace.config.warnings import setting_warnings
 from millrace.ports.store import StoreUnavailable
 from millrace.roles import Role
-from millrace.setting_warnings import setting_warnings
+from millrace.runners.rules import refuse_unusable_user
 from millrace.storage.database import DatabaseUnusable
 from millrace.storage.lock import DatabaseInUse
 from millrace.storage.schema import UnknownSchema
@@ -63,15 +71,17 @@ CANNOT_START = (
     UnknownSchema,
     EncryptionKeyUnusable,
     CannotListen,
+    CertificateUnusable,
 )
 
 
 class ApiServer(uvicorn.Server):
     """Uvicorn without its own signal handling: who stops, and in which order, is decided here."""
 
-    def __init__(self, config: uvicorn.Config, streams: Streams) -> None:
+    def __init__(self, config: uvicorn.Config, streams: Streams, sockets: OpenSockets) -> None:
         super().__init__(config)
         self._streams = streams
+        self._sockets = sockets
         self.answers = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -84,8 +94,12 @@ class ApiServer(uvicorn.Server):
         self.answers.set()
 
     async def main_loop(self) -> None:
-        """Uvicorn would look ten times a second whether it is to stop; here it is told, and renews its date header."""
+        """Uvicorn would look ten times a second whether it is to stop; here it is told, and renews its date header.
+
+        Open connections are looked at by the same clock.
+        """
         while not await self.on_tick(counter=0):
+            self._sockets.look()
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._stopping.wait()
@@ -108,6 +122,10 @@ def serve(role: Role = Role.UP, **changed: object) -> int:
     """Run in this role until asked to stop; answers the exit status. `changed`: settings that win over those given."""
     try:
         settings = load_settings().model_copy(update=changed)
+        if role.serves_http:
+            refuse_exposed(settings)
+        if role.works:
+            refuse_unusable_user(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_USAGE
@@ -120,6 +138,7 @@ def serve(role: Role = Role.UP, **changed: object) -> int:
     # Its warnings are stack traces about connections that are lost; whoever needed one says so in a line.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     masker = SecretMasker()
+    name_requests_in_logs()
     mask_logs(masker)
     for warning in setting_warnings(settings):
         logger.warning(warning)
@@ -148,7 +167,7 @@ async def _serve(settings: Settings, masker: SecretMasker, role: Role) -> None:
             return
         shown_key = await _first_start(runtime)
         async with _api(runtime) as (server, api, url):
-            with _note(settings.home, url):
+            with _note(settings, _url_here(url)):
                 _say(settings, url, shown_key)
                 leave_start_behind()
                 await _until_stopped(runtime, server, api)
@@ -170,28 +189,63 @@ def _make_home(home: Path) -> None:
 async def _api(runtime: Runtime) -> AsyncIterator[tuple[ApiServer, "asyncio.Task[None]", str]]:
     """Serve HTTP while the block runs; gives the server, its task, and where it listens."""
     settings = runtime.settings
+    tls = _tls(settings)
     listening = _listen(settings.host, settings.port)
-    app = create_app(runtime.container)
+    app, sockets = create_app(runtime.container), OpenSockets(settings)
     config = uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http=_protocol(sockets),
+        ws="none",
+        # Whom to believe is decided by the application, which knows the settings.
+        proxy_headers=False,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
         log_config=None,
         access_log=False,
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=HTTP_STOP_SECONDS,
     )
-    server = ApiServer(config, app.state.streams)
+    server = ApiServer(config, app.state.streams, sockets)
     task = asyncio.create_task(server.serve(sockets=[listening]), name="api")
     port = listening.getsockname()[1]
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    scheme = "http" if tls is None else "https"
     try:
         await server.answers.wait()
-        yield server, task, f"http://{host}:{port}"
+        yield server, task, f"{scheme}://{host}:{port}"
     finally:
         server.stop()
         await asyncio.gather(task, return_exceptions=True)
         listening.close()
+
+
+def _protocol(sockets: OpenSockets) -> type[HttpProtocol]:
+    """Uvicorn makes its protocols by itself, and knows nothing of what ours share."""
+
+    class Protocol(HttpProtocol):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, sockets=sockets, **options)
+
+    return Protocol
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    """What HTTPS is spoken with, if it is; SIGHUP reads the files again. Raises `CertificateUnusable`."""
+    cert, key = settings.tls_cert, settings.tls_key
+    if cert is None or key is None:
+        return None
+    context = tls_context(cert, key)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, partial(_reload, context, cert, key))
+    return context
+
+
+def _reload(context: ssl.SSLContext, cert: Path, key: Path) -> None:
+    try:
+        reload_certificate(context, cert, key)
+    except CertificateUnusable as error:
+        logger.error("the certificate stays as it was: %s", error)
+    else:
+        logger.info("the certificate was read again")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -227,12 +281,21 @@ async def _first_start(runtime: Runtime) -> str | None:
         return await ensure_first_admin(database, SystemClock(), Uuid7Ids(), settings.home)
 
 
+def _url_here(url: str) -> str:
+    """Where this machine reaches a server that listens on all its addresses."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+
+
 @contextmanager
-def _note(home: Path, url: str) -> Iterator[None]:
-    """`$MILLRACE_HOME/server.json`: where the command line finds this server, or one that was started here later."""
-    place = home / NOTE
-    note = json.dumps({"url": url, "pid": os.getpid()})
-    fresh = home / f".{NOTE}.{os.getpid()}"
+def _note(settings: Settings, url: str) -> Iterator[None]:
+    """`$MILLRACE_HOME/server.json`: where the command line finds this server, or one that was started here later.
+
+    With its certificate, which is the one that a server at this address is believed by.
+    """
+    place = settings.home / NOTE
+    certificate = {} if settings.tls_cert is None else {"certificate": str(settings.tls_cert)}
+    note = json.dumps({"url": url, "pid": os.getpid(), **certificate})
+    fresh = settings.home / f".{NOTE}.{os.getpid()}"
     fresh.write_text(note)
     fresh.replace(place)
     try:

@@ -18,6 +18,10 @@ class SystemClock:
         return time.monotonic()
 
 
+DRAWN_AT_ONCE = 256
+"""Random tails of ids."""
+
+
 class Uuid7Ids:
     """Meets `ports.ids.Ids`: UUIDv7 (RFC 9562), in order of creation within the process.
 
@@ -29,6 +33,9 @@ class Uuid7Ids:
     def __init__(self) -> None:
         self._last = 0
         self._lock = Lock()
+        self._tails: list[str] = []
+        """Drawn many at a time: each drawing lets another thread have the interpreter, in the midst of a request."""
+        os.register_at_fork(after_in_child=self._tails.clear)
 
     def new(self) -> str:
         nanoseconds = time.time_ns()
@@ -38,7 +45,10 @@ class Uuid7Ids:
             if stamp <= self._last:
                 stamp = self._last + 1
             self._last = stamp
-        tail = os.urandom(8).hex()
+            if not self._tails:
+                drawn = os.urandom(8 * DRAWN_AT_ONCE).hex()
+                self._tails.extend(drawn[start : start + 16] for start in range(0, len(drawn), 16))
+            tail = self._tails.pop()
         head = f"{stamp >> 12:012x}"
         variant = "89ab"[int(tail[0], 16) & 3]
         return f"{head[:8]}-{head[8:]}-7{stamp & 0xFFF:03x}-{variant}{tail[1:4]}-{tail[4:]}"

@@ -28,7 +28,7 @@ def test_events_are_listed_and_shown(tmp_path: Path) -> None:
         (newest,) = json.loads(server.millrace("event", "list", "--limit", "1", "--json").stdout)
         assert (newest["subject"], newest["source"]) == ("day/2", "workflows/tells")
         assert json.loads(server.millrace("event", "show", newest["id"]).stdout) == newest
-        assert server.millrace("event", "list", "--type", "other").stdout.split() == table[0].split()
+        assert server.millrace("event", "list", "--type", "other").stdout == "there are none\n"
         assert server.millrace("event", "show", "nothing", check=False).returncode == 2
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 
 import httpx2
@@ -52,7 +53,8 @@ class Reader:
     @property
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MILLRACE_", "DATABASE_URL"))}
-        return {**kept, "HOME": str(self.home), "MILLRACE_PORT": str(self.port)}
+        own = {"HOME": str(self.home), "MILLRACE_PORT": str(self.port), "MILLRACE_SHELL_USER": getuser()}
+        return {**kept, **own}
 
     def command(self, line: str) -> str:
         line = line.replace("greet.yaml", str(self.home / "greet.yaml"))

@@ -39,9 +39,16 @@ on_failure: [{{id: alarm, type: log, config: {{message: "{{{{ run.error.message 
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, make_httpserver: HTTPServer) -> Iterator[MillraceProcess]:
+def orders() -> Iterator[HTTPServer]:
+    """A server of this file's own: what other files' late requests ask is not in its log."""
+    with HTTPServer() as asked:
+        yield asked
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, orders: HTTPServer) -> Iterator[MillraceProcess]:
     folder: Path = tmp_path_factory.mktemp("test-runs")
-    url = make_httpserver.url_for("").rstrip("/")
+    url = orders.url_for("").rstrip("/")
     settings = {"MILLRACE_APPLY_EXAMPLES": "false", "MILLRACE_HTTP_ALLOWED_TARGETS": "127.0.0.1"}
     with MillraceProcess(folder / "home", **settings) as running:
         for name, text in (("nightly", nightly(url)), ("listener", LISTENER)):
@@ -54,7 +61,7 @@ ROWS = '{"status": 200, "body": [{"total": 20}, {"total": 5}]}'
 GIVEN = ("-i", "day=monday", "--mock", f"extract={ROWS}", "--virtual-time")
 
 
-def test_a_test_shows_what_becomes_of_it_and_asks_nobody(server: MillraceProcess, make_httpserver: HTTPServer) -> None:
+def test_a_test_shows_what_becomes_of_it_and_asks_nobody(server: MillraceProcess, orders: HTTPServer) -> None:
     done = server.millrace("test", "nightly", *GIVEN, "--mock", 'ask={"approved": true}')
     assert done.stdout.splitlines()[-1] == "output    [40, 10]"
     run_id = done.stdout.split()[1]
@@ -75,7 +82,7 @@ def test_a_test_shows_what_becomes_of_it_and_asks_nobody(server: MillraceProcess
     (heard,) = of_workflow(server, "listener")
     until(lambda: status_of(server, heard["id"]) == "completed")
     assert plain.stdout.split()[1] in server.millrace("logs", heard["id"]).stdout
-    assert make_httpserver.log == []
+    assert orders.log == []
 
 
 def until(holds: Callable[[], bool]) -> None:
@@ -106,7 +113,7 @@ def test_a_test_goes_on_as_a_test_after_a_kill(server: MillraceProcess) -> None:
     until(lambda: status_of(server, started) == "completed")
 
 
-def test_a_dry_run_tells_what_would_be_done(server: MillraceProcess, make_httpserver: HTTPServer) -> None:
+def test_a_dry_run_tells_what_would_be_done(server: MillraceProcess, orders: HTTPServer) -> None:
     told = server.millrace("dry-run", "nightly", "-i", "day=monday")
     lines = [line.strip() for line in told.stdout.splitlines()]
     assert lines[0] == "nightly version 1 completes, if all that is not mocked goes well"
@@ -120,7 +127,7 @@ def test_a_dry_run_tells_what_would_be_done(server: MillraceProcess, make_httpse
     broken = server.millrace("dry-run", "nightly", "-i", "day=monday", "--fail", "extract=down", "--json", check=False)
     assert (broken.returncode, json.loads(broken.stdout)["outcome"]) == (1, "failed")
     assert "missing" in server.millrace("dry-run", "nightly", check=False).stderr
-    assert make_httpserver.log == []
+    assert orders.log == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select, create_engine
@@ -111,11 +111,11 @@ class Line:
         return self._world.database.writes if self._process.embedded else None
 
     async def submit(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._asked(job, job.__qualname__.split(".")[1], writes=True)
+        return await self._asked(job, _named(job), writes=True)
 
     async def read_for_engine(self, work: Callable[[Connection], T]) -> T:
         connection = self._world.database.connection
-        return await self._asked(lambda _: work(connection), work.__qualname__.split(".")[1], writes=False)
+        return await self._asked(lambda _: work(connection), _named(work), writes=False)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self.read_for_engine(work)
@@ -194,3 +194,11 @@ class Line:
                 answer.set_result(outcome)
 
         self._world.later(self._world.latency(), arrive)
+
+
+def _named(work: Callable[..., object]) -> str:
+    """The method that makes a function on the spot, or the function itself, for the story to tell."""
+    if isinstance(work, partial):
+        return _named(work.func)
+    first, *inner = work.__qualname__.split(".")
+    return inner[0] if inner else first

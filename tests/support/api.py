@@ -53,5 +53,7 @@ def problem(response: httpx2.Response, status: int, code: str) -> dict[str, Any]
     document: dict[str, Any] = response.json()
     assert (document["status"], document["code"]) == (status, code), document
     assert document["detail"]
+    # The same refusal is the same document, whichever request it was.
+    assert document.pop("request_id") == response.headers["X-Request-Id"]
     assert all(set(fault) == {"path", "code", "message", "remedy"} for fault in document["faults"])
     return document

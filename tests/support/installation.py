@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import httpx2
 from fastapi import FastAPI
@@ -17,15 +18,15 @@ from pydantic import BaseModel
 
 from millrace.api.create import create_app
 from millrace.app.adapters import Adapters
-from millrace.app.agent_container import open_agents
 from millrace.app.agents.calling import StoredAgents
 from millrace.app.archive.archiver import Archiver
 from millrace.app.archive.lines import FamilyLines
 from millrace.app.artifacts.attempts import ArtifactFiles
 from millrace.app.artifacts.payloads import StoredPayloads
-from millrace.app.container import Container, build_container
+from millrace.app.containers.agents import open_agents
+from millrace.app.containers.container import Container, build_container
+from millrace.app.containers.identity import build_identity_use_cases
 from millrace.app.events.publishing import EventPublisher
-from millrace.app.identity_container import build_identity_use_cases
 from millrace.app.plans import StoredPlans
 from millrace.artifacts.local import LocalObjects
 from millrace.artifacts.s3 import S3Objects
@@ -35,7 +36,7 @@ from millrace.auth.secrets import SecretChain
 from millrace.auth.vault.connections import StoredConnections
 from millrace.auth.vault.secrets import StoredSecrets
 from millrace.auth.vault.vault import Vault, open_vault
-from millrace.config import Settings
+from millrace.config import PREFIX, Settings
 from millrace.core.values import SECOND
 from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
@@ -58,6 +59,7 @@ from millrace.ports.runner import (
     RunnerServices,
 )
 from millrace.runners.agent import AgentRunner
+from millrace.runners.publish_event import PublishEventRunner
 from millrace.storage.backup import FileCopies
 from millrace.storage.database import SqliteDatabase
 from millrace.storage.doctor import Doctor
@@ -103,10 +105,13 @@ class Hold(TestRunner):
 
 
 class Fail(TestRunner):
+    """`value`, a mapping, becomes the details of the failure."""
+
     type: ClassVar[str] = "fail"
 
     async def run(self, config: AnyConfig, context: RunnerContext) -> Outcome:
-        return Failed.because("it was asked to fail")
+        details = config.value if isinstance(config.value, dict) else None
+        return Failed.because("it was asked to fail", details=details)
 
 
 class Write(TestRunner):
@@ -155,14 +160,19 @@ class Runners:
 
 
 class CountingDatabase(SqliteDatabase):
-    """Counts reads, so that a test can tell what is answered from memory, and questions, by which callers are found."""
+    """Counts reads, so that a test can tell what is answered from memory, and look-ups, by which callers are found."""
 
     reads = 0
     asked = 0
+    looked_up = 0
 
     async def ask(self, question: Any, values: Any) -> Any:
         self.asked += 1
         return await super().ask(question, values)
+
+    async def look_up(self, question: Any, values: Any) -> Any:
+        self.looked_up += 1
+        return await super().look_up(question, values)
 
     async def read(self, work: Any) -> Any:
         self.reads += 1
@@ -174,10 +184,15 @@ class CountingPostgres(PostgresDatabase):
 
     reads = 0
     asked = 0
+    looked_up = 0
 
     async def ask(self, question: Any, values: Any) -> Any:
         self.asked += 1
         return await super().ask(question, values)
+
+    async def look_up(self, question: Any, values: Any) -> Any:
+        self.looked_up += 1
+        return await super().look_up(question, values)
 
     async def read(self, work: Any) -> Any:
         self.reads += 1
@@ -227,84 +242,150 @@ async def installation(
     allowed: tuple[str, ...] = (),
     agent_clock: Clock | None = None,
     login_clock: Clock | None = None,
+    login_settings: Mapping[str, str] | None = None,
+    **changed: Any,
 ) -> AsyncIterator[Installation]:
     """`url`: the address of a PostgreSQL database, where there may be several; otherwise `home` has a SQLite file.
 
     `objects`: where artifacts are, if not in the home; it is closed in the end. `allowed`: private targets that agents
-    may have. `agent_clock`: the time by which the circuits of agents open and close; `login_clock`: that of logins."""
-    settings = Settings(home=home, http_allowed_targets=allowed)
-    clock, ids, bus = SystemClock(), Uuid7Ids(), LocalBus()
-    addresses = AddressPolicy(allowed)
-    http = GuardedHttpClient(addresses)
+    may have. `agent_clock`: the time by which the circuits of agents open and close; `login_clock`: that of logins;
+    `login_settings`: variables of the environment about logins; `changed`: settings that are not as they are by
+    default."""
+    settings = _settings(home, allowed, login_settings or {}, changed)
+    issuer = urlsplit(settings.oidc_issuer or "").hostname or "127.0.0.1"
+    provider_http = GuardedHttpClient(AddressPolicy((*allowed, issuer)))
+    clock = SystemClock()
     database = await _opened(home, url, clock)
     objects = objects or LocalObjects(settings.artifacts_dir)
-    payloads = StoredPayloads(objects, settings.max_row_bytes)
-    store = _store(database, payloads)
-    plans = StoredPlans(database)
     masker = SecretMasker()
     vault = await open_vault(settings, database)
     agents = await open_agents(settings, database, vault, masker, agent_clock or clock)
-    outside = RunnerServices(http, addresses, (), None, agents=agents)
-    runners = Runners(AgentRunner(outside))
-    engine = Engine(
-        store,
-        plans,
-        CelEvaluator(),
-        clock,
-        ids,
-        bus,
-        Wakeups(),
-        controls=ControlMeanings(),
-        payloads=payloads,
-        type_limits=agents.limits.all,
-    )
-    secrets = SecretChain([StoredSecrets(database, vault)], masker)
-    connections = StoredConnections(database, vault, masker)
-    files = ArtifactFiles(database, objects, masker, clock, ids, largest=settings.max_artifact_bytes, lifetime=None)
-    logs = LogShipper(store, bus)
-    around = Surroundings(engine, runners, CelEvaluator(), secrets, masker, clock, logs,
-                          artifacts=files, payloads=payloads, largest_output=settings.max_output_bytes)  # fmt: skip
-    worker = Worker(
-        around, slots=16, queues=("default",), new_id=ids.new, installation_id=await store.installation_id()
-    )
-    await store.register(Incarnation(worker.incarnation_id, "test", 1, ("default",), 16), 60 * SECOND, sole=url is None)
-    adapters = Adapters(
-        settings=settings,
-        clock=clock,
-        ids=ids,
-        bus=bus,
-        database=database,
-        file=_file(database),
-        copies=_copies(database, url, home),
-        objects=objects,
-        payloads=payloads,
-        store=store,
-        plans=plans,
-        evaluator=CelEvaluator(),
-        engine=engine,
-        runners=runners,
-        task_types=runners,
-        vault=vault,
-        masker=masker,
-        secrets=secrets,
-        connections=connections,
-        agents=agents,
-        outside=outside,
-        events=EventPublisher(database, clock, ids, masker),
-        check_database=Doctor(database).examine,
-    )
+    stored = _Stored(settings, database, objects, masker, vault, agents, AddressPolicy(allowed))
+    engine = stored.engine()
+    worker = await stored.worker(engine, sole=url is None)
+    adapters = stored.adapters(engine, provider_http, _copies(database, url, home))
     container = build_container(adapters)
     if login_clock is not None:
         container = replace(container, identity=build_identity_use_cases(adapters, login_clock))
-    key = await ensure_first_admin(database, clock, ids, home) or (home / KEY_FILE).read_text()
+    key = await ensure_first_admin(database, clock, stored.ids, home) or (home / KEY_FILE).read_text()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
         stack.callback(objects.close)
-        stack.push_async_callback(http.close)
+        stack.push_async_callback(stored.http.close)
+        stack.push_async_callback(provider_http.close)
         await stack.enter_async_context(_at_work(engine, worker))
-        app = create_app(container)
         yield Installation(
-            app, container, database, store, key, objects, vault, masker, secrets, connections, agents, engine
+            app=create_app(container),
+            container=container,
+            database=database,
+            store=stored.store,
+            key=key,
+            objects=objects,
+            vault=vault,
+            masker=masker,
+            secrets=stored.secrets,
+            connections=stored.connections,
+            agents=agents,
+            engine=engine,
+        )
+
+
+def _settings(
+    home: Path, allowed: tuple[str, ...], about_logins: Mapping[str, str], changed: Mapping[str, Any]
+) -> Settings:
+    named = {name.removeprefix(PREFIX).lower(): value for name, value in about_logins.items()}
+    usual = {"http_allowed_targets": allowed, "allowed_hosts": ("millrace.test",)}
+    return Settings(home=home, **{**usual, **changed, **named})  # type: ignore[arg-type]
+
+
+class _Stored:
+    """What is made of a database and of a place for files, as `bootstrap` does for a process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: CountingDatabase | CountingPostgres,
+        objects: LocalObjects | S3Objects,
+        masker: SecretMasker,
+        vault: Vault,
+        agents: StoredAgents,
+        addresses: AddressPolicy,
+    ) -> None:
+        self.settings, self.database, self.objects = settings, database, objects
+        self.masker, self.vault, self.agents = masker, vault, agents
+        self.clock, self.ids, self.bus = SystemClock(), Uuid7Ids(), LocalBus()
+        self.http = GuardedHttpClient(addresses)
+        self.payloads = StoredPayloads(objects, settings.max_row_bytes)
+        self.store = _store(database, self.payloads)
+        self.plans = StoredPlans(database)
+        self.outside = RunnerServices(self.http, addresses, (), None, agents=agents)
+        self.runners = Runners(AgentRunner(self.outside), PublishEventRunner(self.outside))
+        self.secrets = SecretChain([StoredSecrets(database, vault)], masker)
+        self.connections = StoredConnections(database, vault, masker)
+
+    def engine(self) -> Engine:
+        return Engine(
+            self.store,
+            self.plans,
+            CelEvaluator(),
+            self.clock,
+            self.ids,
+            self.bus,
+            Wakeups(),
+            controls=ControlMeanings(),
+            payloads=self.payloads,
+            type_limits=self.agents.limits.all,
+        )
+
+    async def worker(self, engine: Engine, *, sole: bool) -> Worker:
+        """`sole`: no other process may be at work on the database."""
+        largest = self.settings.max_artifact_bytes
+        around = Surroundings(
+            engine,
+            self.runners,
+            CelEvaluator(),
+            self.secrets,
+            self.masker,
+            self.clock,
+            LogShipper(self.store, self.bus),
+            artifacts=ArtifactFiles(
+                self.database, self.objects, self.masker, self.clock, self.ids, largest=largest, lifetime=None
+            ),
+            payloads=self.payloads,
+            largest_output=self.settings.max_output_bytes,
+        )
+        installation_id = await self.store.installation_id()
+        worker = Worker(around, slots=16, queues=("default",), new_id=self.ids.new, installation_id=installation_id)
+        incarnation = Incarnation(worker.incarnation_id, "test", 1, ("default",), 16)
+        await self.store.register(incarnation, 60 * SECOND, sole=sole)
+        return worker
+
+    def adapters(self, engine: Engine, provider_http: GuardedHttpClient, copies: DatabaseCopies) -> Adapters:
+        return Adapters(
+            settings=self.settings,
+            clock=self.clock,
+            ids=self.ids,
+            bus=self.bus,
+            database=self.database,
+            file=_file(self.database),
+            copies=copies,
+            objects=self.objects,
+            payloads=self.payloads,
+            store=self.store,
+            plans=self.plans,
+            evaluator=CelEvaluator(),
+            engine=engine,
+            runners=self.runners,
+            task_types=self.runners,
+            vault=self.vault,
+            masker=self.masker,
+            secrets=self.secrets,
+            connections=self.connections,
+            agents=self.agents,
+            outside=self.outside,
+            events=EventPublisher(self.database, self.clock, self.ids, self.masker),
+            check_database=Doctor(self.database).examine,
+            provider_http=provider_http,
         )
 
 

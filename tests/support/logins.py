@@ -6,6 +6,7 @@ import httpx2
 
 from millrace.auth import repository
 from millrace.auth.keys import new_key as made_key
+from millrace.auth.permissions import Role
 from millrace.system import SystemClock, Uuid7Ids
 from tests.support.installation import Installation
 
@@ -47,3 +48,14 @@ async def new_key(millrace: Installation, user_id: str) -> tuple[str, str]:
 
 def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
+
+
+async def key_of(millrace: Installation, role: Role) -> str:
+    """The API key of a new user with this role."""
+    user = f"user-{role.value}"
+    await millrace.database.write(
+        lambda connection: repository.add_user(
+            connection, user_id=user, email=f"{role.value}@example.org", name=role.value, role=role, now=1
+        )
+    )
+    return (await new_key(millrace, user))[1]

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from getpass import getuser
 from pathlib import Path
 from typing import Self
 
@@ -144,6 +145,7 @@ class Reader:
         path = f"{nursery().bin}:{Path(sys.executable).parent}:{kept['PATH']}"
         return {
             **kept, "PATH": path, "HOME": str(self.home), "COLUMNS": "200", "MILLRACE_PORT": str(self.port),
+            "MILLRACE_SHELL_USER": getuser(),
             **self._settings,
         }  # fmt: skip
 

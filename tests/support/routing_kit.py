@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,8 @@ class Millrace:
 
 @asynccontextmanager
 async def millrace_on(home: Path, url: str | None, role: Role = Role.UP) -> AsyncIterator[Millrace]:
-    settings = Settings(home=home, port=0) if url is None else Settings(home=home, port=0, database_url=url)
+    where = {} if url is None else {"database_url": url}
+    settings = Settings(home=home, port=0, shell_user=getuser(), **where)
     async with running(settings, role=role) as runtime:
         key = await ensure_first_admin(runtime.database, SystemClock(), Uuid7Ids(), home)
         key = key or (home / KEY_FILE).read_text()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from getpass import getuser
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
@@ -34,9 +35,18 @@ def free_port() -> int:
 class MillraceProcess:
     """`millrace up`, or another role. `start` and `kill` may alternate; the port stays the same."""
 
-    def __init__(self, home: Path, *, command: Sequence[str] = ("up",), name: str = "", **settings: str) -> None:
-        """`name` tells processes with one home apart."""
+    def __init__(
+        self,
+        home: Path,
+        *,
+        command: Sequence[str] = ("up",),
+        name: str = "",
+        started_by: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
+        """`name` tells processes with one home apart; `started_by`: a command that becomes the one after it."""
         self.home = home
+        self._started_by = tuple(started_by)
         self.command = tuple(command)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -44,13 +54,20 @@ class MillraceProcess:
             **{key: value for key, value in os.environ.items() if not key.startswith("MILLRACE_")},
             "MILLRACE_HOME": str(home),
             "MILLRACE_PORT": str(self.port),
+            # The folders of tests are for nobody else: what becomes of commands of another user is tested by itself.
+            "MILLRACE_SHELL_USER": getuser(),
             **settings,
         }
         # What the interpreter itself reads, and another release of Millrace, needs a new one.
-        self._cold = any(name.startswith("PYTHON") for name in settings)
+        self._cold = bool(started_by) or any(name.startswith("PYTHON") for name in settings)
         self._process: subprocess.Popen[bytes] | Forked | None = None
         self.log = home.parent / f"{name or home.name}.log"
         self._log_from = 0
+
+    def with_settings(self, **settings: str) -> Self:
+        """Before it starts, where they name its port."""
+        self._environment.update(settings)
+        return self
 
     def __enter__(self) -> Self:
         self.start()
@@ -107,7 +124,7 @@ class MillraceProcess:
                 os.close(files[0])
                 return self._process
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "millrace.cli.main", *self.command],
+                [*self._started_by, sys.executable, "-m", "millrace.cli.main", *self.command],
                 env=self._environment,
                 stdout=log,
                 stderr=log,

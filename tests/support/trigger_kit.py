@@ -36,11 +36,13 @@ from millrace.app.triggers.schedules import Schedules
 from millrace.app.workflows.catalog import Catalog
 from millrace.app.workflows.commands import WorkflowCommands
 from millrace.app.workflows.drafts import Drafts
+from millrace.app.workflows.shell_tasks import ShellGate
 from millrace.app.workflows.surroundings import Surroundings
 from millrace.app.workflows.writing import WorkflowWriter
 from millrace.artifacts.local import LocalObjects
 from millrace.auth.masking import SecretMasker
 from millrace.auth.secrets import SecretChain
+from millrace.auth.shell_right import ShellRight
 from millrace.core.values import EPOCH, SECOND, Instant, JsonObject
 from millrace.definition import ControlMeanings
 from millrace.definition.expressions.evaluator import CelEvaluator
@@ -94,9 +96,11 @@ class Process:
         starter = RunStarter(
             self.engine, plans, catalog, kit.clock, maker, kit.payloads, keys, ManualTriggers(kit.database, evaluator)
         )
-        writer = WorkflowWriter(kit.database, kit.clock, kit.ids, catalog, Registrar(kit.schedules, kit.ids))
+        writer = WorkflowWriter(
+            kit.database, kit.clock, kit.ids, catalog, Registrar(kit.schedules, kit.ids), ShellGate(ShellRight(()))
+        )
         masker = SecretMasker()
-        around = Surroundings(kit.database, SecretChain([], masker), masker, kit.schedules, kit.clock)
+        around = Surroundings(kit.database, SecretChain([], masker), masker, kit.schedules, kit.clock, Work())
         drafts = Drafts(Work(), TRIGGER_TYPES, around)
         self.workflows = WorkflowCommands(kit.database, kit.clock, kit.ids, drafts, writer)
         self.triggers = TriggerCommands(kit.database, kit.schedules)

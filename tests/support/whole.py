@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Whole:
 async def whole(home: Path, url: str | None = None, **settings: Any) -> AsyncIterator[Whole]:
     """`url`: the address of a PostgreSQL database; without it there is a SQLite file in `home`."""
     where = {} if url is None else {"database_url": url}
-    async with running(Settings(home=home, **where, **settings)) as runtime:
+    async with running(Settings(home=home, **{"shell_user": getuser(), **where, **settings})) as runtime:
         if await is_first_start(runtime.database):
             await ensure_first_admin(runtime.database, SystemClock(), Uuid7Ids(), home)
         transport = httpx2.ASGITransport(app=create_app(runtime.container), raise_app_exceptions=False)

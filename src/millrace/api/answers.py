@@ -6,7 +6,7 @@ from millrace.api.bodies import answer
 from millrace.api.naming import named
 from millrace.api.schemas.runs import Waiting
 from millrace.api.stream import streams_of
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 from millrace.app.runs.starting import Started
 
 

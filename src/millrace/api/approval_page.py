@@ -4,8 +4,6 @@ A field of the form stands for a property of the task's schema: text, number, ch
 own, all else is written as JSON. What a field sends is text; the schema decides whether it fits.
 """
 
-import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
@@ -24,20 +22,7 @@ PREFIX: Final = "form."
 LONG_TEXT: Final = 200
 """Characters above which a text has several lines."""
 
-STYLE: Final = """
-:root{color-scheme:light dark;font-family:system-ui,sans-serif;line-height:1.5}
-body{max-width:42rem;margin:2rem auto;padding:0 1rem}
-.message{white-space:pre-wrap;overflow-wrap:anywhere;font-size:1.125rem}
-label,legend{display:block;font-weight:600;margin-top:1rem}
-input,select,textarea,button{font:inherit;padding:.5rem;box-sizing:border-box}
-input:not([type=checkbox]),select,textarea{width:100%}
-.hint{margin:.25rem 0}.fault{margin:.25rem 0;font-weight:600;border-left:.25rem solid #c00;padding-left:.5rem}
-.buttons{display:flex;flex-wrap:wrap;gap:1rem;margin-top:2rem}button{min-width:8rem}
-"""
-POLICY: Final = (
-    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+POLICY: Final = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 _AS_JSON: Final = {"object": 'a mapping such as {"name": "value"}', "array": 'a list such as ["a", "b"]'}
 """Kinds of values that are written as JSON, and how."""
@@ -45,9 +30,10 @@ _AS_JSON: Final = {"object": 'a mapping such as {"name": "value"}', "array": 'a 
 _DATES = {"date": "date", "email": "email", "uri": "url"}
 
 
-def told(heading: str, text: str) -> str:
-    """A page that only says something."""
-    return _page(heading, f"<h1>{escape(heading)}</h1>\n<p>{escape(text)}</p>")
+def told(heading: str, text: str, onward: tuple[str, str] | None = None) -> str:
+    """A page that only says something; `onward`: the address and the words of a link."""
+    link = "" if onward is None else f'\n<p><a href="{escape(onward[0])}">{escape(onward[1])}</a></p>'
+    return _page(heading, f"<h1>{escape(heading)}</h1>\n<p>{escape(text)}</p>{link}")
 
 
 def question(
@@ -255,6 +241,7 @@ def _page(title: str, body: str) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)} - Millrace</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<title>{escape(title)} - Millrace</title>\n"
+        '<link rel="stylesheet" href="../static/approval.css">\n</head>\n'
         f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
     )

@@ -1,4 +1,4 @@
-"""The cookie of a login in a browser, and what keeps other sites from using it.
+"""The cookies of a login in a browser, and of one that has begun; and what keeps other sites from using the first.
 
 A browser sends it along with whatever a page of any site has it request. So a request that changes something must show
 that it comes from a page of ours: `Sec-Fetch-Site` says so, which no page can set, or else `Origin`.
@@ -6,16 +6,21 @@ that it comes from a page of ours: `Sec-Fetch-Site` says so, which no page can s
 
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
 from millrace.auth.logins.sessions import WebLogin
+from millrace.auth.oidc.pending import HOLDS
 from millrace.core.errors import Forbidden
 from millrace.core.values import SECOND
 
 NAME: Final = "millrace_session"
 SECURE_NAME: Final = "__Host-millrace_session"
 """Browsers take one of this name only over https, for this host alone, and for all its paths."""
+PENDING: Final = "millrace_oidc"
+SECURE_PENDING: Final = "__Host-millrace_oidc"
+"""A login that is under way at a provider. It must come along when the provider sends the browser back."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -37,6 +42,21 @@ def set_session(request: Request, response: Response, login: WebLogin) -> None:
 
 def forget_session(request: Request, response: Response) -> None:
     response.delete_cookie(_name(request), path="/", secure=_is_secure(request), httponly=True, samesite="strict")
+
+
+def pending_in(request: Request, *, secure: bool) -> str | None:
+    return request.cookies.get(SECURE_PENDING if secure else PENDING)
+
+
+def set_pending(response: Response, text: str, *, secure: bool) -> None:
+    """`secure`: whether browsers use this installation over https."""
+    name, seconds = SECURE_PENDING if secure else PENDING, HOLDS // SECOND
+    response.set_cookie(name, text, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")
+
+
+def forget_pending(response: Response, *, secure: bool) -> None:
+    name = SECURE_PENDING if secure else PENDING
+    response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def refuse_other_sites(request: Request) -> None:
@@ -66,7 +86,7 @@ def _cross_site() -> Forbidden:
 
 
 def _own(request: Request) -> str:
-    return f"{request.url.scheme}://{request.headers.get('Host', '')}"
+    return f"{'https' if _is_secure(request) else request.url.scheme}://{request.headers.get('Host', '')}"
 
 
 def _name(request: Request) -> str:
@@ -74,4 +94,10 @@ def _name(request: Request) -> str:
 
 
 def _is_secure(request: Request) -> bool:
-    return request.url.scheme == "https"
+    """Whether the browser has come over https: to this server, or to a proxy that is trusted and says so. One that is
+    not trusted stands in front where it has come to the public address of this installation, which is at https."""
+    if request.url.scheme == "https":
+        return True
+    parts = urlsplit(request.app.state.container.settings.public_url or "")
+    host = request.headers.get("Host", "").lower()
+    return parts.scheme == "https" and host in (parts.netloc.lower(), parts.netloc.lower().removesuffix(":443"))

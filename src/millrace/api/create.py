@@ -5,7 +5,12 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from millrace.api import openapi, problems, query_names
+from millrace.api.cross_origin import CrossOrigin
+from millrace.api.forwarding import Forwarded, Proxies
+from millrace.api.hosts import Hosts
 from millrace.api.middleware import BodyLimit, NoNul, SecurityHeaders
+from millrace.api.rates import Rates
+from millrace.api.requests import Requests
 from millrace.api.routes import (
     accounts,
     agents,
@@ -13,6 +18,7 @@ from millrace.api.routes import (
     approval_links,
     archive,
     artifacts,
+    audit,
     backfills,
     canaries,
     connections,
@@ -21,8 +27,11 @@ from millrace.api.routes import (
     decisions,
     deployments,
     events,
+    grants,
     histories,
     logging_in,
+    oidc,
+    personal_data,
     retention,
     runs,
     secrets,
@@ -42,7 +51,7 @@ from millrace.api.routes import (
 )
 from millrace.api.routes import open as open_routes
 from millrace.api.stream import Streams
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 
 PARTS = (
     webhook_receiver,
@@ -65,16 +74,20 @@ PARTS = (
     trigger_rows,
     webhooks,
     backfills,
+    personal_data,
     retention,
     archive,
     database,
+    audit,
     secrets,
     connections,
     agents,
     accounts,
     api_keys,
     users,
+    grants,
     logging_in,
+    oidc,
     system,
     approval_links,
     open_routes,
@@ -99,13 +112,21 @@ def create_app(container: Container) -> FastAPI:
     app.state.query_names = query_names.declared(app.router.routes)
     problems.install(app)
     openapi.describe(app, container.runners, container.triggers.types)
-    # The last one added is the outermost: also a refused body gets the headers.
+    settings = container.settings
+    # The last one added is the outermost: also a refused body gets the headers, and who is counted is known by then.
     app.add_middleware(
         BodyLimit,
-        limit=container.settings.max_body_bytes,
+        limit=settings.max_body_bytes,
         streamed=[("POST", "/api/v1/artifacts")],
         streamed_below=("/webhook/",),
     )
     app.add_middleware(NoNul)
+    app.add_middleware(Rates, limits=container.identity.rate_limits)
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, origins=settings.cors_origins)
+    app.add_middleware(Hosts, settings=settings)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Requests)
+    if settings.trusted_proxies:
+        app.add_middleware(Forwarded, proxies=Proxies(settings.trusted_proxies))
     return app

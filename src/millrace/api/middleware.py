@@ -19,7 +19,14 @@ SECURITY_HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"permissions-policy",
+        b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), "
+        b"microphone=(), midi=(), payment=(), screen-wake-lock=(), usb=(), xr-spatial-tracking=()",
+    ),
 )
+ONLY_HTTPS = (b"strict-transport-security", b"max-age=31536000")
+"""Told only over https, as the standard wants it; of names below this one nothing is said, for they may be others'."""
 NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 NOT_STORED = (b"cache-control", b"no-store")
 
@@ -40,6 +47,8 @@ class SecurityHeaders:
                 headers = list(message.get("headers", ()))
                 present = {name for name, _ in headers}
                 headers.extend(SECURITY_HEADERS)
+                if scope["scheme"] == "https":
+                    headers.append(ONLY_HTTPS)
                 headers.extend(header for header in (NO_CONTENT, NOT_STORED) if header[0] not in present)
                 message["headers"] = headers
             await send(message)
@@ -97,7 +106,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdigit() and int(declared) > self._limit:
+        if declared.isdecimal() and int(declared) > self._limit:
             await problems.of_error(self._refusal())(scope, receive, send)
             return
         received = 0

@@ -6,7 +6,7 @@ The use cases tell ids, which is what is stored; here each becomes a user, with 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 from millrace.app.cursors import Page
 
 USERS = frozenset(

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from millrace.api import cookies
 from millrace.api.schemas.system import Problem
 from millrace.api.schemas.versions import TASK_OPTIONS
 from millrace.api.schemas.workflows import SHORT_WORDS, WORKFLOW_OPTIONS
@@ -18,6 +19,7 @@ Bodies are JSON or YAML. Lists answer
 `{"items", "next_cursor"}`; pass `next_cursor` on as `cursor`. Errors are problem documents (RFC 9457) with a stable
 `code` and, for faulty requests, `faults` that say where, what is wrong and what would be right."""
 
+SESSION_COOKIE = "SessionCookie"
 COMPONENTS = "#/components/schemas/"
 PARTS = "#/$defs/"
 
@@ -33,6 +35,21 @@ def describe(app: FastAPI, runners: RunnerRegistry, trigger_types: TriggerTypes)
     app.openapi = openapi  # type: ignore[method-assign]
 
 
+def _name_cookie(document: dict[str, Any]) -> None:
+    """A login in a browser is the third way in, which is looked for only where the others are not sent."""
+    document["components"]["securitySchemes"][SESSION_COOKIE] = {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookies.NAME,
+        "description": "The session of POST /api/v1/auth/login or of a login provider. "
+        f"Over https the cookie is called {cookies.SECURE_NAME}.",
+    }
+    for item in document["paths"].values():
+        for operation in item.values():
+            if "security" in operation:
+                operation["security"].append({SESSION_COOKIE: []})
+
+
 def _document(app: FastAPI, definition: dict[str, Any]) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
@@ -46,6 +63,7 @@ def _document(app: FastAPI, definition: dict[str, Any]) -> dict[str, Any]:
     schemas.update(_bodies(definition))
     schemas["Problem"] = {**Problem.model_json_schema(ref_template=COMPONENTS + "{model}")}
     schemas.update(schemas["Problem"].pop("$defs", {}))
+    _name_cookie(document)
     problem = {
         "description": "A problem document",
         "content": {"application/problem+json": {"schema": {"$ref": f"{COMPONENTS}Problem"}}},

@@ -1,4 +1,5 @@
-"""Every error as a problem document (RFC 9457), mapped here once: `{type, title, status, detail, code, faults}`.
+"""Every error as a problem document (RFC 9457), mapped here once: `{type, title, status, detail, code, faults,
+request_id}`.
 
 `code` is stable and for programs, `detail` for people, `faults` name each field. Nothing that leaves here holds the
 value of a known secret (`masking`), nor a stack trace.
@@ -12,8 +13,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from millrace.api.discretion import discreet
 from millrace.api.masking import ProblemAnswer
 from millrace.app.request_faults import of_parameters
+from millrace.auth.audit.acting import NOBODY, Acting, acting, acting_as
+from millrace.auth.limits.limits import RateLimited
 from millrace.auth.logins.throttling import TooManyAttempts
 from millrace.core.errors import (
     Conflict,
@@ -46,11 +50,16 @@ STATUS: tuple[tuple[type[MillraceError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (TooManyAttempts, 429),
+    (RateLimited, 429),
     (Unavailable, 503),
 )
 """The first class that fits gives the status, so the more special ones come first."""
 
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+REQUEST_ID = "millrace.request_id"
+REQUEST_HEADER = "X-Request-Id"
+"""Where the id of a request is: in its scope, and in the headers of request and answer."""
 
 RETRY_AFTER = {"Retry-After": "1"}
 CHALLENGE = {"WWW-Authenticate": 'ApiKey, Bearer realm="millrace"'}
@@ -69,6 +78,7 @@ def problem(
             {"path": fault.path, "code": fault.code, "message": fault.message, "remedy": fault.remedy}
             for fault in faults[:MOST_FAULTS]
         ],
+        "request_id": acting().request_id,
     }
     return ProblemAnswer(document, status, headers)
 
@@ -93,12 +103,19 @@ def of_error(error: MillraceError) -> Response:
     headers = {401: CHALLENGE, 503: RETRY_AFTER}.get(status)
     if isinstance(error, TooManyAttempts):
         headers = {"Retry-After": str(error.retry_after)}
+    elif isinstance(error, RateLimited):
+        headers = {
+            "Retry-After": str(error.retry_after),
+            "RateLimit-Limit": str(error.limit),
+            "RateLimit-Remaining": "0",
+            "RateLimit-Reset": str(error.reset),
+        }
     return problem(status, error.code, error.message, error.faults, headers)
 
 
-async def _millrace_error(_: Request, error: Exception) -> Response:
+async def _millrace_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MillraceError), "registered for this class"  # noqa: S101
-    return of_error(error)
+    return of_error(discreet(error, getattr(request.state, "caller", None)))
 
 
 async def _store_unavailable(_: Request, error: Exception) -> Response:
@@ -134,5 +151,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _defect(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "internal_error", "this is a defect of Millrace; its log says more")
+    """Answers from outside of all that is known of the request but what was left in its scope."""
+    request_id: str | None = request.scope.get(REQUEST_ID)
+    with acting_as(Acting(NOBODY, request_id=request_id)):
+        logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        headers = {} if request_id is None else {REQUEST_HEADER: request_id}
+        return problem(500, "internal_error", "this is a defect of Millrace; its log says more", headers=headers)

@@ -1,14 +1,15 @@
 """Server-sent events: what a follower yields, written as it comes, for as long as the client listens.
 
 A stream holds one batch. It ends with the event `end` when its run has finished; it ends without a word when the server
-stops, when the client does not read for a minute, or after two minutes, so that a key that was revoked is found out.
-The client then connects again with the last `id` as `Last-Event-ID` and misses nothing.
+stops, when the client does not read for a minute, or after two minutes. It ends with the event `error` within seconds
+after its reader has lost the right to it: the key was revoked, the login ended, the grant taken away. The client then
+connects again with the last `id` as `Last-Event-ID` and misses nothing.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from typing import Annotated, Any, Final, TypeVar
 
 import orjson
@@ -33,6 +34,8 @@ HEARTBEAT_SECONDS = 15.0
 LONGEST_SECONDS = 120.0
 SLOWEST_READ_SECONDS = 60.0
 """How long one batch may wait for its reader."""
+RECHECK_SECONDS = 3.0
+"""After that the next batch, of which there is one every two seconds, waits until the reader's rights are known."""
 RETRY_MILLISECONDS = 1000
 MOST_STREAMS = 1000
 """Open at the same time in this process."""
@@ -66,11 +69,21 @@ class Streams:
             await asyncio.gather(*tasks, return_exceptions=True)
         return None if working.cancelled() else working.result()
 
-    def answer(self, event: str, batches: AsyncIterator[Batch], position: str | None = None) -> "EventStream":
-        """The response. Raises `Unavailable` when there are too many already. `position` is told at the beginning."""
+    def answer(
+        self,
+        event: str,
+        batches: AsyncIterator[Batch],
+        position: str | None = None,
+        *,
+        still: Callable[[], Awaitable[None]],
+    ) -> "EventStream":
+        """The response. Raises `Unavailable` when there are too many already. `position` is told at the beginning.
+
+        `still` raises as soon as the caller may not have it any more, which ends it.
+        """
         if self._open >= MOST_STREAMS or self._closing.is_set():
             raise Unavailable("too_many_streams", f"more than {MOST_STREAMS} streams are open; try again later")
-        return EventStream(event, batches, position, self)
+        return EventStream(event, batches, position, self, still)
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[asyncio.Event]:
@@ -86,13 +99,21 @@ class EventStream(Response):
 
     media_type = EVENT_STREAM
 
-    def __init__(self, event: str, batches: AsyncIterator[Batch], position: str | None, streams: Streams) -> None:
+    def __init__(
+        self,
+        event: str,
+        batches: AsyncIterator[Batch],
+        position: str | None,
+        streams: Streams,
+        still: Callable[[], Awaitable[None]],
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
         self._event = event.encode()
         self._batches = batches
         self._position = position
         self._streams = streams
+        self._still = still
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._streams.counted() as closing:
@@ -125,8 +146,11 @@ class EventStream(Response):
 
     async def _write_batches(self, send: Send, masker: Masker) -> None:
         clock = asyncio.get_running_loop().time
-        written = clock()
+        written = asked = clock()
         async for batch in self._batches:
+            if clock() - asked > RECHECK_SECONDS:
+                await self._still()
+                asked = clock()
             quiet = clock() - written > HEARTBEAT_SECONDS
             if batch.items or batch.status is not None or quiet:
                 await self._write(send, self._text(batch, masker))

@@ -18,6 +18,7 @@ from millrace.ports.clock import Clock
 from millrace.ports.connections import Connections
 from millrace.ports.database import Database, DatabaseCopies, DatabaseFile
 from millrace.ports.evaluator import Evaluator
+from millrace.ports.http import HttpClient
 from millrace.ports.ids import Ids
 from millrace.ports.objects import ObjectStore
 from millrace.ports.runner import RunnerRegistry, RunnerServices, TypeSource
@@ -54,5 +55,7 @@ class Adapters:
     events: EventPublisher
     """What tasks publish events through."""
     check_database: CheckDatabase
+    provider_http: HttpClient | None = None
+    """The way to the login provider, which may be in a private network; `None` where there is none."""
     keep_partitions: Callable[[], Awaitable[bool]] | None = None
     """`None` where the database has none."""

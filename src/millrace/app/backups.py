@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.core.errors import Conflict, Unavailable
 from millrace.core.values import SECOND
 from millrace.ports.clock import Clock
-from millrace.ports.database import CopyFailed, DatabaseCopies
+from millrace.ports.database import CopyFailed, Database, DatabaseCopies
 
 PART = 256 * 1024
 
@@ -40,8 +42,8 @@ class Backup:
 
 
 class Backups:
-    def __init__(self, copies: DatabaseCopies, clock: Clock) -> None:
-        self._copies, self._clock = copies, clock
+    def __init__(self, database: Database, copies: DatabaseCopies, clock: Clock) -> None:
+        self._database, self._copies, self._clock = database, copies, clock
         self._making = asyncio.Lock()
 
     async def make(self) -> Backup:
@@ -54,6 +56,8 @@ class Backups:
                 _require_room(place, await self._copies.size())
                 # One of a server that was killed may be there still.
                 place.unlink(missing_ok=True)
+                # Before it is made, so that the copy itself says who has it.
+                await self._database.write(lambda connection: note(connection, Action.DATABASE_BACKUP, None))
                 await self._copies.copy_to(place)
                 size, sha256, copy = await asyncio.to_thread(_opened_and_unlinked, place)
             except (CopyFailed, OSError) as error:

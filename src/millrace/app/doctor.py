@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 
 from millrace.app.archive.checking import ArchiveChecks
 from millrace.app.artifacts.checking import ArtifactChecks
+from millrace.app.readable_by_tasks import readable_warnings
 from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject, JsonValue
+from millrace.ports.confinement import ShellRules
 from millrace.ports.doctor import Step, Tell, unheard
 
 CheckDatabase = Callable[[Tell], Awaitable[JsonObject]]
@@ -15,7 +17,10 @@ Answers `{"checks": count, "problems": [{"code", "run_id", "message", "remedy"}]
 
 
 class Doctor:
-    def __init__(self, check_database: CheckDatabase, artifacts: ArtifactChecks, archives: ArchiveChecks) -> None:
+    def __init__(
+        self, check_database: CheckDatabase, artifacts: ArtifactChecks, archives: ArchiveChecks, rules: ShellRules
+    ) -> None:
+        self._rules = rules
         self._check_database = check_database
         self._artifacts = artifacts
         self._archives = archives
@@ -63,7 +68,7 @@ class Doctor:
         return {
             "checks": count,
             "problems": problems,
-            "warnings": [*warned, *found.warnings.listed()],
+            "warnings": [*warned, *found.warnings.listed(), *readable_warnings(self._rules)],
         }
 
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from millrace.app.workflows.commands import WorkflowCommands
+from millrace.auth.shell_right import as_installation
 from millrace.core.errors import Conflict, InvalidRequest
 from millrace.definition import read_yaml
 
@@ -25,7 +26,8 @@ async def apply_examples(commands: WorkflowCommands, folder: Path | None) -> Non
     for place in await asyncio.to_thread(_definitions, folder or _own_folder()):
         text = await asyncio.to_thread(place.read_text, "utf-8")
         try:
-            await commands.create(read_yaml(text), by=AUTHOR)
+            with as_installation():
+                await commands.create(read_yaml(text), by=AUTHOR)
         except Conflict:
             logger.info("the example %s is left alone: a workflow of its name exists", place.name)
         except InvalidRequest as error:

@@ -71,5 +71,10 @@ def _first(
     """The greatest ids of all these rows. The database merges the walks, and goes no farther on any than it must."""
     if not rows:
         return []
-    whole = union_all(*(select(id_).where(*of_walk) for of_walk in rows)).order_by(id_.desc()).limit(limit)
+    walks = [select(id_).where(*of_walk) for of_walk in rows]
+    if connection.dialect.name == "postgresql":
+        # It would read and sort all of them, were each not told where to end. SQLite merges them as they are.
+        ends = [walk.order_by(id_.desc()).limit(limit).subquery() for walk in walks]
+        walks = [select(*end.c) for end in ends]
+    whole = union_all(*walks).order_by(id_.desc()).limit(limit)
     return connection.execute(whole).scalars().all()

@@ -9,19 +9,14 @@ from millrace.auth.keys import hash_of, looks_like_key
 from millrace.auth.logins import repository as logins
 from millrace.auth.logins.sessions import Sessions
 from millrace.auth.principal import Principal
-from millrace.core.errors import Unauthenticated
+from millrace.auth.refusals import over, refusal, refuse_after, refuse_without_user
 from millrace.core.values import Instant
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 
-REFUSAL = (
-    "send a valid API key in the header X-API-Key, or an access token as Authorization: Bearer; the first API key is "
-    "in the file api-key of the home folder, POST /api/v1/auth/token gives tokens"
-)
-
 
 class Authenticator:
-    """Each way raises `Unauthenticated`, in the same words for every reason."""
+    """Each way raises `Unauthenticated`; only who has a true credential is told why it does not hold."""
 
     def __init__(self, database: Database, clock: Clock, sessions: Sessions) -> None:
         self._database = database
@@ -32,9 +27,13 @@ class Authenticator:
 
     async def of_key(self, key: str) -> Principal:
         found = await repository.find_key(self._database, hash_of(key)) if looks_like_key(key) else None
-        now = self._clock.now()
-        if found is None or not _key_holds(found, now):
+        if found is None:
             raise refusal()
+        now = self._clock.now()
+        refuse_without_user("API key", found.row)
+        if found.row["revoked_at"] is not None:
+            raise over("API key", "was revoked")
+        refuse_after("API key", found.row["expires_at"], now)
         self._used_keys[found.principal.credential_id] = now
         return found.principal
 
@@ -61,13 +60,3 @@ class Authenticator:
             await self._database.write(lambda connection: repository.note_use(connection, keys))
         if sessions:
             await self._database.write(lambda connection: logins.note_use(connection, sessions))
-
-
-def refusal() -> Unauthenticated:
-    return Unauthenticated("unauthenticated", REFUSAL)
-
-
-def _key_holds(found: repository.Proven, now: Instant) -> bool:
-    expires_at = found.row["expires_at"]
-    ended = found.row["revoked_at"] is not None or found.row["disabled_at"] is not None
-    return not ended and (expires_at is None or now < expires_at)

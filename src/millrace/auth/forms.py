@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator
 from urllib.parse import quote, quote_plus, urlsplit
 
+from millrace.auth.unescaping import BYTE, UTF16_UNIT
+
 SHORTEST_LINE = 8
 """Lines of a secret of many lines are masked one by one, for output is logged by lines; shorter ones say nothing."""
 
@@ -29,6 +31,14 @@ def forms_of(value: str) -> Iterator[str]:
         line = line.strip()
         if len(line) >= SHORTEST_LINE and not line.startswith("-----"):
             yield line
+
+
+def longest_spelling(value: str) -> int:
+    """Characters of the longest way to write it in which each character is escaped: `%XX` a byte, or `\\uXXXX`."""
+    return max(
+        BYTE * len(value.encode(errors="surrogatepass")),
+        UTF16_UNIT * len(value.encode("utf-16-be", errors="surrogatepass")) // 2,
+    )
 
 
 def _encoded(value: str) -> Iterator[str]:

@@ -7,12 +7,13 @@ appear in a late log line either.
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from types import MappingProxyType
 
-from millrace.auth.forms import forms_of
+from millrace.auth.forms import forms_of, longest_spelling
+from millrace.auth.unescaping import readings_of
 from millrace.core.values import JsonValue
 
 MASK = "***"
@@ -39,6 +40,8 @@ class _Known:
     by_word: Mapping[int, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     words: frozenset[int] = frozenset()
     longest: int = 0
+    with_blanks: bool = False
+    """Whether a value has blanks, which forms write as `+`."""
 
 
 class SecretMasker:
@@ -60,8 +63,9 @@ class SecretMasker:
             for form in forms - short:
                 for word in _words_in(form):
                     by_word.setdefault(word, []).append(form)
-            longest = max(map(len, forms))
-            self._known = _Known(known.values | fresh, forms, short, by_word, frozenset(by_word), longest)
+            longest = max(known.longest, *map(len, forms), *map(longest_spelling, fresh))
+            blanks = known.with_blanks or any(" " in value for value in fresh)
+            self._known = _Known(known.values | fresh, forms, short, by_word, frozenset(by_word), longest, blanks)
 
     def text(self, text: str) -> str:
         text = self._without_secrets(text)
@@ -75,7 +79,7 @@ class SecretMasker:
         known = self._known
         near = max(0, at - known.longest * 2)
         window = text[near : at + known.longest * 2]
-        stretches = _covered(window, self._candidates(known, window)) if known.forms else []
+        stretches = self._stretches(known, window) if known.forms else []
         first, last = next(((first, last) for first, last in stretches if first < at - near < last), (at - near,) * 2)
         return first + near, last + near
 
@@ -88,10 +92,32 @@ class SecretMasker:
 
     def _without_secrets(self, text: str) -> str:
         known = self._known
-        if not known.forms:
-            return text
-        found = [form for form in self._candidates(known, text) if form in text]
-        return _masked(text, found) if found else text
+        while known.forms and (stretches := self._stretches(known, text)):
+            masked = _masked(text, stretches)
+            if len(masked) >= len(text):
+                return masked
+            # What a mask has brought together may be a secret itself, if that has `***` in it.
+            text = masked
+        return text
+
+    def _stretches(self, known: _Known, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand in the text, as it is written and as it is read, in order."""
+        found = self._found(known, text)
+        if "\\u" in text or "%" in text or "&" in text:
+            found += self._read(known, text)
+            if known.with_blanks and "+" in text:
+                found += self._read(known, text.replace("+", " "))
+        return _joined(found) if found else found
+
+    def _read(self, known: _Known, text: str) -> list[tuple[int, int]]:
+        return [
+            reading.stretch(first, last)
+            for reading in readings_of(text)
+            for first, last in self._found(known, reading.text)
+        ]
+
+    def _found(self, known: _Known, text: str) -> list[tuple[int, int]]:
+        return [stretch for form in self._candidates(known, text) if form in text for stretch in _places(text, form)]
 
     def _candidates(self, known: _Known, text: str) -> Iterable[str]:
         """The forms that may be in the text."""
@@ -123,27 +149,28 @@ def _words_in(form: str) -> set[int]:
     return {int.from_bytes(raw[at : at + WORD], sys.byteorder) for at in range(WORD)}
 
 
-def _masked(text: str, forms: Iterable[str]) -> str:
-    """The text with a mask in place of every stretch that one form or several that overlap cover."""
+def _masked(text: str, stretches: Iterable[tuple[int, int]]) -> str:
+    """The text with a mask in place of every stretch."""
     parts, end = [], 0
-    for first, last in _covered(text, forms):
+    for first, last in stretches:
         parts += [text[end:first], MASK]
         end = last
     return "".join([*parts, text[end:]])
 
 
-def _covered(text: str, forms: Iterable[str]) -> list[tuple[int, int]]:
-    """The stretches of the text that one form or several that overlap cover, in order."""
-    found: list[tuple[int, int]] = []
-    for form in forms:
-        begin = text.find(form)
-        while begin >= 0:
-            found.append((begin, begin + len(form)))
-            begin = text.find(form, begin + 1)
-    covered: list[tuple[int, int]] = []
-    for first, last in sorted(found):
-        if covered and first < covered[-1][1]:
-            covered[-1] = (covered[-1][0], max(covered[-1][1], last))
+def _places(text: str, form: str) -> Iterator[tuple[int, int]]:
+    begin = text.find(form)
+    while begin >= 0:
+        yield begin, begin + len(form)
+        begin = text.find(form, begin + 1)
+
+
+def _joined(stretches: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those that overlap made one, in order."""
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(stretches):
+        if joined and first < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], last))
         else:
-            covered.append((first, last))
-    return covered
+            joined.append((first, last))
+    return joined

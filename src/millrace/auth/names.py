@@ -53,6 +53,10 @@ class UserNames:
             self._known = known = {**kept, **learned}
         return {user_id: known[user_id].name for user_id in wanted}
 
+    def forget(self, user_id: str) -> None:
+        """Have this name read again."""
+        self._known = {known: name for known, name in self._known.items() if known != user_id}
+
     def _stale(self, wanted: frozenset[str], known: Mapping[str, _Known]) -> frozenset[str]:
         now = self._clock.monotonic()
         return frozenset(user_id for user_id in wanted if user_id not in known or known[user_id].until <= now)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from millrace.auth.permissions import Permission, Role
+from millrace.auth.permissions import Access, Permission, Role
+from millrace.core.values import Instant
 
 
 class UserKind(StrEnum):
@@ -23,5 +24,9 @@ class Principal:
     scopes: frozenset[Permission] | None = None
     """What the credential is for; `None`: all that the role has."""
     session_id: str | None = None
+    key_expires_at: Instant | None = None
+    """Of an API key that ends some time."""
     must_change_password: bool = False
     """Until then nothing but the own account can be used: somebody else knows the password."""
+    access: Access = Access.ALL
+    """Whether the role holds of all workflows, or of none but those that were granted."""

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from millrace.auth.keys import NewKey
-from millrace.auth.permissions import Permission, Role
+from millrace.auth.permissions import Access, Permission, Role
 from millrace.auth.principal import Principal, UserKind
 from millrace.core.values import Instant
 from millrace.ports.database import Columns, Database
@@ -21,6 +21,7 @@ class UserRow:
     name: str
     role: str
     disabled_at: Instant | None
+    access: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class AccountRow:
     updated_at: Instant | None
     disabled_at: Instant | None
     deleted_at: Instant | None
+    access: str = Access.ALL.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,9 @@ PROVEN: Sequence[Any] = (
     users.c.role,
     users.c.kind.label("user_kind"),
     users.c.disabled_at,
+    users.c.deleted_at,
     users.c.must_change_password,
+    users.c.access,
 )
 """Of the user whom a credential proves."""
 
@@ -68,7 +72,7 @@ OF_KEY = (
 
 
 async def find_key(database: Database, key_hash: str) -> Proven | None:
-    for row in await database.ask(OF_KEY, {"key_hash": key_hash}):
+    for row in await database.look_up(OF_KEY, {"key_hash": key_hash}):
         principal = Principal(
             user_id=row["user_id"],
             name=row["user_name"],
@@ -76,6 +80,8 @@ async def find_key(database: Database, key_hash: str) -> Proven | None:
             kind=UserKind(row["user_kind"]),
             credential_id=row["id"],
             scopes=scopes_in(row["scopes"]),
+            key_expires_at=row["expires_at"],
+            access=Access(row["access"]),
         )
         return Proven(principal, row)
     return None
@@ -108,7 +114,9 @@ def names_of(connection: Connection, user_ids: Collection[str]) -> Mapping[str, 
 
 
 def find_user(connection: Connection, user_id: str) -> UserRow | None:
-    query = select(users.c.id, users.c.name, users.c.role, users.c.disabled_at).where(users.c.id == user_id)
+    query = select(users.c.id, users.c.name, users.c.role, users.c.disabled_at, users.c.access).where(
+        users.c.id == user_id
+    )
     row = connection.execute(query).first()
     return None if row is None else UserRow(*row)
 

@@ -13,7 +13,7 @@ from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
 from millrace.cli.consent import Yes, consent
 from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
-from millrace.cli.secrets import missed, print_users
+from millrace.cli.scopes import missed, print_users
 
 Agent = Annotated[
     str,

@@ -33,14 +33,21 @@ keys = typer.Typer(help="API keys: yours, and for administrators those of others
 def default(context: typer.Context, as_json: AsJson = False, server: Server = None) -> None:
     """List your API keys; the same as `millrace keys list`."""
     if context.invoked_subcommand is None:
-        list_keys(None, as_json, server)
+        list_keys(None, False, as_json, server)
 
 
 @keys.command(name="list")
-def list_keys(user: Owner = None, as_json: AsJson = False, server: Server = None) -> None:
+def list_keys(
+    user: Owner = None,
+    everybody: Annotated[bool, typer.Option("--all", help="Of everybody, for administrators.")] = False,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
     """List API keys, the newest first; never the keys themselves."""
+    if everybody and user is not None:
+        raise typer.BadParameter("--all is of everybody; leave out --user")
     with Connection(server) as connection:
-        found = list(connection.pages("/api-keys", user=user))
+        found = list(connection.pages("/api-keys", user=user, all="true" if everybody else None))
     if as_json:
         print_json(found)
         return
@@ -48,6 +55,7 @@ def list_keys(user: Owner = None, as_json: AsJson = False, server: Server = None
         [
             item["id"],
             item["name"],
+            *([item["user"]["name"]] if everybody else []),
             f"{item['prefix']}…",
             item["status"],
             ",".join(item["scopes"]) if item["scopes"] else "all of the role",
@@ -56,7 +64,8 @@ def list_keys(user: Owner = None, as_json: AsJson = False, server: Server = None
         ]
         for item in found
     ]
-    print_table(["id", "name", "begins", "status", "may", "expires", "last used"], rows)
+    owner = ["of"] if everybody else []
+    print_table(["id", "name", *owner, "begins", "status", "may", "expires", "last used"], rows)
 
 
 @keys.command()

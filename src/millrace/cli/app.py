@@ -10,6 +10,7 @@ from millrace.cli import (
     applying,
     archive,
     artifacts,
+    audit,
     backfills,
     canaries,
     connections,
@@ -18,6 +19,7 @@ from millrace.cli import (
     decisions,
     definitions,
     exporting,
+    grants,
     histories,
     installation,
     listing,
@@ -109,8 +111,13 @@ GROUPS: dict[str, dict[str, typer.Typer]] = {
         "connections": connections.connections,
         "agents": agents.agents,
     },
-    "Users and keys": {"users": users.users, "keys": api_keys.keys, "sessions": login.sessions},
-    "Installation": {"retention": retention.retention, "db": database.db},
+    "Users and keys": {
+        "users": users.users,
+        "grants": grants.grants,
+        "keys": api_keys.keys,
+        "sessions": login.sessions,
+    },
+    "Installation": {"audit": audit.audit, "retention": retention.retention, "db": database.db},
 }
 """Commands that have commands of their own."""
 

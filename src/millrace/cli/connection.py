@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,8 @@ from millrace.cli.output import say
 from millrace.core.values import JsonValue
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 EXIT_FAILED = 1
@@ -32,6 +35,10 @@ EXIT_CANCELLED = 3
 """The run was cancelled."""
 EXIT_UNREACHABLE = 4
 """No server answers."""
+
+KEY_VARIABLE = "MILLRACE_API_KEY"
+
+LARGEST_PAGE = 200
 
 SILENCE_SECONDS = 60.0
 """How long the server may take to answer, where it is not known to take longer."""
@@ -69,17 +76,25 @@ def server_url(given: str | None) -> str:
         return f"http://{host}:{port}"
 
 
-def api_key(given: str | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """An API key, and where it was found: `MILLRACE_API_KEY`, or the path of a file."""
+
+    text: str = field(repr=False)
+    place: str
+
+
+def api_key(given: str | None = None) -> FoundKey:
     """The key for the server that is `given`, or else found; the one in the file leaves this machine for no other."""
-    key = os.environ.get("MILLRACE_API_KEY")
+    key = os.environ.get(KEY_VARIABLE)
     if key:
-        return _checked(key, "MILLRACE_API_KEY")
+        return FoundKey(_checked(key, KEY_VARIABLE), KEY_VARIABLE)
     named = given or os.environ.get("MILLRACE_URL")
     if named and not _is_here(named):
         raise CommandError("no API key: for a server elsewhere set MILLRACE_API_KEY, or use `millrace login`")
     place = home() / "api-key"
     try:
-        return _checked(place.read_text(errors="replace").strip(), str(place))
+        return FoundKey(_checked(place.read_text(errors="replace").strip(), str(place)), str(place))
     except OSError:
         raise CommandError(
             f"no API key: set MILLRACE_API_KEY, or start the server once; it writes the first key to {place}"
@@ -93,6 +108,19 @@ def _checked(key: str, place: str) -> str:
     return key
 
 
+def trusted(url: str) -> "ssl.SSLContext | bool":
+    """What certificates are believed of the server at this URL. Raises `CommandError`."""
+    if not url.startswith("https:"):
+        return True
+    from millrace.client.errors import InvalidArgument
+    from millrace.client.trust import trust_for
+
+    try:
+        return trust_for(url, home())
+    except InvalidArgument as error:
+        raise CommandError(str(error)) from None
+
+
 def _is_here(url: str) -> bool:
     """Whether the URL leads to this machine, so that the key in its files may be sent there."""
     try:
@@ -102,24 +130,29 @@ def _is_here(url: str) -> bool:
         return False
 
 
-def _signer(url: str, given: str | None, *, as_logged_in: bool) -> Callable[["httpx2.Request"], None]:
-    """What puts credentials on each request: a login is renewed while a command goes on. Raises `CommandError`."""
+def _signer(
+    url: str, given: str | None, *, as_logged_in: bool
+) -> tuple[Callable[["httpx2.Request"], None], str | None]:
+    """What puts credentials on each request, and where the API key is from if it is one.
+
+    A login is renewed while a command goes on. Raises `CommandError`.
+    """
     from millrace.cli import credentials
 
-    if as_logged_in or (not os.environ.get("MILLRACE_API_KEY") and credentials.is_logged_in(url)):
+    if as_logged_in or (not os.environ.get(KEY_VARIABLE) and credentials.is_logged_in(url)):
         if not credentials.is_logged_in(url):
             raise CommandError(f"you are not logged in at {url}; use `millrace login`")
 
         def sign(request: "httpx2.Request") -> None:
             request.headers["Authorization"] = f"Bearer {credentials.access_token(url)}"
 
-        return sign
+        return sign, None
     key = api_key(given)
 
     def sign_by_key(request: "httpx2.Request") -> None:
-        request.headers["X-API-Key"] = key
+        request.headers["X-API-Key"] = key.text
 
-    return sign_by_key
+    return sign_by_key, key.place
 
 
 class Connection:
@@ -133,17 +166,22 @@ class Connection:
         anonymous: bool = False,
         as_logged_in: bool = False,
     ) -> None:
-        """`anonymous`: without credentials; `as_logged_in`: with those of `millrace login` and no others."""
+        """`anonymous`: without credentials; `as_logged_in`: with those of `millrace login` and no others.
+
+        `key_from` is where the API key was found that signs the requests, `None` where none does.
+        """
         import httpx2
 
         self.url = server_url(url)
-        sign = None if anonymous else _signer(self.url, url, as_logged_in=as_logged_in)
+        self.key_from: str | None
+        sign, self.key_from = (None, None) if anonymous else _signer(self.url, url, as_logged_in=as_logged_in)
         try:
             self._client: httpx2.Client = httpx2.Client(
                 base_url=f"{self.url}/api/v1",
                 event_hooks={"request": [] if sign is None else [sign]},
                 timeout=silence,
                 trust_env=False,
+                verify=trusted(self.url),
             )
             if self._client.base_url.scheme not in ("http", "https") or not self._client.base_url.host.encode("idna"):
                 raise ValueError(self.url)
@@ -172,7 +210,7 @@ class Connection:
         """Every item of a list, page by page."""
         cursor: str | None = None
         while True:
-            page = self.get(path, **query, cursor=cursor, limit=200)
+            page = self.get(path, **query, cursor=cursor, limit=LARGEST_PAGE)
             yield from page["items"]
             cursor = page["next_cursor"]
             if cursor is None:
@@ -183,7 +221,7 @@ class Connection:
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:
-            page = self.get(path, **query, cursor=cursor, limit=limit - len(items))
+            page = self.get(path, **query, cursor=cursor, limit=min(LARGEST_PAGE, limit - len(items)))
             items += page["items"]
             cursor = page["next_cursor"]
             if cursor is None or len(items) == limit:
@@ -191,6 +229,13 @@ class Connection:
 
     def post(self, path: str, body: JsonValue = None, *, headers: dict[str, str] | None = None) -> Any:
         return self._send_json("POST", path, {} if body is None else body, headers)
+
+    def post_slowly(self, path: str, body: JsonValue, *, silence: float) -> Any:
+        """As `post`, where the server may take so many seconds to answer."""
+        import httpx2
+
+        headers, timeout = {"Content-Type": "application/json"}, httpx2.Timeout(10, read=silence)
+        return self._send("POST", path, content=_json(body), headers=headers, timeout=timeout)
 
     def tokens(self, form: dict[str, str]) -> Any:
         """Tokens for a form of OAuth 2. Raises `CommandError` with what the server says against it."""
@@ -264,6 +309,10 @@ class Connection:
 
     def _unreachable(self, error: Exception) -> CommandError:
         message = f"no Millrace server answers at {self.url} ({error}); start one with `millrace up`"
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            message = (
+                f"the certificate of {self.url} is not believed ({error}); name its authority's file in MILLRACE_CA"
+            )
         return CommandError(message, EXIT_UNREACHABLE)
 
     def _send_json(self, method: str, path: str, body: JsonValue, headers: dict[str, str] | None = None) -> Any:

@@ -1,4 +1,7 @@
-"""Commands about connections: list, set, show, delete, test. A password is asked for, or comes by standard input."""
+"""Commands about connections: list, set, scope, show, versions, rollback, delete, test.
+
+A password is asked for, or comes by standard input.
+"""
 
 import json
 import sys
@@ -14,7 +17,17 @@ from millrace.cli.connection import EXIT_FAILED, CommandError, Connection
 from millrace.cli.consent import Yes, consent
 from millrace.cli.output import moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
-from millrace.cli.secrets import missed, print_users
+from millrace.cli.scopes import (
+    AllWorkflows,
+    Workflows,
+    list_versions,
+    missed,
+    print_users,
+    print_users_of,
+    rescope,
+    roll_back,
+    scope,
+)
 
 Name = Annotated[
     str,
@@ -66,6 +79,8 @@ def set_connection(
         Path | None, typer.Option(help="The config as JSON in a file; - is standard input.", dir_okay=False)
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    workflow: Workflows = None,
+    all_workflows: AllWorkflows = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
@@ -81,13 +96,14 @@ def set_connection(
     body: dict[str, Any] = {"type": type_, "config": config}
     if description is not None:
         body["description"] = description
+    body |= scope("workflows", workflow, "--workflow", to_all=all_workflows, all_option="--all-workflows")
     with Connection(server) as connection:
         shown = connection.put(f"/connections/{quote(name, safe='')}", body)
     if as_json:
         print_json(shown)
         return
     say(f"{name} is set, version {shown['version']}; try it with `millrace connections test {name}`")
-    print_users(shown["used_by"], "it is used by")
+    print_users_of(shown, "it is used by")
 
 
 @connections.command()
@@ -95,6 +111,40 @@ def show(name: Name, server: Server = None) -> None:
     """Show a connection as JSON, with *** in place of what is secret."""
     with Connection(server) as connection:
         print_json(connection.get(f"/connections/{quote(name, safe='')}"))
+
+
+@connections.command(name="scope")
+def scope_connection(
+    name: Name,
+    workflow: Workflows = None,
+    all_workflows: AllWorkflows = False,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Say which workflows a connection is for; what it says stays as it is."""
+    body = scope("workflows", workflow, "--workflow", to_all=all_workflows, all_option="--all-workflows")
+    shown = rescope(f"/connections/{quote(name, safe='')}", name, body, as_json=as_json, server=server)
+    if not as_json:
+        print_users_of(shown, "it is used by")
+
+
+@connections.command()
+def versions(name: Name, as_json: AsJson = False, server: Server = None) -> None:
+    """List the versions that are kept: numbers, by whom and when."""
+    list_versions(f"/connections/{quote(name, safe='')}", as_json=as_json, server=server)
+
+
+@connections.command()
+def rollback(
+    name: Name,
+    version: Annotated[int, typer.Argument(help="Number of the version that is to hold again.", min=1)],
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Have it say again what it said in a former version, as a new version."""
+    shown = roll_back(f"/connections/{quote(name, safe='')}", name, version, as_json=as_json, server=server)
+    if not as_json:
+        print_users_of(shown, "it is used by")
 
 
 @connections.command()
@@ -126,14 +176,18 @@ def try_out(name: Name, as_json: AsJson = False, server: Server = None) -> None:
 
 
 def _file_config(file: Path) -> dict[str, Any]:
+    source = "standard input" if str(file) == "-" else str(file)
     try:
         config = json.loads(sys.stdin.read() if str(file) == "-" else file.read_text())
     except OSError as error:
-        raise CommandError(f"{file} cannot be read: {error.strerror}") from None
+        raise CommandError(f"{source} cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        # What stands there may be a password, and is not repeated.
+        raise CommandError(f"{source} does not hold JSON: line {error.lineno}, {error.msg}") from None
     except ValueError:
-        raise CommandError(f"{file} does not hold JSON") from None
+        raise CommandError(f"{source} does not hold JSON, but something that is no text") from None
     if not isinstance(config, dict):
-        raise CommandError(f"{file} holds JSON that is not a mapping")
+        raise CommandError(f"{source} holds JSON that is not a mapping")
     return config
 
 

@@ -15,13 +15,15 @@ from millrace.cli.output import cleaned
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")]
 
 
-def consent(what: str, *, yes: bool, instead: str = "") -> None:
-    """Ask whether to delete `what`, told as part of a sentence. Raises `CommandError` where nobody can be asked.
+def consent(what: str, *, yes: bool, instead: str = "", act: str = "delete") -> None:
+    """Ask whether to delete `what`, or to do another `act`, told as part of a sentence.
+
+    Raises `CommandError` where nobody can be asked.
 
     `instead` is what else can be said there, such as an option that shows more.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise CommandError(f"this would delete {what}; say --yes to do it{instead}")
-    typer.confirm(cleaned(f"Delete {what}?"), abort=True, err=True)
+        raise CommandError(f"this would {act} {what}; say --yes to do it{instead}")
+    typer.confirm(cleaned(f"{act.capitalize()} {what}?"), abort=True, err=True)

@@ -115,6 +115,8 @@ def bulk(
         _say_refused(operation)
     if not as_json:
         _say_left_out(operation)
+    if operation["status"] == "failed":
+        raise CommandError(f"the operation has ended early: {operation['error']}")
 
 
 def _only(workflows: list[str]) -> str | None:

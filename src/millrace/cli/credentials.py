@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from millrace.cli.connection import EXIT_UNREACHABLE, CommandError
+from millrace.cli.connection import EXIT_UNREACHABLE, CommandError, trusted
 
 EARLY = 10.0
 """Seconds before the end of an access token from which the next one is fetched."""
@@ -65,7 +65,9 @@ def _refreshed(url: str, kept: dict[str, Any]) -> dict[str, Any]:
 
     body = {"refresh_token": kept["refresh_token"]}
     try:
-        response = httpx2.post(f"{url}/api/v1/auth/refresh", json=body, timeout=PATIENCE, trust_env=False)
+        response = httpx2.post(
+            f"{url}/api/v1/auth/refresh", json=body, timeout=PATIENCE, trust_env=False, verify=trusted(url)
+        )
     except httpx2.HTTPError as error:
         raise CommandError(f"no Millrace server answers at {url} ({error})", EXIT_UNREACHABLE) from None
     others = {server: tokens for server, tokens in _read().items() if server != url}

@@ -4,18 +4,22 @@ A password is never an argument: arguments stand in the list of processes and in
 """
 
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from millrace.cli import credentials
 from millrace.cli.arguments import an_id
-from millrace.cli.connection import CommandError, Connection, api_key
+from millrace.cli.connection import CommandError, Connection, ProblemError, api_key
 from millrace.cli.output import counted, moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 
 FromPipe = Annotated[bool, typer.Option("--password-stdin", help="Read the password from a pipe, and ask nothing.")]
 Email = Annotated[str | None, typer.Option(help="The e-mail address; it is asked for without.")]
+
+GRANTS_SHOWN = 10
+FORBIDDEN = 403
 
 sessions = typer.Typer(help="Where you are logged in.")
 
@@ -27,7 +31,7 @@ def setup(
     server: Server = None,
 ) -> None:
     """Give the first administrator an address and a password. Needs the first API key, which is in its file here."""
-    key = api_key(server)
+    key = api_key(server).text
     with Connection(server, anonymous=True) as connection:
         if not connection.get("/auth/setup")["needed"]:
             raise CommandError("this installation has been set up; use `millrace login`")
@@ -36,11 +40,27 @@ def setup(
     say(f"{shown['name']} is an administrator; log in with `millrace login`")
 
 
-def login(email: Email = None, password_stdin: FromPipe = False, server: Server = None) -> None:
+def login(
+    email: Email = None,
+    password_stdin: FromPipe = False,
+    oidc: Annotated[bool, typer.Option("--oidc", help="Log in by the login provider of the server instead.")] = False,
+    no_browser: Annotated[
+        bool,
+        typer.Option("--no-browser", help="With --oidc: show the address, and ask for the code that it ends with."),
+    ] = False,
+    server: Server = None,
+) -> None:
     """Log in with e-mail address and password. The commands that follow use it, unless MILLRACE_API_KEY is set."""
+    if (oidc and (email is not None or password_stdin)) or (no_browser and not oidc):
+        raise CommandError("--oidc takes no address and no password, and --no-browser belongs to it")
     with Connection(server, anonymous=True) as connection:
-        form = {"grant_type": "password", "username": _asked("E-mail", email)}
-        given = connection.tokens({**form, "password": _password(from_pipe=password_stdin)})
+        if oidc:
+            from millrace.cli import oidc_login
+
+            given = oidc_login.tokens_by_provider(connection, browser=not no_browser)
+        else:
+            form = {"grant_type": "password", "username": _asked("E-mail", email)}
+            given = connection.tokens({**form, "password": _password(from_pipe=password_stdin)})
         credentials.keep(connection.url, given)
         url = connection.url
     with Connection(url, as_logged_in=True) as connection:
@@ -59,18 +79,40 @@ def logout(
         ended = connection.post(f"/auth/logout{'-everywhere' if everywhere else ''}")
         credentials.forget(connection.url)
     say("logged out" + (f"; {counted(ended['ended'], 'login')} ended" if everywhere else ""))
+    with suppress(CommandError):
+        say(f"from now on commands here use the API key in {api_key(server).place}")
+    if ended is not None and "provider_logout_url" in ended:
+        say(f"at the login provider you log out at {ended['provider_logout_url']}")
 
 
 def whoami(as_json: AsJson = False, server: Server = None) -> None:
     """Show who you are to the server, and what you may do."""
     with Connection(server) as connection:
         shown = connection.get("/auth/me")
-    if as_json:
-        print_json(shown)
-        return
-    by = "an API key" if shown["credential"] == "api_key" else "a login"
-    say(f"{shown['name']} ({shown['email'] or 'service account'}), {shown['role']}, by {by}")
+        if as_json:
+            print_json({**shown, "key_from": connection.key_from})
+            return
+        given = _own_grants(connection)
+    key = shown["api_key"]
+    by = "a login" if key is None else f"the API key {key['name']!r} ({key['prefix']}…) from {connection.key_from}"
+    power = shown["role"] if shown["access"] == "all" else f"{shown['role']}, restricted"
+    say(f"{shown['name']} ({shown['email'] or 'service account'}), {power}, by {by}")
     say(f"may: {', '.join(shown['permissions'])}")
+    if given is None or (not given["items"] and shown["access"] == "all"):
+        return
+    names = [f"{item['workflow']['name']} ({', '.join(item['grants'])})" for item in given["items"]]
+    more = "; `millrace grants list` shows more" if given["next_cursor"] else ""
+    say(f"granted: {', '.join(names) or 'nothing'}{more}")
+
+
+def _own_grants(connection: Connection) -> dict[str, Any] | None:
+    """The first few; `None` where the key may not ask for what belongs to the account."""
+    try:
+        return connection.first("/auth/me/grants", GRANTS_SHOWN)
+    except ProblemError as error:
+        if error.http_status != FORBIDDEN:
+            raise
+        return None
 
 
 def password(

@@ -103,7 +103,13 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell; no frames, so that it can be cut and grepped."""
+    """Columns as wide as their widest cell; no frames, so that it can be cut and grepped.
+
+    Without rows it says that there are none.
+    """
+    if not rows:
+        say("there are none")
+        return
     rows = [[_CONTROL_OR_BREAK.sub("\N{REPLACEMENT CHARACTER}", cell) for cell in row] for row in rows]
     lines = [[name.upper() for name in columns], *rows]
     widths = [max(map(_width, cells)) for cells in zip(*lines, strict=True)]

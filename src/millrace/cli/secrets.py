@@ -1,4 +1,4 @@
-"""Commands about secrets: list, set, delete, rotate-key.
+"""Commands about secrets: list, set, scope, versions, rollback, delete, rotate-key.
 
 A value is never an argument: arguments stand in the list of processes and in the shell's history.
 """
@@ -17,6 +17,18 @@ from millrace.cli.connection import CommandError, Connection
 from millrace.cli.consent import Yes, consent
 from millrace.cli.output import counted, moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
+from millrace.cli.scopes import (
+    AllWorkflows,
+    Workflows,
+    list_versions,
+    missed,
+    print_users,
+    print_users_of,
+    rescope,
+    roll_back,
+    said_scope,
+    scope,
+)
 
 Name = Annotated[
     str,
@@ -26,6 +38,14 @@ Name = Annotated[
         callback=a_name("a secret", "millrace secrets"),
     ),
 ]
+
+Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--host", help="It may be sent only to this host, such as api.example.com or *.example.com; again for more."
+    ),
+]
+AnyHost = Annotated[bool, typer.Option("--any-host", help="It may be sent to any host.")]
 
 secrets = typer.Typer(help="Secrets in the database. Their values can be set, and never be shown.")
 
@@ -39,23 +59,28 @@ def default(context: typer.Context, as_json: AsJson = False, server: Server = No
 
 @secrets.command(name="list")
 def list_secrets(as_json: AsJson = False, server: Server = None) -> None:
-    """List the secrets, without their values."""
+    """List the secrets, without their values; also those that the environment and the folder of the server define."""
     with Connection(server) as connection:
-        found = list(connection.pages("/secrets"))
+        found = [{**item, "source": "database"} for item in connection.pages("/secrets")]
+        outside = list(connection.pages("/outside-secrets"))
     if as_json:
-        print_json(found)
+        print_json([*found, *outside])
         return
     rows = [
         [
             item["name"],
+            item["source"],
             str(item["version"]),
             moment(item["updated_at"]),
             item["overridden_by"] or "-",
+            said_scope(item["workflows"]),
+            said_scope(item["hosts"]),
             item["description"] or "",
         ]
         for item in found
     ]
-    print_table(["name", "version", "set at", "overridden by", "description"], rows)
+    rows += [[item["name"], item["source"], "-", "-", "-", "all", "all", ""] for item in outside]
+    print_table(["name", "source", "version", "set at", "overridden by", "workflows", "hosts", "description"], rows)
 
 
 @secrets.command(name="set")
@@ -64,6 +89,10 @@ def set_secret(
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
     from_env: Annotated[str | None, typer.Option(metavar="VARIABLE", help="Take the value of this variable.")] = None,
     from_file: Annotated[Path | None, typer.Option(help="Take the content of this file.", exists=True)] = None,
+    workflow: Workflows = None,
+    all_workflows: AllWorkflows = False,
+    host: Hosts = None,
+    any_host: AnyHost = False,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
@@ -71,6 +100,8 @@ def set_secret(
     body: dict[str, Any] = {"value": value_of(name, from_env, from_file)}
     if description is not None:
         body["description"] = description
+    body |= scope("workflows", workflow, "--workflow", to_all=all_workflows, all_option="--all-workflows")
+    body |= scope("hosts", host, "--host", to_all=any_host, all_option="--any-host")
     with Connection(server) as connection:
         shown = connection.put(f"/secrets/{quote(name, safe='')}", body)
     if as_json:
@@ -79,7 +110,44 @@ def set_secret(
     say(f"{name} is set, version {shown['version']}")
     if shown["overridden_by"]:
         say(f"but the {shown['overridden_by']} defines the same name and wins over it", err=True)
-    print_users(shown["used_by"], "it is read by")
+    print_users_of(shown, "it is read by")
+
+
+@secrets.command(name="scope")
+def scope_secret(
+    name: Name,
+    workflow: Workflows = None,
+    all_workflows: AllWorkflows = False,
+    host: Hosts = None,
+    any_host: AnyHost = False,
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Say what a secret is for, without its value. Hosts that it could not be sent to so far take its value: set it."""
+    body = scope("workflows", workflow, "--workflow", to_all=all_workflows, all_option="--all-workflows")
+    body |= scope("hosts", host, "--host", to_all=any_host, all_option="--any-host")
+    shown = rescope(f"/secrets/{quote(name, safe='')}", name, body, as_json=as_json, server=server)
+    if not as_json:
+        print_users_of(shown, "it is read by")
+
+
+@secrets.command()
+def versions(name: Name, as_json: AsJson = False, server: Server = None) -> None:
+    """List the versions that are kept: numbers, by whom and when."""
+    list_versions(f"/secrets/{quote(name, safe='')}", as_json=as_json, server=server)
+
+
+@secrets.command()
+def rollback(
+    name: Name,
+    version: Annotated[int, typer.Argument(help="Number of the version whose value is to hold again.", min=1)],
+    as_json: AsJson = False,
+    server: Server = None,
+) -> None:
+    """Have a former value hold again, as a new version."""
+    shown = roll_back(f"/secrets/{quote(name, safe='')}", name, version, as_json=as_json, server=server)
+    if not as_json:
+        print_users_of(shown, "it is read by")
 
 
 @secrets.command()
@@ -131,13 +199,3 @@ def value_of(name: str, from_env: str | None, from_file: Path | None) -> str:
         raise CommandError("the value is not UTF-8 text; a binary one can be set as base64") from None
     except OSError as error:
         raise CommandError(f"{from_file} cannot be read: {error.strerror}") from None
-
-
-def missed(users: list[dict[str, Any]]) -> str:
-    """What will fail, in a question about what it needs."""
-    return f", which {', '.join(repr(user['name']) for user in users)} will miss" if users else ""
-
-
-def print_users(users: list[dict[str, Any]], introduction: str) -> None:
-    if users:
-        say(f"{introduction} {', '.join(user['name'] for user in users)}")

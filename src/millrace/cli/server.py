@@ -1,6 +1,8 @@
 """Commands about the installation: up, doctor, version."""
 
 import json
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +22,13 @@ Port = Annotated[
     typer.Option(min=0, max=65_535, help="Port to listen on, 0 for a free one; wins over MILLRACE_PORT."),
 ]
 
+TlsCert = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Certificate to speak HTTPS with; wins over MILLRACE_TLS_CERT.")
+]
+TlsKey = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The key of that certificate; wins over MILLRACE_TLS_KEY.")
+]
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -31,32 +40,48 @@ def main(
     show_version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Authorities of servers with HTTPS, as PEM; wins over MILLRACE_CA."),
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help="As after the command that it is for; wins over MILLRACE_URL.")
+    ] = None,
 ) -> None:
     """Millrace: durable workflows on your own machine. Start with `millrace up`."""
+    if ca is not None:
+        os.environ["MILLRACE_CA"] = str(ca)
+    if server is not None:
+        os.environ["MILLRACE_URL"] = server
 
 
-def up(host: Host = None, port: Port = None) -> None:
+def up(host: Host = None, port: Port = None, tls_cert: TlsCert = None, tls_key: TlsKey = None) -> None:
     """Start Millrace here: API, engine and worker in one process. Stop it with Ctrl-C.
 
     Settings are variables, such as MILLRACE_HOME and MILLRACE_PORT; `millrace settings` lists them all.
     """
     from millrace.cli.main import start_server
 
-    raise typer.Exit(start_server("up", **_listening(host, port)))
+    raise typer.Exit(start_server("up", **_listening(host, port, tls_cert, tls_key)))
 
 
-def api(host: Host = None, port: Port = None) -> None:
+def api(host: Host = None, port: Port = None, tls_cert: TlsCert = None, tls_key: TlsKey = None) -> None:
     """Start the part that answers HTTP. Needs PostgreSQL, a scheduler and workers."""
     from millrace.cli.main import start_server
 
-    raise typer.Exit(start_server("api", **_listening(host, port)))
+    raise typer.Exit(start_server("api", **_listening(host, port, tls_cert, tls_key)))
 
 
-def _listening(host: str | None, port: int | None) -> dict[str, object]:
+def _listening(host: str | None, port: int | None, tls_cert: Path | None, tls_key: Path | None) -> dict[str, object]:
     """The settings that the options replace."""
     if host is not None and not host.strip():
         raise typer.BadParameter("write an address, such as 127.0.0.1", param_hint="--host")
-    given: dict[str, object] = {"host": host, "port": port}
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key belong together")
+    files = {
+        name: file and file.expanduser().absolute() for name, file in (("tls_cert", tls_cert), ("tls_key", tls_key))
+    }
+    given: dict[str, object] = {"host": host, "port": port, **files}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -1,4 +1,7 @@
-"""Commands about users and service accounts: list, show, create, edit, disable, enable, reset, logout, delete."""
+"""Commands about users and service accounts: list, show, create, edit, disable, enable, reset, logout, delete.
+
+And about what is kept of them: export, erase.
+"""
 
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -22,6 +25,11 @@ User = Annotated[
     ),
 ]
 Role = Annotated[str | None, typer.Option(help="admin, developer, operator or viewer.")]
+
+Access = Annotated[str | None, typer.Option(help="all, or granted: of workflows only what `millrace grants` gives.")]
+
+READING = 600.0
+"""Seconds for which the server may read the audit log without an answer."""
 
 users = typer.Typer(help="Users and service accounts, for administrators.")
 
@@ -48,7 +56,7 @@ def list_users(
         print_json(found)
         return
     rows = [
-        [item["name"], item["email"] or "-", item["role"], item["kind"], item["status"], moment(item["last_login_at"])]
+        [item["name"], item["email"] or "-", _power(item), item["kind"], item["status"], moment(item["last_login_at"])]
         for item in found
     ]
     print_table(["name", "e-mail", "role", "kind", "status", "last login"], rows)
@@ -66,6 +74,7 @@ def create(
     name: Annotated[str, typer.Argument(help="The name; of a service account such as deploy-bot.")],
     email: Annotated[str | None, typer.Option(help="The e-mail address, with which a person logs in.")] = None,
     role: Role = None,
+    access: Access = None,
     service: Annotated[bool, typer.Option("--service", help="An account of a program: API keys, no password.")] = False,
     password_stdin: FromPipe = False,
     as_json: AsJson = False,
@@ -73,7 +82,7 @@ def create(
 ) -> None:
     """Make a user. A person gets a token to set a password by, which is shown once, for you to pass on."""
     body: dict[str, Any] = {"name": name, "kind": "service" if service else "person"}
-    body |= {key: value for key, value in (("email", email), ("role", role)) if value is not None}
+    body |= {key: value for key, value in (("email", email), ("role", role), ("access", access)) if value is not None}
     if password_stdin:
         body["password"] = new_password(from_pipe=True)
     with Connection(server) as connection:
@@ -81,7 +90,7 @@ def create(
     if as_json:
         print_json(made)
         return
-    say(f"{made['name']} is there: {made['role']}")
+    say(f"{made['name']} is there: {_power(made)}")
     if service:
         say(f"make it an API key: millrace keys create KEY-NAME --user {made['name']}")
     _tell_reset(made)
@@ -93,11 +102,12 @@ def edit(
     name: Annotated[str | None, typer.Option(help="Another name.")] = None,
     email: Annotated[str | None, typer.Option(help="Another e-mail address.")] = None,
     role: Role = None,
+    access: Access = None,
     as_json: AsJson = False,
     server: Server = None,
 ) -> None:
-    """Change name, e-mail address or role; another role holds at once."""
-    given = {"name": name, "email": email, "role": role}
+    """Change name, e-mail address, role or access; another role holds at once."""
+    given = {"name": name, "email": email, "role": role, "access": access}
     body = {key: value for key, value in given.items() if value is not None}
     if not body:
         raise CommandError("nothing is to be changed; `millrace users edit --help` shows what can be")
@@ -106,7 +116,7 @@ def edit(
     if as_json:
         print_json(changed)
         return
-    say(f"{changed['name']} ({changed['email'] or 'service account'}): {changed['role']}")
+    say(f"{changed['name']} ({changed['email'] or 'service account'}): {_power(changed)}")
 
 
 @users.command()
@@ -148,6 +158,28 @@ def delete(user: User, yes: Yes = False, server: Server = None) -> None:
         if not yes:
             consent(f"the user {connection.get(_path(user))['name']!r}", yes=yes)
         say(f"{connection.delete(_path(user))['name']} is deleted")
+
+
+@users.command()
+def export(user: User, server: Server = None) -> None:
+    """Print all that is kept of a user, as JSON."""
+    with Connection(server) as connection:
+        print_json(connection.get(_path(user, "personal-data")))
+
+
+@users.command()
+def erase(user: User, yes: Yes = False, server: Server = None) -> None:
+    """Delete a user for ever, with what says who it was, in the audit log, too; what was done keeps the id."""
+    with Connection(server) as connection:
+        found = connection.get(_path(user))
+        name = found["email"] or found["name"]
+        consent(f"the user {name!r} and all that says who it was", yes=yes, act="erase")
+        connection.post_slowly(_path(user, "erase"), {"confirm": name}, silence=READING)
+        say(f"{name} is erased; the id {found['id']} stays with what was done")
+
+
+def _power(user: dict[str, Any]) -> str:
+    return str(user["role"]) if user["access"] == "all" else f"{user['role']}, restricted"
 
 
 def _path(user: str, act: str = "") -> str:

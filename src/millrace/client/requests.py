@@ -76,6 +76,11 @@ def json_body(**values: Any) -> Body:
     return Body(given(values))
 
 
+def scoped(values: Mapping[str, Any], **scope: Sequence[str] | Unset | None) -> Body:
+    """A body with what something is for: `None` is sent, for it stands for all."""
+    return Body({**values, **{name: value for name, value in scope.items() if value is not UNSET}})
+
+
 def told(event: Mapping[str, Any]) -> Mapping[str, Any]:
     """What an event tells: `None` is as if it were left out, but for its data."""
     return {name: value for name, value in event.items() if value is not None or name == "data"}

@@ -281,6 +281,68 @@ class AttemptView(TypedDict):
     worker: str | None
 
 
+class AuditActor(TypedDict):
+    # Of the user; null for who has not logged in, and for Millrace itself.
+    id: str | None
+    # What the user was called at that time, or erased.
+    name: str
+
+
+class AuditEntry(TypedDict):
+    id: str
+    at: str
+    actor: AuditActor
+    # The API key or the login that proved it.
+    credential_id: str | None
+    action: str
+    entity: str
+    entity_id: str | None
+    # What it was called at that time, or erased.
+    entity_name: str | None
+    # The fields that changed, as they were. Secrets are in neither.
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    # Where the request came from.
+    address: str | None
+    request_id: str | None
+    # The place in the chain; null until it is sealed, and for starts of runs.
+    seq: int | None
+    hash: str | None
+
+
+class AuditFault(TypedDict):
+    # Its place in the chain.
+    seq: int
+    id: str | None
+    # `erased`: not by Millrace. `anchor`: where the chain begins was changed. `key`: the key that sealed or erased it
+    # is not here.
+    how: Literal["changed", "missing", "inserted", "erased", "anchor", "key"]
+    message: str
+
+
+class AuditPage(TypedDict):
+    items: list[AuditEntry]
+    next_cursor: str | None
+
+
+class AuditVerdict(TypedDict):
+    # Whether the chain holds, and has the head that was asked for.
+    ok: bool
+    # Rows that are as they were sealed.
+    checked: int
+    # Those of them of which something personal was erased.
+    erased: int
+    # How far the chain holds. Note it elsewhere, to have it looked for later.
+    head: str | None
+    # The place of the last row that retention has deleted.
+    begins_after: int
+    # Rows that were written a moment ago and have no seal yet.
+    unsealed: int
+    broken: AuditFault | None
+    # Whether the head that was asked for is in the chain; null if none was, or it is older than that.
+    head_found: bool | None
+
+
 class BackfillPage(TypedDict):
     items: list[BackfillView]
     next_cursor: str | None
@@ -443,6 +505,8 @@ class ConnectionDetail(TypedDict):
     description: str | None
     # With *** in place of what is secret.
     config: dict[str, Any]
+    # Those that may use it; null: all.
+    workflows: list[str] | None
     version: int
     created_by: UserRef | None
     updated_by: UserRef | None
@@ -468,6 +532,8 @@ class ConnectionView(TypedDict):
     description: str | None
     # With *** in place of what is secret.
     config: dict[str, Any]
+    # Those that may use it; null: all.
+    workflows: list[str] | None
     version: int
     created_by: UserRef | None
     updated_by: UserRef | None
@@ -726,8 +792,57 @@ class FiringView(TypedDict):
     at: str
 
 
+class GrantedUser(TypedDict):
+    """Who was given something."""
+
+    id: str
+    name: str
+    email: str | None
+    role: Literal["admin", "developer", "operator", "viewer"]
+    access: Literal["all", "granted"]
+
+
+class GrantedWorkflow(TypedDict):
+    id: str
+    name: str
+
+
+class GrantsOfUser(TypedDict):
+    user: GrantedUser
+    grants: list[Literal["view", "run", "edit", "approve"]]
+
+
+class GrantsOfUserPage(TypedDict):
+    items: list[GrantsOfUser]
+    next_cursor: str | None
+
+
+class GrantsOnWorkflow(TypedDict):
+    workflow: GrantedWorkflow
+    grants: list[Literal["view", "run", "edit", "approve"]]
+
+
+class GrantsOnWorkflowPage(TypedDict):
+    items: list[GrantsOnWorkflow]
+    next_cursor: str | None
+
+
 class Health(TypedDict):
     status: str
+
+
+class KeptVersion(TypedDict):
+    version: int
+    # Whether it is the one that holds.
+    current: bool
+    created_by: UserRef | None
+    created_at: str
+
+
+class KeptVersions(TypedDict):
+    # The newest first, at most 10.
+    items: list[KeptVersion]
+    next_cursor: str | None
 
 
 class KeyPage(TypedDict):
@@ -798,6 +913,20 @@ class LogView(TypedDict):
     metadata: dict[str, Any] | None
 
 
+class LoggedOut(TypedDict):
+    # Where a browser logs out at the provider, too.
+    provider_logout_url: str
+
+
+class LoginProvider(TypedDict):
+    # Whether people can log in by a provider.
+    enabled: bool
+    # Its name, for people.
+    name: str | None
+    # Where a browser begins.
+    login_url: str | None
+
+
 class MadeKey(TypedDict):
     id: str
     name: str
@@ -824,6 +953,8 @@ class MadeUser(TypedDict):
     email: str | None
     name: str
     role: str
+    # granted: of workflows this user sees and does only what grants on single ones give.
+    access: Literal["all", "granted"]
     status: Literal["active", "disabled", "deleted"]
     has_password: bool
     # Somebody else chose it: nothing else can be done before.
@@ -843,6 +974,8 @@ class Me(TypedDict):
     email: str | None
     name: str
     role: str
+    # granted: of workflows this user sees and does only what grants on single ones give.
+    access: Literal["all", "granted"]
     status: Literal["active", "disabled", "deleted"]
     has_password: bool
     # Somebody else chose it: nothing else can be done before.
@@ -855,6 +988,15 @@ class Me(TypedDict):
     permissions: list[str]
     credential: Literal["api_key", "session"]
     session_id: str | None
+    # The key of this request; null for a login.
+    api_key: UsedKey | None
+
+
+class Newest(TypedDict):
+    # The newest first; 10,000 or 16 MB at most.
+    items: list[dict[str, Any]]
+    # Whether there are older ones that are not here.
+    more: bool
 
 
 class NextFiring(TypedDict):
@@ -892,11 +1034,23 @@ class OperationView(TypedDict):
     failed: int
     # Those that `failed` counts, and why: the first 100 of them.
     refused: list[RefusedRun]
-    # What the last run said that did not take it.
+    # What the last run said that did not take it; or why the operation has `failed`: who asked for it was disabled, or
+    # has lost the right.
     error: str | None
     created_by: UserRef | None
     created_at: str
     finished_at: str | None
+
+
+class OutsideSecret(TypedDict):
+    name: str
+    # Where its value is that holds.
+    source: Literal["environment", "folder"]
+
+
+class OutsideSecretPage(TypedDict):
+    items: list[OutsideSecret]
+    next_cursor: str | None
 
 
 class OwnTestMode(TypedDict):
@@ -914,6 +1068,27 @@ class Periods(TypedDict):
     runs: str
     # Whether runs are archived before they are deleted.
     archive: bool
+
+
+class PersonalData(TypedDict):
+    exported_at: str
+    user: UserView
+    # At login providers.
+    identities: list[dict[str, Any]]
+    # Logins; those that have ended, too, as long as they are kept.
+    sessions: list[dict[str, Any]]
+    api_keys: list[dict[str, Any]]
+    grants: list[dict[str, Any]]
+    # What others did to it, by the audit log.
+    done_to_the_account: Newest
+    # Workflows, versions, secrets, …, by kind.
+    made: dict[str, Newest]
+    # What the user did, by the audit log.
+    done: Newest
+    # Runs that the user started.
+    runs: Newest
+    # What the user approved or rejected.
+    approvals: Newest
 
 
 Preview = TypedDict(
@@ -964,6 +1139,8 @@ class Problem(TypedDict):
     code: str
     detail: str
     faults: list[FaultView]
+    # As in the header `X-Request-Id`, by which the log has it, too.
+    request_id: str | None
 
 
 class PublishedEvent(TypedDict):
@@ -1197,6 +1374,10 @@ class SecretDetail(TypedDict):
     description: str | None
     # Counts how often it was set.
     version: int
+    # Those that may use it; null: all.
+    workflows: list[str] | None
+    # Those that it may be sent to; null: all.
+    hosts: list[str] | None
     # Where a value of the same name stands that wins over this one.
     overridden_by: Literal["environment", "folder"] | None
     created_by: UserRef | None
@@ -1216,6 +1397,10 @@ class SecretView(TypedDict):
     description: str | None
     # Counts how often it was set.
     version: int
+    # Those that may use it; null: all.
+    workflows: list[str] | None
+    # Those that it may be sent to; null: all.
+    hosts: list[str] | None
     # Where a value of the same name stands that wins over this one.
     overridden_by: Literal["environment", "folder"] | None
     created_by: UserRef | None
@@ -1561,6 +1746,13 @@ TriggerView = TypedDict(
 )
 
 
+class UsedKey(TypedDict):
+    id: str
+    name: str
+    # How the key begins.
+    prefix: str
+
+
 class UserOfIt(TypedDict):
     id: str
     # A workflow whose deployed version names it.
@@ -1587,6 +1779,8 @@ class UserView(TypedDict):
     email: str | None
     name: str
     role: str
+    # granted: of workflows this user sees and does only what grants on single ones give.
+    access: Literal["all", "granted"]
     status: Literal["active", "disabled", "deleted"]
     has_password: bool
     # Somebody else chose it: nothing else can be done before.

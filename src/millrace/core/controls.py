@@ -112,10 +112,11 @@ Control: TypeAlias = Condition | Switch | Group | ForEach | While | Wait | Signa
 Loop: TypeAlias = ForEach | While
 
 SLEEP, UNTIL, WAIT_FOR_EVENT, APPROVAL, SUB_WORKFLOW = "sleep", "until", "wait_for_event", "approval", "sub_workflow"
+SIGNAL = "signal"
 
 CONTROL_TYPES = frozenset(
     {
-        "condition", "switch", "sequential", "parallel", "foreach", "while", "signal",
+        "condition", "switch", "sequential", "parallel", "foreach", "while", SIGNAL,
         SLEEP, UNTIL, WAIT_FOR_EVENT, APPROVAL, SUB_WORKFLOW,
     }
 )  # fmt: skip

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from millrace.core.controls import Control, id_in
 from millrace.core.failures import Failure, FailureKind
+from millrace.core.redaction import StartRedaction, Steps
 from millrace.core.values import SECOND, Duration, JsonValue
 
 
@@ -112,6 +113,8 @@ class TaskPlan:
     """True when `config` holds expressions, so that the worker must render it for each attempt."""
     secrets: frozenset[str] = frozenset()
     """Names of the secrets that `config` refers to."""
+    redact: tuple[Steps, ...] = ()
+    """What of its output is not kept."""
     mock: Mock | None = None
     """For a task of a test run that is not done; carried for the worker and for those who look."""
 
@@ -138,6 +141,7 @@ class Plan:
     """Whether any task is a control task."""
     has_loops: bool = False
     """Whether any of them is a loop."""
+    redact: StartRedaction = field(default_factory=StartRedaction)
 
     def task_at(self, path: str) -> TaskPlan:
         """The task that a path leads to: outside of loops its id. Raises `KeyError` for one of no task."""

@@ -9,6 +9,7 @@ from millrace.core.controls import CONTROL_TYPES, SLEEP, UNTIL, Control, ForEach
 from millrace.core.durations import parse_duration
 from millrace.core.failures import FailureKind
 from millrace.core.plan import JoinRule, Phase, Plan, RetryPlan, TaskLimit, TaskPlan
+from millrace.core.redaction import Redaction
 from millrace.core.values import Duration, JsonObject
 from millrace.definition.controls.compiling import blocks_of, condition_source, control_of
 from millrace.definition.controls.kinds import PARALLEL, is_loop
@@ -18,6 +19,7 @@ from millrace.definition.expressions.paths import PathRead
 from millrace.definition.expressions.templates import has_expressions, templates_in
 from millrace.definition.graph import needs_of
 from millrace.definition.mocks import AS_IT_IS, Terms, is_settled, settled
+from millrace.definition.redaction import redaction_in
 from millrace.definition.stored import Definition
 
 LITERAL_TEXT = {"database": "sql", "shell": "command", "script": "source"}
@@ -34,7 +36,8 @@ def compile_plan(definition: Definition, terms: Terms = AS_IT_IS) -> Plan:
     It depends on nothing else, so it is the same wherever and whenever it is made.
     """
     canonical: dict[str, Any] = definition.canonical
-    whole = _Whole({"queue": canonical.get("queue"), **(canonical.get("defaults") or {})}, terms)
+    redaction = redaction_in(canonical)
+    whole = _Whole({"queue": canonical.get("queue"), **(canonical.get("defaults") or {})}, terms, redaction)
     tasks: dict[str, TaskPlan] = {}
     phases: dict[Phase, tuple[str, ...]] = {}
     for phase, name in PHASES.items():
@@ -59,6 +62,7 @@ def compile_plan(definition: Definition, terms: Terms = AS_IT_IS) -> Plan:
         limited=any(task.limit is not None for task in tasks.values()),
         has_controls=any(task.control is not None for task in tasks.values()),
         has_loops=any(task.loops for task in tasks.values()),
+        redact=redaction.start,
     )
 
 
@@ -68,6 +72,7 @@ class _Whole:
 
     defaults: dict[str, Any]
     terms: Terms
+    redaction: Redaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,7 @@ def _plan_for_a_worker(
         config=config or None,
         templated=templated,
         secrets=secrets_in(templates) if templated else frozenset(),
+        redact=whole.redaction.of_task(task["id"]),
         mock=mock,
     )
 

@@ -114,6 +114,11 @@ Kind: TypeAlias = Literal[
 ]  # fmt: skip
 Queue: TypeAlias = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Key: TypeAlias = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^{}\x00]*$")]
+RedactedPath: TypeAlias = Annotated[
+    str,
+    Field(min_length=1, max_length=512),
+    WithJsonSchema({"type": "string", "pattern": r"^\$", "maxLength": 512, "examples": ["$.input.card"]}),
+]
 Priority: TypeAlias = Annotated[int, Field(ge=-1000, le=1000)]
 WhenFull: TypeAlias = Literal["queue", "skip", "cancel_oldest", "cancel_newest"]
 Join: TypeAlias = Literal["all_success", "all_done", "one_success", "one_failed"]

@@ -13,6 +13,7 @@ from millrace.core.controls import (
     CONTROL_TYPES,
     DEFAULT,
     ELSE,
+    SIGNAL,
     SUB_WORKFLOW,
     THEN,
     WAIT_FOR_EVENT,
@@ -24,7 +25,7 @@ from millrace.core.plan import Mock
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.model import CASES
 
-SENT: Final = frozenset({SUB_WORKFLOW, "signal"})
+SENT: Final = frozenset({SUB_WORKFLOW, SIGNAL})
 """Control tasks that have a config to be shown and nothing in them: mocked ones are run by a worker."""
 
 HOLDERS: Final = frozenset({"foreach", "while", "sequential", "parallel"})

@@ -20,6 +20,7 @@ from millrace.definition.fields import (
     Period,
     Priority,
     Queue,
+    RedactedPath,
     TaskId,
     TriggerId,
     WhenFull,
@@ -207,6 +208,11 @@ class Canonical(Part):
         default_factory=list, max_length=100, alias="finally", description="Run at the end, whatever happened."
     )
     output: Any = Field(default=None, description="The output of a run; its strings may hold expressions.")
+    redact: list[RedactedPath] = Field(
+        default_factory=list,
+        max_length=100,
+        description="Paths of what is not kept: `$.input.card`, `$.tasks.charge.output.number`. Nor do tasks see it.",
+    )
 
 
 TASK_LISTS = {"tasks": "tasks", "on_failure": "on_failure", "finally": "finally_"}
@@ -219,6 +225,3 @@ CASES = "cases"
 
 ON_ROLLBACK = "on_rollback"
 """Where those stand that undo a task of the main part."""
-
-NOT_YET: dict[str, frozenset[str]] = {"Canonical": frozenset({"redact"})}
-"""Fields of the definition language that this release does not know what to do with."""

@@ -166,8 +166,14 @@ def _secret_fault(read: PathRead, reader: Reader) -> tuple[str, str] | None:
         return "the engine, which renders this config, knows no secrets", "read it in the task that needs it"
     if not reader.secrets:
         return "secrets can be read in the `config` of tasks only", "move it there"
-    named = read.keys and isinstance(read.keys[0], str)
-    return None if named else ("a secret is read by its name", "write secrets.NAME")
+    if not read.keys or not isinstance(read.keys[0], str):
+        return "a secret is read by its name", "write secrets.NAME"
+    if read.computed:
+        return (
+            f"what is computed of the secret {read.keys[0][:100]!r} would be masked nowhere",
+            "hand it over whole, or joined to other text by +; keep what you need of it as a secret of its own",
+        )
+    return None
 
 
 def _declared(read: PathRead, known: frozenset[str], what: str, remedy: str) -> tuple[str, str] | None:

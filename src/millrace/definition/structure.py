@@ -32,7 +32,7 @@ from millrace.definition.expectations import (
     within,
 )
 from millrace.definition.faults import FaultList, at, kind_of
-from millrace.definition.model import NESTED, NOT_YET, ON_ROLLBACK, Canonical, Task
+from millrace.definition.model import NESTED, ON_ROLLBACK, Canonical, Task
 from millrace.definition.words import hint
 
 SHORT = re.compile(r"[\w.-]{1,40}")
@@ -181,9 +181,6 @@ def _no_choice(faults: FaultList, path: str, name: str, given: object, expected:
 
 
 def _unknown_field(faults: FaultList, path: str, name: str, model: type[BaseModel] | None) -> None:
-    if model is not None and name in NOT_YET.get(model.__name__, ()):
-        faults.add(path, "not_supported", f"{name} is not supported yet", f"take {name} out for now")
-        return
     if name == ON_ROLLBACK and model is Task:
         message = "only tasks of the list `tasks` itself are undone; on_rollback has no meaning here"
         faults.add(path, "unknown_field", message, "put it on the task of that list")

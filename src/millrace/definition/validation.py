@@ -17,6 +17,7 @@ from millrace.definition.faults import FaultList, InvalidDefinition, at, in_orde
 from millrace.definition.model import MOST_TASKS, TASK_LISTS, Canonical
 from millrace.definition.naming import with_ids
 from millrace.definition.readers import Reader, When
+from millrace.definition.redaction import check_redaction
 from millrace.definition.shapes.accepted import to_canonical
 from millrace.definition.shapes.rewritten import Rewritten
 from millrace.definition.stored import Definition
@@ -129,6 +130,7 @@ def _check_whole(
     for name in ("concurrency", "rate_limit"):
         key = rough.mapping(raw.get(name)).get("key")
         references.check_value(key, Reader(at(name, "key"), when=When.BEFORE_START), names, faults)
+    check_redaction(raw.get("redact"), names.tasks, faults)
 
 
 # --- the result -------------------------------------------------------------------------------------------------------

@@ -135,9 +135,11 @@ def _origin(cell: Cell) -> JsonObject:
     new = cell.new
     assert new is not None, "a new run comes with its request"  # noqa: S101
     origin: JsonObject = {"trigger_type": new.trigger_type, "version": cell.version_number}
-    for key, value in (("trigger_id", new.trigger_id), ("by", new.triggered_by), ("retry_of", new.retry_of)):
-        if value is not None:
+    for key in ("trigger_id", "retry_of", "address", "request_id"):
+        if (value := getattr(new, key)) is not None:
             origin[key] = value
+    if new.triggered_by is not None:
+        origin["by"] = new.triggered_by
     if new.admission_key is not None and new.admission_limit != NO_LIMIT:
         origin["admission"] = {"key": new.admission_key, "limit": new.admission_limit}
     if (rate := new.rate_limit) is not None:

@@ -226,6 +226,9 @@ class Engine:
             raise LookupError(f"there is no run {run_id}")
         return cell.plan
 
+    def workflow_of(self, run_id: str) -> str:
+        return self._cell(run_id).workflow_name
+
     async def scope(self, run_id: str, path: str) -> Scope:
         await self.load_plan(run_id)
         cell = self._cell(run_id)

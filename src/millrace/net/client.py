@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from millrace.net.decoding import decoder_for
 from millrace.net.reasons import reason_of
+from millrace.ports.hosts import HostLimit
 from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut, StreamedContent
 from millrace.ports.network import Addresses, AddressRefused
 from millrace.ports.sendable import NotSendable, check_header_name, check_header_value, check_url
@@ -42,6 +43,7 @@ FRAMING = frozenset({"content-length", "transfer-encoding"})
 """Headers that say where a request ends. What is sent decides that; said otherwise, the connection would be spoilt."""
 ABOUT_CONTENT = frozenset({"content-type", "content-length", "content-encoding", "content-language"})
 MOST_CONNECTIONS = 100
+USUAL_PORTS: Mapping[str, int] = {"http": 80, "https": 443}
 
 Content: TypeAlias = bytes | StreamedContent | None
 
@@ -79,7 +81,7 @@ class GuardedHttpClient:
     @asynccontextmanager
     async def send(self, request: HttpRequest) -> AsyncIterator[HttpAnswer]:
         transport = await self._transport(verify=request.verify_tls)
-        response = await _follow(transport, _first(request), request.max_redirects, request.content)
+        response = await _follow(transport, _first(request), request)
         try:
             yield Answer(response)
         finally:
@@ -135,12 +137,11 @@ def _framing(content: Content) -> list[tuple[bytes, bytes]]:
     return [(b"content-length", str(content.size).encode())] if isinstance(content, StreamedContent) else []
 
 
-async def _follow(
-    transport: "GuardedTransport", request: "httpx2.Request", most: int, content: Content
-) -> "httpx2.Response":
-    followed = 0
+async def _follow(transport: "GuardedTransport", request: "httpx2.Request", asked: HttpRequest) -> "httpx2.Response":
+    followed, most = 0, asked.max_redirects
     while True:
         with _in_our_words(str(request.url)):
+            _check_host(request.url, asked.hosts)
             response = await transport.send(request)
             location = response.headers.get("location")
             if response.status_code not in REDIRECTS or not location or most == 0:
@@ -149,7 +150,12 @@ async def _follow(
             if followed == most:
                 raise HttpFailed(f"{_shown(str(request.url))} redirects more than {most} times")
             followed += 1
-            request = _redirected(request, response.status_code, location, content)
+            request = _redirected(request, response.status_code, location, asked.content)
+
+
+def _check_host(url: "httpx2.URL", hosts: HostLimit) -> None:
+    """By the very host that the connection would be made to, whatever else stands in the address."""
+    hosts.check(url.raw_host.decode("ascii"), url.port or USUAL_PORTS[url.scheme])
 
 
 def _checked_url(url: "httpx2.URL") -> "httpx2.URL":
@@ -203,7 +209,7 @@ def _has_content(request: "httpx2.Request") -> bool:
 
 
 def _origin(url: "httpx2.URL") -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or USUAL_PORTS.get(url.scheme)
 
 
 def _shown(url: str) -> str:

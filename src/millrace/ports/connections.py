@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from millrace.core.values import JsonObject
+from millrace.ports.secrets import OF_NOBODY, SecretUse
 
 
 class ConnectionUnavailable(Exception):
@@ -24,6 +25,7 @@ class Connection:
 
 
 class Connections(Protocol):
-    async def resolve(self, name: str, *, types: frozenset[str]) -> Connection:
-        """The connection with this name. Raises `ConnectionUnavailable`, also when its type is none of `types`."""
+    async def resolve(self, name: str, *, types: frozenset[str], use: SecretUse = OF_NOBODY) -> Connection:
+        """The connection with this name, for this use. Raises `ConnectionUnavailable`, also when its type is none of
+        `types` and when it is not for the workflow of the use."""
         ...

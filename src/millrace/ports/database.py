@@ -51,11 +51,15 @@ class Database(Protocol):
         """
         ...
 
+    async def look_up(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[Columns]":
+        """As `ask`, for what an index answers with a row or two: the event loop may stand still meanwhile."""
+        ...
+
     async def write(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` in one write transaction, off the event loop. Durable when it returns.
 
         It is as if nobody else wrote meanwhile. Where several processes write, `work` may be run again for that, so it
-        must do nothing but read and write here.
+        must do nothing but read and write here. It sees the context variables of the caller.
         """
         ...
 

@@ -13,6 +13,10 @@ OWN_TYPES: Final = "millrace."
 """Types that begin so are of events that Millrace itself makes."""
 
 
+PUBLISH_EVENT: Final = "publish_event"
+"""The type of the tasks that publish."""
+
+
 class EventRefused(Exception):
     """The event cannot be stored; the message says why and what would be right."""
 

@@ -5,6 +5,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from millrace.ports.hosts import ANY_HOST, HostLimit
+
 
 class HttpFailed(Exception):
     """No usable answer: connection refused, name unknown, TLS, a broken or too large answer. For people, no secrets."""
@@ -34,6 +36,8 @@ class HttpRequest:
     max_redirects: int = 0
     """Redirects followed; each target is checked like the first. Credentials do not follow to another origin."""
     verify_tls: bool = True
+    hosts: HostLimit = ANY_HOST
+    """Where it may go, redirects included: anything else is refused before a byte is sent."""
 
 
 class HttpAnswer(Protocol):
@@ -52,5 +56,5 @@ class HttpAnswer(Protocol):
 
 class HttpClient(Protocol):
     def send(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpAnswer]:
-        """Send the request and hold the answer open. Raises `HttpFailed` and `network.AddressRefused`."""
+        """Send it and hold the answer open. Raises `HttpFailed`, `network.AddressRefused`, `hosts.HostRefused`."""
         ...

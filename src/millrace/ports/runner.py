@@ -18,12 +18,14 @@ from millrace.core.failures import Failure, FailureKind
 from millrace.core.values import JsonObject, JsonValue
 from millrace.ports.agents import Agents
 from millrace.ports.artifacts import NO_ARTIFACTS, Artifacts
+from millrace.ports.confinement import NO_RULES, ShellRules
 from millrace.ports.connections import Connections
 from millrace.ports.events import Events
+from millrace.ports.hosts import ANY_HOST, HostLimit
 from millrace.ports.http import HttpClient
 from millrace.ports.mail import Mailer, MailServer
 from millrace.ports.network import Addresses
-from millrace.ports.secrets import NoSecrets, SecretSpans
+from millrace.ports.secrets import OF_NOBODY, NoSecrets, SecretSpans, SecretUse
 
 ConfigModel: TypeAlias = type[BaseModel]
 """The model of a runner's config. (Inside a runner's class, `type` is the name of its task type.)"""
@@ -48,6 +50,29 @@ class JudgesConfig(Protocol):
         Only faults are told that no value of an expression could mend; at run time `run` finds them itself.
         """
         ...
+
+
+@runtime_checkable
+class KnowsRules(Protocol):
+    """A runner that knows rules of the installation which may forbid a task, whatever its config comes to."""
+
+    def objections(self, config: JsonObject) -> Iterable[ConfigFault]:
+        """What this process would refuse. `config` is as saved, with `{{ … }}` in its texts."""
+        ...
+
+
+class KeepsToHosts(Protocol):
+    """A runner that connects to nothing that `RunnerContext.hosts` does not allow, and hands its config on to nobody.
+
+    Others are refused secrets that are bound to hosts: nobody could see to it that they stay there.
+    """
+
+    keeps_to_hosts: ClassVar[Literal[True]]
+
+
+def keeps_to_hosts(runner: object) -> bool:
+    """Whether it says so. Asked for each attempt, of which a check of protocols at run time would be a good part."""
+    return getattr(runner, "keeps_to_hosts", False) is True
 
 
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -110,6 +135,10 @@ class RunnerContext:
     """Whether the definition says how the task is tried again, so that nobody else need think of it."""
     time_limit: float | None = None
     """Seconds after which the attempt is ended from outside, where the definition has a limit of one attempt."""
+    use: SecretUse = OF_NOBODY
+    """What the attempt is at work for: to be handed to `Connections.resolve`."""
+    hosts: HostLimit = ANY_HOST
+    """Where the secrets in the config may be sent to; only a runner that `KeepsToHosts` is given a limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +155,8 @@ class RunnerServices:
     """Folders under which tasks may open SQLite files."""
     own_database: Path | None
     """Millrace's own database file, which no task may open, however it is named."""
-    shell_enabled: bool = True
-    shell_allowed_dirs: tuple[Path, ...] = ()
-    """Folders that shell tasks may work in; empty allows any."""
+    shell: ShellRules = NO_RULES
+    """Which commands tasks may run, where and as whom."""
     script_interpreters: Mapping[str, str] = field(default_factory=dict)
     """Programs that run the languages of script tasks, by language; one that is not named is looked for."""
     connections: Connections | None = None
@@ -208,6 +236,8 @@ __all__ = [
     "Failed",
     "Generic",
     "JudgesConfig",
+    "KeepsToHosts",
+    "KnowsRules",
     "ListedType",
     "LogLevel",
     "LogSink",
@@ -217,4 +247,5 @@ __all__ = [
     "RunnerRegistry",
     "RunnerServices",
     "TypeSource",
+    "keeps_to_hosts",
 ]

@@ -105,6 +105,9 @@ class NewRun:
     trigger_type: str = "manual"
     trigger_id: str | None = None
     triggered_by: str | None = None
+    address: str | None = None
+    """Where the request came from that asked for it, and by which id it is known; `None` if none did."""
+    request_id: str | None = None
     trigger: JsonObject = field(default_factory=dict)
     input: JsonObject = field(default_factory=dict)
     variables: JsonObject = field(default_factory=dict)

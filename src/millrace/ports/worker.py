@@ -71,6 +71,10 @@ class AttemptDesk(Protocol):
         """The plan of the run, loaded if need be. Raises `LookupError` for a run that does not exist."""
         ...
 
+    def workflow_of(self, run_id: str) -> str:
+        """The name of the workflow that a run whose plan is at hand is of."""
+        ...
+
     async def scope(self, run_id: str, path: str) -> Scope:
         """The names that expressions of this task run see, `secrets` aside."""
         ...

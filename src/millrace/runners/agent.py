@@ -82,6 +82,7 @@ class AgentRunner:
     config_model: ClassVar[ConfigModel] = AgentConfig
     instant: ClassVar[bool] = False
     literal_fields: ClassVar[frozenset[str]] = frozenset()
+    keeps_to_hosts: ClassVar[Literal[True]] = True
 
     def __init__(self, services: RunnerServices) -> None:
         self._agents = services.agents

@@ -14,7 +14,7 @@ import signal
 import stat
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
@@ -23,15 +23,20 @@ from pydantic import AfterValidator, Field
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject, JsonValue, check_value
 from millrace.ports.artifacts import ArtifactFault
+from millrace.ports.confinement import ShellRules
 from millrace.ports.runner import Failed, RunnerContext, RunnerServices
 from millrace.ports.secrets import SecretSpans, beginning
 from millrace.runners.input_files import INPUTS, put_files
-from millrace.runners.own_folders import make_folder, place_of_folders, remove_folder
-from millrace.runners.processes import Output, run_command
+from millrace.runners.judging import Judge, Refused
+from millrace.runners.launching import STEERING, found_program, launched
+from millrace.runners.limits import TaskLimits, reached
+from millrace.runners.output_files import keep_files
+from millrace.runners.own_folders import OwnFolders, entered, place_of_folders, reaches
+from millrace.runners.processes import Exit, Output, Started, run_command
 from millrace.runners.streams import Stream
 
-KEPT = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR")
-"""Variables of the server that a command sees, with all `LC_*`; everything else it is given by `env`."""
+KEPT = ("LANG", "LANGUAGE", "TZ")
+"""Variables of the server that a command sees, with all `LC_*`; everything else it is given by us or by `env`."""
 
 EXCERPT = 300
 """Characters of what a command said last that stand in the message of its failure."""
@@ -39,8 +44,6 @@ EXCERPT = 300
 STACK = re.compile(r"\s+at |Node\.js v\d")
 
 JSON_STARTS = frozenset('{["-0123456789tfn')
-
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def _names(env: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +56,9 @@ def _names(env: dict[str, Any]) -> dict[str, Any]:
 WorkingDir: TypeAlias = Annotated[
     str | None,
     Field(
-        description="Folder to run in; a relative one starts in the first of MILLRACE_SHELL_ALLOWED_DIRS, else where "
-        "the server was started, and there a command runs that says none. One that declares `inputs` or `outputs` "
-        "then runs in a folder of its own, empty but for `inputs` and removed at the end of the attempt."
+        description="Folder to run in, below one of MILLRACE_SHELL_ALLOWED_DIRS where that is set; a relative one "
+        "starts in the first of them, else where the server was started. Without it a command runs in an empty folder "
+        "of its own, which is removed at the end of the attempt, and is its HOME and TMPDIR in any case."
     ),
 ]
 Env: TypeAlias = Annotated[
@@ -80,7 +83,6 @@ class Job:
     """One command, ready to be started."""
 
     command: Sequence[str]
-    working_dir: str | None
     env: Mapping[str, Any]
     stdin: bytes = b""
     max_output: int = USUAL_OUTPUT
@@ -91,14 +93,42 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """Where a task wants to run, with which files and limits."""
+
+    program: str
+    working_dir: str | None
+    inputs: Mapping[str, JsonValue]
+    limits: TaskLimits
+    env: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command runs, and what it may use at most."""
+
+    folder: Path
+    """With links followed."""
+    own: Path
+    """The folder of the attempt."""
+    program: str
+    limits: Mapping[str, int]
+    env: Mapping[str, str]
+    """The variables by which it finds its files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A command that ran to its end, whatever that was."""
 
-    exit_code: int
+    exit: Exit
     output: Output
-    folder: Path
-    """Where it ran, with links followed."""
+    place: Place
     secrets: SecretSpans
+
+    @property
+    def exit_code(self) -> int:
+        return self.exit.code
 
     @property
     def shown(self) -> JsonObject:
@@ -128,109 +158,116 @@ class Ended:
         """Of an exit code that was not expected; `what` is what ran, with its article."""
         last = _last_words(self.output.stderr) or _last_words(self.output.stdout)
         code = self.exit_code
-        ending = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        reason = reached(self.exit, self.place.limits, last)
+        if reason is None:
+            ending = f"was ended by {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
+        else:
+            ending = reason
         return Failed.because(
             f"{what} {ending}" + (f": {beginning(last, EXCERPT, self.secrets)}" if last else ""), details=self.shown
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a command is to run, and the variables by which it finds its files."""
-
-    working_dir: str | None
-    env: Mapping[str, str] = field(default_factory=dict)
-
-
-class Refused(Exception):
-    """A rule of this installation forbids the command; the message names the setting."""
 
 
 class Commands:
     """Runs the commands of one task type, by the rules of the installation."""
 
     def __init__(self, task_type: str, services: RunnerServices) -> None:
-        self._task_type = task_type
-        self._enabled = services.shell_enabled
-        self._allowed = tuple(folder.resolve() for folder in services.shell_allowed_dirs)
+        self._rules = services.shell
+        self._judge = Judge(task_type, services.shell)
+        self._folders = OwnFolders(place_of_folders(services.shell.folders), services.shell.user)
+
+    @property
+    def judge(self) -> Judge:
+        return self._judge
+
+    def close(self) -> None:
+        """Nothing of it stays on the disk."""
+        self._folders.close()
 
     @asynccontextmanager
-    async def place_for(
-        self,
-        working_dir: str | None,
-        inputs: Mapping[str, JsonValue],
-        outputs: Mapping[str, str],
-        context: RunnerContext,
-    ) -> AsyncIterator[Place]:
-        """Where to run: two attempts at once must not take each other's files for their own.
+    async def place_for(self, wanted: Wanted, context: RunnerContext) -> AsyncIterator[Place | Failed]:
+        """A folder of the attempt's own, with the files of `inputs`, for as long as the block takes.
 
-        The files of `inputs` are there. Raises `ArtifactFault`.
+        `Failed` when a rule forbids the command, or there is no such folder. Raises `ArtifactFault`.
         """
-        usual = Place(working_dir)
-        if not (inputs or (outputs and working_dir is None)) or not await asyncio.to_thread(self._may_run, working_dir):
-            yield usual
-            return
         try:
-            attempt = context.environment.get("MILLRACE_ATTEMPT", secrets.token_hex(16))
-            made = make_folder(place_of_folders(self._allowed), attempt)
-        except OSError as error:
-            raise ArtifactFault(f"no folder can be made for the files of the command: {error}") from None
-        try:
-            env = {INPUTS: str(await put_files(inputs, made, context))} if inputs else {}
-            yield Place(working_dir or str(made), env)
-        finally:
-            await asyncio.shield(asyncio.to_thread(remove_folder, made))
-
-    def _may_run(self, working_dir: str | None) -> bool:
-        """Whether it is worth to make a folder and copy files; if not, `run` says why."""
-        try:
-            self._folder(working_dir)
-        except (Refused, OSError, ValueError):
-            return False
-        return True
-
-    async def run(self, job: Job, context: RunnerContext) -> Ended | Failed:
-        """Run a command to its end. `Failed` when it was not started."""
-        try:
-            folder = await asyncio.to_thread(self._folder, job.working_dir)
+            program = self._judge.program(wanted.program, wanted.env)
+            limits = self._judge.limits(wanted.limits)
+            folder = None if wanted.working_dir is None else await asyncio.to_thread(self._folder, wanted.working_dir)
         except Refused as refused:
-            return Failed.because(str(refused), kind=FailureKind.REFUSED)
+            yield Failed.because(str(refused), kind=FailureKind.REFUSED)
+            return
         except OSError as error:
-            return Failed.because(f"the working directory {error.filename} cannot be used: {error.strerror}")
+            yield Failed.because(f"the working directory {error.filename} cannot be used: {error.strerror}")
+            return
         except ValueError as error:
-            return Failed.because(f"the working directory {job.working_dir!r} cannot be used: {error}")
+            yield Failed.because(f"the working directory {wanted.working_dir!r} cannot be used: {error}")
+            return
+        attempt = context.environment.get("MILLRACE_ATTEMPT", secrets.token_hex(16))
+        try:
+            own = self._folders.take(attempt)
+        except OSError as error:
+            raise ArtifactFault(f"no folder can be made for the command: {error}") from None
+        try:
+            env = {}
+            if wanted.inputs:
+                env[INPUTS] = str(await put_files(wanted.inputs, own, context, self._rules.user))
+            yield Place(folder or own, own, program, limits, env)
+        finally:
+            await self._folders.give_back(own, attempt)
+
+    async def run(self, job: Job, place: Place, context: RunnerContext) -> Ended | Failed:
+        """Run a command to its end. `Failed` when it was not started."""
         name = (job.name or job.command[0])[:100]
         log, kept, hidden = context.log, job.max_output, context.secrets
         output = Output(Stream(log, "info", kept, hidden), Stream(log, "warning", kept, hidden))
         try:
-            code = await run_command(
-                job.command,
-                folder=folder,
-                environment=environment_of(job.env, context.environment),
-                stdin=job.stdin,
-                output=output,
-                handed_over=job.handed_over,
-            )
+            with entered(place.folder, self._rules.user) as folder:
+                exit_ = await run_command(self._started(job, place, context, folder), output)
         except OSError as error:
             return Failed.because(f"{name} cannot be started: {error.strerror}")
         except ValueError as error:  # of text that the system cannot be given, such as half of a surrogate pair
             return Failed.because(f"{name} cannot be started: {error}")
-        return Ended(code, output, folder, context.secrets)
+        return Ended(exit_, output, place, context.secrets)
 
-    def _folder(self, wanted: str | None) -> Path:
+    async def keep(self, outputs: Mapping[str, str], place: Place, context: RunnerContext) -> JsonObject:
+        """Store the files that a command has left, and answer their references by name. Raises `ArtifactFault`."""
+        return await keep_files(outputs, place.folder, context, self._rules.user)
+
+    def _started(self, job: Job, place: Place, context: RunnerContext, folder: Path) -> Started:
+        rules, user = self._rules, self._rules.user
+        environment = environment_of({**job.env, **place.env}, context.environment, rules, place.own)
+        program = found_program(place.program, environment["PATH"], place.folder)
+        steering = {name: environment.pop(name) for name in job.env if _steers(name, environment)}
+        return Started(
+            launched([program, *job.command[1:]], rules, place.limits, steering),
+            folder,
+            environment,
+            job.stdin,
+            job.handed_over,
+            user=user if rules.setpriv is None else None,
+            uid=None if user is None else user.uid,
+        )
+
+    def _folder(self, wanted: str) -> Path:
         """Where to run, with symbolic links followed. Raises `Refused`, and `OSError` if there is no such folder."""
-        if not self._enabled:
+        allowed = self._rules.folders
+        usual = allowed[0] if allowed else Path.cwd()
+        folder = Path(os.path.realpath(usual / os.path.expanduser(wanted)))
+        if allowed and not any(folder.is_relative_to(one) for one in allowed):
             raise Refused(
-                f"{self._task_type} tasks are switched off here; MILLRACE_SHELL_ENABLED=true switches them on"
+                f"{self._judge.task_type} tasks may not run in {folder}; to allow it, add it to "
+                "MILLRACE_SHELL_ALLOWED_DIRS"
             )
-        usual = self._allowed[0] if self._allowed else Path.cwd()
-        folder = Path(os.path.realpath(usual / os.path.expanduser(wanted or ".")))
-        if self._allowed and not any(folder.is_relative_to(allowed) for allowed in self._allowed):
-            raise Refused(
-                f"{self._task_type} tasks may not run in {folder}; to allow it, add it to MILLRACE_SHELL_ALLOWED_DIRS"
-            )
-        if not stat.S_ISDIR(folder.stat().st_mode):
+        found = folder.stat()
+        if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+        if self._rules.user is None and not os.access(folder, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        if self._rules.user is not None and not reaches(self._rules.user, folder):
+            raise PermissionError(
+                errno.EACCES, f"the user {self._rules.user.name}, whom commands run as, may not enter it", str(folder)
+            )
         return folder
 
 
@@ -240,11 +277,19 @@ def _last_words(stream: Stream) -> str:
     return next(said, stream.last_line)
 
 
-def environment_of(own: Mapping[str, Any], attempt: Mapping[str, str]) -> dict[str, str]:
+def environment_of(
+    own: Mapping[str, Any], attempt: Mapping[str, str], rules: ShellRules, folder: Path
+) -> dict[str, str]:
     """What a command sees. The attempt's own variables win: by them orphans are found."""
     kept = {name: value for name, value in os.environ.items() if name in KEPT or name.startswith("LC_")}
     given = {name: as_text(value).replace("\0", "") for name, value in own.items() if value is not None}
-    return {"PATH": DEFAULT_PATH, **kept, **given, **attempt}
+    name = os.environ.get("USER", "") if rules.user is None else rules.user.name
+    ours = {"PATH": rules.path, "HOME": str(folder), "TMPDIR": str(folder), "USER": name, "LOGNAME": name}
+    return {**kept, **ours, **given, **attempt}
+
+
+def _steers(name: str, environment: Mapping[str, str]) -> bool:
+    return name in environment and STEERING.fullmatch(name) is not None
 
 
 def as_text(value: object) -> str:

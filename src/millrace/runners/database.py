@@ -18,8 +18,10 @@ from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject
 from millrace.ports.artifacts import ArtifactFault
 from millrace.ports.connections import ConnectionUnavailable
+from millrace.ports.hosts import HostLimit, HostRefused
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigFault, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.ports.secrets import SecretUse
 from millrace.runners.sql.address import Target, read_target, secrets_in
 from millrace.runners.sql.beforehand import certain_faults
 from millrace.runners.sql.connections import TYPES, connection_string_of
@@ -117,6 +119,7 @@ class DatabaseRunner:
     config_model: "ClassVar[builtins.type[BaseModel]]" = DatabaseConfig
     instant: ClassVar[bool] = False
     literal_fields: ClassVar[frozenset[str]] = frozenset({"sql"})
+    keeps_to_hosts: ClassVar[Literal[True]] = True
 
     def __init__(self, services: RunnerServices) -> None:
         self._services = services
@@ -124,12 +127,13 @@ class DatabaseRunner:
 
     async def run(self, config: DatabaseConfig, context: RunnerContext) -> Outcome:
         try:
-            connection_string = config.connection_string or await self._named(config.connection or "")
+            connection_string = config.connection_string or await self._named(config.connection or "", context.use)
         except ConnectionUnavailable as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
         secrets = secrets_in(connection_string)
         try:
             target = read_target(connection_string)
+            _check_host(target, context.hosts)
             if config.fetch == "artifact":
                 output = await self._into_file(config, target, context)
             else:
@@ -138,6 +142,8 @@ class DatabaseRunner:
             raise
         except SqlFault as fault:
             return Failed.because(_masked(str(fault), secrets), kind=fault.kind)
+        except HostRefused as refusal:
+            return Failed.because(_masked(str(refusal), secrets), kind=FailureKind.REFUSED)
         except AddressRefused as refusal:
             message = f"{config.source}: {refusal}"
             if ALLOWED_TARGETS not in message:
@@ -174,10 +180,10 @@ class DatabaseRunner:
 
         return await run_on_mysql(target, addresses, script)
 
-    async def _named(self, name: str) -> str:
+    async def _named(self, name: str, use: SecretUse) -> str:
         if self._services.connections is None:
             raise ConnectionUnavailable("this worker has no connections")
-        return connection_string_of(await self._services.connections.resolve(name, types=TYPES))
+        return connection_string_of(await self._services.connections.resolve(name, types=TYPES, use=use))
 
     async def _addresses(self, target: Target) -> tuple[str, ...]:
         try:
@@ -191,7 +197,9 @@ class DatabaseRunner:
         if self._threads is None:
             self._threads = ThreadPoolExecutor(SQLITE_THREADS, thread_name_prefix="database-task")
         services = self._services
-        work = SqliteWork(target.database, services.sqlite_allowed_dirs, services.own_database, script)
+        work = SqliteWork(
+            target.database, services.sqlite_allowed_dirs, services.own_database, script, services.shell.user
+        )
         job = self._threads.submit(work.run)
         ended = asyncio.wrap_future(job)
         try:
@@ -202,6 +210,14 @@ class DatabaseRunner:
                 await asyncio.wait([ended])
                 ended.exception()
             raise
+
+
+def _check_host(target: Target, hosts: HostLimit) -> None:
+    """Raise `HostRefused` unless secrets in the config, its parameters included, may go to this database."""
+    if target.dialect is SQLITE:
+        hosts.refuse("a SQLite file")
+    else:
+        hosts.check(target.host, target.port)
 
 
 def _script(config: DatabaseConfig, target: Target, spool: Spool | None = None) -> Script:

@@ -7,7 +7,7 @@ is the same message twice: mail programs show it once, and a reader can tell.
 import base64
 import binascii
 import hashlib
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonObject
@@ -24,6 +24,7 @@ from millrace.ports.mail import (
 )
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.ports.secrets import SecretUse
 from millrace.runners.commands import as_text
 from millrace.runners.email_config import AttachmentConfig, EmailConfig
 
@@ -46,6 +47,7 @@ class EmailRunner:
     config_model: ClassVar[ConfigModel] = EmailConfig
     instant: ClassVar[bool] = False
     literal_fields: ClassVar[frozenset[str]] = frozenset()
+    keeps_to_hosts: ClassVar[Literal[True]] = True
 
     def __init__(self, services: RunnerServices) -> None:
         self._mailer = services.mailer
@@ -59,7 +61,8 @@ class EmailRunner:
         if self._mailer is None:
             return Failed.because("this worker cannot send mail", kind=FailureKind.REFUSED)
         try:
-            server = await self._chosen_server(config.connection)
+            server = await self._chosen_server(config.connection, context.use)
+            context.hosts.check(server.host, server.port)
             message = await _message(config, server, context)
             sent = await self._mailer.send(server, message, some=config.partial)
         except Unsendable as error:
@@ -79,7 +82,7 @@ class EmailRunner:
             }
         )
 
-    async def _chosen_server(self, connection: str | None) -> MailServer:
+    async def _chosen_server(self, connection: str | None, use: SecretUse) -> MailServer:
         if connection is None:
             if self._server is None:
                 raise Unsendable(
@@ -89,7 +92,7 @@ class EmailRunner:
         if self._connections is None:
             raise Unsendable("this worker has no connections", FailureKind.REFUSED)
         try:
-            found = await self._connections.resolve(connection, types=CONNECTION_TYPES)
+            found = await self._connections.resolve(connection, types=CONNECTION_TYPES, use=use)
             return server_of_connection(found.config)
         except ConnectionUnavailable as error:
             raise Unsendable(str(error), FailureKind.REFUSED) from error

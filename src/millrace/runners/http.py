@@ -20,7 +20,7 @@ from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.http import HttpAnswer, HttpFailed, HttpRequest, HttpTimedOut, StreamedContent
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
-from millrace.ports.secrets import SecretSpans, beginning
+from millrace.ports.secrets import SecretSpans, SecretUse, beginning
 from millrace.runners.http_auth import Auth, Authorizer
 from millrace.runners.http_connection import TYPES, address_of, auth_of, is_relative
 from millrace.runners.http_fields import HeaderName, HeaderValue, checked_path, checked_url
@@ -197,6 +197,7 @@ class HttpRunner:
     config_model: ClassVar[ConfigModel] = HttpConfig
     instant: ClassVar[bool] = False
     literal_fields: ClassVar[frozenset[str]] = frozenset()
+    keeps_to_hosts: ClassVar[Literal[True]] = True
 
     def __init__(self, services: RunnerServices, *, silence: float = SILENCE) -> None:
         """`silence`: seconds without a byte from the other side before a request is given up."""
@@ -210,7 +211,7 @@ class HttpRunner:
 
     async def run(self, config: HttpConfig, context: RunnerContext) -> Outcome:
         try:
-            received = await self._answered(await self._named(config), context)
+            received = await self._answered(await self._named(config, context.use), context)
         except (AddressRefused, ConnectionUnavailable) as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
         except HttpTimedOut as error:
@@ -221,13 +222,13 @@ class HttpRunner:
             return await asyncio.to_thread(_outcome, config, received, context.secrets)
         return _outcome(config, received, context.secrets)
 
-    async def _named(self, config: HttpConfig) -> HttpConfig:
+    async def _named(self, config: HttpConfig, use: SecretUse) -> HttpConfig:
         """The config with what its connection says."""
         if config.connection is None:
             return config
         if self._connections is None:
             raise ConnectionUnavailable("this worker has no connections")
-        found = await self._connections.resolve(config.connection, types=TYPES)
+        found = await self._connections.resolve(config.connection, types=TYPES, use=use)
         return config.model_copy(update={"url": address_of(found, config.url), "auth": auth_of(found)})
 
     async def _answered(self, config: HttpConfig, context: RunnerContext) -> Received:
@@ -254,7 +255,7 @@ class HttpRunner:
             headers.setdefault("content-type", content_type)
         query = dict(config.query)
         if config.auth is not None:
-            await self._authorizer.apply(config.auth, headers, query, verify_tls=config.verify_tls)
+            await self._authorizer.apply(config.auth, headers, query, verify_tls=config.verify_tls, hosts=context.hosts)
         return HttpRequest(
             method=config.method,
             url=_with_query(config.url, query),
@@ -263,6 +264,7 @@ class HttpRunner:
             timeout=self._silence,
             max_redirects=MOST_REDIRECTS if config.follow_redirects else 0,
             verify_tls=config.verify_tls,
+            hosts=context.hosts,
         )
 
 

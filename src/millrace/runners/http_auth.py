@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from millrace.ports.hosts import HostLimit
 from millrace.ports.http import HttpClient, HttpFailed, HttpRequest
 from millrace.runners.http_fields import HeaderText, Url, checked_header_name, checked_header_value
 from millrace.runners.task_config import TaskConfig
@@ -78,8 +79,17 @@ class Authorizer:
         self._asking: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         """One lock a token: an issuer that is slow holds up nobody else."""
 
-    async def apply(self, auth: Auth, headers: dict[str, str], query: dict[str, Any], *, verify_tls: bool) -> None:
-        """Put what proves the caller into `headers` or `query`. Raises `HttpFailed` if no token can be had."""
+    async def apply(
+        self,
+        auth: Auth,
+        headers: dict[str, str],
+        query: dict[str, Any],
+        *,
+        verify_tls: bool,
+        hosts: HostLimit,
+    ) -> None:
+        """Put what proves the caller into `headers` or `query`. Raises `HttpFailed` if no token can be had, and
+        `HostRefused` if the issuer is none of `hosts`."""
         match auth:
             case Basic():
                 pair = base64.b64encode(f"{auth.username}:{auth.password}".encode()).decode()
@@ -91,7 +101,7 @@ class Authorizer:
             case ApiKey():
                 query[auth.name] = auth.key
             case ClientCredentials():
-                headers["authorization"] = f"Bearer {await self._token(auth, verify_tls=verify_tls)}"
+                headers["authorization"] = f"Bearer {await self._token(auth, verify_tls, hosts)}"
             case _:
                 assert_never(auth)
 
@@ -105,18 +115,18 @@ class Authorizer:
         del self._tokens[_key(auth)]
         return True
 
-    async def _token(self, auth: ClientCredentials, *, verify_tls: bool) -> str:
+    async def _token(self, auth: ClientCredentials, verify_tls: bool, hosts: HostLimit) -> str:
         key = _key(auth)
         async with self._asking.setdefault(key, asyncio.Lock()):
             known = self._tokens.get(key)
             if known is None or known.usable_until < time.monotonic():
                 if len(self._tokens) >= MOST_TOKENS:
                     self._tokens.clear()
-                known = self._tokens[key] = await self._ask(auth, verify_tls=verify_tls)
+                known = self._tokens[key] = await self._ask(auth, verify_tls, hosts)
         known.uses += 1
         return known.text
 
-    async def _ask(self, auth: ClientCredentials, *, verify_tls: bool) -> Token:
+    async def _ask(self, auth: ClientCredentials, verify_tls: bool, hosts: HostLimit) -> Token:
         """RFC 6749, section 4.4."""
         fields = {"grant_type": "client_credentials", "scope": auth.scope, "audience": auth.audience}
         pair = base64.b64encode(f"{auth.client_id}:{auth.client_secret}".encode()).decode()
@@ -130,6 +140,7 @@ class Authorizer:
             },
             content=urlencode({name: value for name, value in fields.items() if value is not None}).encode(),
             verify_tls=verify_tls,
+            hosts=hosts,
         )
         async with self._http.send(request) as answer:
             content = b"".join([part async for part in answer.body(LARGEST_ANSWER)])

@@ -16,7 +16,9 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from millrace.core.failures import FailureKind
 from millrace.core.values import JsonValue
 from millrace.ports.artifacts import ArtifactFault, OpenArtifact
+from millrace.ports.confinement import SystemUser
 from millrace.ports.runner import RunnerContext
+from millrace.runners.own_folders import hand_over, opened, uid_of
 
 INPUTS = "MILLRACE_INPUTS"
 FOLDER = "inputs"
@@ -52,14 +54,30 @@ InputFiles: TypeAlias = Annotated[
 ]
 
 
-async def put_files(inputs: Mapping[str, JsonValue], folder: Path, context: RunnerContext) -> Path:
-    """Copy the artifacts into a new folder below `folder`, and answer that.
+async def put_files(
+    inputs: Mapping[str, JsonValue], folder: Path, context: RunnerContext, owner: SystemUser | None = None
+) -> Path:
+    """Copy the artifacts into a new folder below `folder`, and answer that. `owner` is whom the command runs as.
 
     Raises `ArtifactFault`, which names the file: `invalid_input` when there is no such artifact or they are too large
     together, `error` when one is damaged or there is no room.
     """
     place = folder / FOLDER
-    place.mkdir(mode=0o700)
+    try:
+        with opened(folder, uid_of(owner)) as own:
+            os.mkdir(FOLDER, 0o700, dir_fd=own)
+            # It is ours until all is in it: others cannot come between.
+            with opened(FOLDER, os.geteuid(), own) as into:
+                await _put_all(inputs, into, context, owner)
+                hand_over(into, owner)
+    except OSError as error:
+        raise ArtifactFault(f"no files can be put into {place}: {error.strerror}") from None
+    return place
+
+
+async def _put_all(
+    inputs: Mapping[str, JsonValue], into: int, context: RunnerContext, owner: SystemUser | None
+) -> None:
     left = context.artifacts.largest
     for name, reference in inputs.items():
         try:
@@ -67,25 +85,26 @@ async def put_files(inputs: Mapping[str, JsonValue], folder: Path, context: Runn
                 left -= file.size
                 if left < 0:
                     raise _too_large(context.artifacts.largest)
-                await _copy(file, place / name)
+                await _copy(file, name, into, owner)
         except ArtifactFault as fault:
             raise ArtifactFault(f"the file inputs[{name!r}] cannot be handed over: {fault}", fault.kind) from fault
-    return place
 
 
-async def _copy(file: OpenArtifact, place: Path) -> None:
+async def _copy(file: OpenArtifact, name: str, into: int, owner: SystemUser | None) -> None:
     try:
-        with _made(place) as copy:
+        with new_file(name, into) as copy:
             async for part in file.parts:
                 await asyncio.to_thread(copy.write, part)
             await asyncio.to_thread(copy.flush)
+            hand_over(copy.fileno(), owner)
     except OSError as error:
-        raise ArtifactFault(f"it cannot be written to {place}: {error.strerror}") from None
+        raise ArtifactFault(f"it cannot be written: {error.strerror}") from None
 
 
-def _made(place: Path) -> BufferedWriter:
+def new_file(name: str, within: int) -> BufferedWriter:
     """Buffered, since closing it waits for a thread that still writes when the attempt is ended."""
-    return open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return open(os.open(name, flags, 0o600, dir_fd=within), "wb")
 
 
 def _too_large(most: int) -> ArtifactFault:

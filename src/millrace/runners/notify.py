@@ -17,7 +17,7 @@ from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.http import HttpFailed, HttpRequest, HttpTimedOut
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
-from millrace.ports.secrets import SecretSpans, beginning
+from millrace.ports.secrets import SecretSpans, SecretUse, beginning
 from millrace.ports.sendable import NotSendable, check_url
 from millrace.runners.commands import as_text
 from millrace.runners.task_config import TaskConfig
@@ -77,6 +77,7 @@ class NotifyRunner:
     config_model: ClassVar[ConfigModel] = NotifyConfig
     instant: ClassVar[bool] = False
     literal_fields: ClassVar[frozenset[str]] = frozenset()
+    keeps_to_hosts: ClassVar[Literal[True]] = True
 
     def __init__(self, services: RunnerServices) -> None:
         self._http = services.http
@@ -87,15 +88,16 @@ class NotifyRunner:
 
     async def run(self, config: NotifyConfig, context: RunnerContext) -> Outcome:
         try:
-            url = config.url or await self._url_of(config.connection or "")
+            url = config.url or await self._url_of(config.connection or "", context.use)
         except ConnectionUnavailable as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
         content = json.dumps(_payload(config, context), ensure_ascii=False).encode(errors="replace")
-        request = HttpRequest("POST", url, {"content-type": "application/json"}, content, timeout=SILENCE)
+        headers = {"content-type": "application/json"}
+        request = HttpRequest("POST", url, headers, content, timeout=SILENCE, hosts=context.hosts)
         try:
             async with self._http.send(request) as answer:
                 body = b"".join([part async for part in answer.body(LARGEST_ANSWER)])
-                status, headers = answer.status, answer.headers
+                status, told = answer.status, answer.headers
         except AddressRefused as error:
             return Failed.because(_without(str(error), url), kind=FailureKind.REFUSED)
         except HttpTimedOut:
@@ -107,12 +109,12 @@ class NotifyRunner:
         if 200 <= status <= 299:
             context.log(f"the webhook answered {status}")
             return Completed({"status": status})
-        return _refused(status, headers.get("retry-after"), _without(_excerpt(body, context.secrets), url))
+        return _refused(status, told.get("retry-after"), _without(_excerpt(body, context.secrets), url))
 
-    async def _url_of(self, name: str) -> str:
+    async def _url_of(self, name: str, use: SecretUse) -> str:
         if self._connections is None:
             raise ConnectionUnavailable("this worker has no connections")
-        found = await self._connections.resolve(name, types=CONNECTION_TYPES)
+        found = await self._connections.resolve(name, types=CONNECTION_TYPES, use=use)
         url = found.config.get("url")
         if not isinstance(url, str) or not is_hook(url):
             raise ConnectionUnavailable(f"the connection {name!r} has no url of a webhook")

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import to_iso
-from millrace.ports.events import OWN_TYPES, EventRefused, Events, TaskEvent
+from millrace.ports.events import OWN_TYPES, PUBLISH_EVENT, EventRefused, Events, TaskEvent
 from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.task_config import TaskConfig
 
@@ -51,7 +51,7 @@ class PublishEventConfig(TaskConfig):
 
 
 class PublishEventRunner:
-    type: ClassVar[str] = "publish_event"
+    type: ClassVar[str] = PUBLISH_EVENT
     summary: ClassVar[str] = "Publishes an event."
     config_model: ClassVar[ConfigModel] = PublishEventConfig
     instant: ClassVar[bool] = False

@@ -10,19 +10,19 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from pydantic import Field, field_validator
 
 from millrace.core.failures import FailureKind
 from millrace.core.values import InvalidValue, JsonObject, JsonValue, check_value
-from millrace.ports.runner import Completed, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
+from millrace.ports.confinement import SystemUser
+from millrace.ports.runner import Completed, ConfigFault, ConfigModel, Failed, Outcome, RunnerContext, RunnerServices
 from millrace.runners.commands import (
-    DEFAULT_PATH,
     USUAL_OUTPUT,
     Commands,
     Ended,
@@ -31,13 +31,19 @@ from millrace.runners.commands import (
     Job,
     MaxOutput,
     Place,
+    Wanted,
     WorkingDir,
 )
-from millrace.runners.input_files import InputFiles
-from millrace.runners.output_files import OutputFiles, keep_files
+from millrace.runners.input_files import InputFiles, new_file
+from millrace.runners.limits import Limits, TaskLimits
+from millrace.runners.output_files import OutputFiles
+from millrace.runners.own_folders import hand_over, may_read, opened, reaches, uid_of
 from millrace.runners.task_config import TaskConfig
 
 Language: TypeAlias = Literal["python", "node", "bash"]
+
+NAMES = {"python": "python3", "node": "node", "bash": "bash"}
+"""What interpreters are called."""
 
 HOSTS = Path(__file__).with_name("script_hosts")
 LONGEST_SOURCE = 100_000
@@ -60,6 +66,7 @@ class ScriptConfig(TaskConfig):
     )
     env: Env = Field(default_factory=dict)
     working_dir: WorkingDir = None
+    limits: Limits = Field(default_factory=TaskLimits)
     expected_exit_codes: ExpectedExitCodes = Field(default_factory=lambda: [0])
     max_output: MaxOutput = USUAL_OUTPUT
     inputs: InputFiles = Field(default_factory=dict)
@@ -106,32 +113,48 @@ class ScriptRunner:
     def __init__(self, services: RunnerServices) -> None:
         self._commands = Commands(self.type, services)
         self._interpreters = services.script_interpreters
+        self._path, self._user = services.shell.path, services.shell.user
+        self._hosts_are_seen = services.shell.user is None or sees(services.shell.user, HOSTS / "run_python.py")
 
     async def close(self) -> None:
-        """Every script ends with its attempt."""
+        """Every script ends with its attempt; empty folders may be left."""
+        self._commands.close()
+
+    def objections(self, config: JsonObject) -> Iterable[ConfigFault]:
+        return self._commands.judge.objections("language", self._interpreter_here(config.get("language")), config)
 
     async def run(self, config: ScriptConfig, context: RunnerContext) -> Outcome:
         try:
-            interpreter = await asyncio.to_thread(found_interpreter, config.language, self._interpreters)
+            interpreter = await asyncio.to_thread(self._interpreter, config.language)
         except NoInterpreter as error:
             return Failed.because(str(error), kind=FailureKind.REFUSED)
-        async with self._commands.place_for(config.working_dir, config.inputs, config.outputs, context) as place:
-            return await self._run(config, interpreter, place, context)
+        wanted = Wanted(interpreter, config.working_dir, config.inputs, config.limits, config.env)
+        async with self._commands.place_for(wanted, context) as place:
+            return place if isinstance(place, Failed) else await self._run(config, interpreter, place, context)
+
+    def _interpreter(self, language: Language) -> str:
+        return found_interpreter(language, self._interpreters, self._path)
+
+    def _interpreter_here(self, language: object) -> str | None:
+        """That of the process that a workflow is saved in; the worker may have another."""
+        try:
+            return self._interpreter(cast(Language, language)) if language in NAMES else None
+        except NoInterpreter:
+            return None
 
     async def _run(self, config: ScriptConfig, interpreter: str, place: Place, context: RunnerContext) -> Outcome:
         given = json.dumps(config.input, ensure_ascii=False).encode()
         with _files(given, config.source.encode(errors="replace")) as files:
             input_file = f"/dev/fd/{files.input}"
             job = Job(
-                command=_command(config, interpreter, input_file, files),
-                working_dir=place.working_dir,
-                env={**config.env, **place.env, INPUT_FILE: input_file},
+                command=[interpreter, *self._arguments(config, input_file, files, place)],
+                env={**config.env, INPUT_FILE: input_file},
                 stdin=given,
                 max_output=config.max_output,
                 name=interpreter,
                 handed_over=files.all,
             )
-            ended = await self._commands.run(job, context)
+            ended = await self._commands.run(job, place, context)
             if isinstance(ended, Failed):
                 return ended
             if ended.exit_code not in config.expected_exit_codes:
@@ -141,44 +164,56 @@ class ScriptRunner:
             except InvalidResult as error:
                 return Failed.because(str(error), kind=FailureKind.INVALID_OUTPUT, details=ended.shown)
         if config.outputs:
-            output["files"] = await keep_files(config.outputs, ended.folder, context)
+            output["files"] = await self._commands.keep(config.outputs, place, context)
         return Completed(output)
 
+    def _arguments(self, config: ScriptConfig, input_file: str, files: Files, place: Place) -> list[str]:
+        handed = [input_file, str(files.source), str(files.result)]
+        match config.language:
+            case "python":
+                return ["-X", "utf8", str(self._host("run_python.py", place)), *handed]
+            case "node":
+                return [str(self._host("run_node.cjs", place)), *handed]
+            case "bash":
+                return ["-c", config.source, "script"]
 
-def found_interpreter(language: Language, settings: Mapping[str, str]) -> str:
-    """The program that runs a language: what the setting names, or the first on the PATH. Raises `NoInterpreter`.
+    def _host(self, name: str, place: Place) -> Path:
+        """The program that runs the script: ours, or a copy where the user that scripts run as cannot read ours."""
+        if self._hosts_are_seen:
+            return HOSTS / name
+        with opened(place.own, uid_of(self._user)) as own, new_file(name, own) as copy:
+            copy.write((HOSTS / name).read_bytes())
+            hand_over(copy.fileno(), self._user)
+        return place.own / name
+
+
+def sees(user: SystemUser, file: Path) -> bool:
+    """Whether the user may read a file by its path."""
+    return may_read(file.stat(), user) and reaches(user, file.parent)
+
+
+def found_interpreter(language: Language, settings: Mapping[str, str], path: str) -> str:
+    """The program that runs a language: what the setting names, or the first on `path`. Raises `NoInterpreter`.
 
     The virtual environment that Millrace itself runs in is passed over: its packages are none of a script's business,
     and may change with any release.
     """
     setting = f"MILLRACE_SCRIPT_{language.upper()}"
     wanted = settings.get(language)
-    name = wanted or {"python": "python3", "node": "node", "bash": "bash"}[language]
-    found = shutil.which(os.path.expanduser(name), path=_path_of_scripts())
+    name = wanted or NAMES[language]
+    found = shutil.which(os.path.expanduser(name), path=_without_own(path))
     if found is None and wanted:
         raise NoInterpreter(f"{setting} names {wanted}, which is no program that can be run here")
     if found is None:
         raise NoInterpreter(
-            f"there is no {name} on the PATH for {language} scripts; install it, or name one in {setting}"
+            f"there is no {name} on MILLRACE_SHELL_PATH for {language} scripts; install it, or name one in {setting}"
         )
     return found
 
 
-def _path_of_scripts() -> str:
-    folders = os.environ.get("PATH", DEFAULT_PATH).split(os.pathsep)
+def _without_own(path: str) -> str:
     own = Path(sys.prefix, "bin") if sys.prefix != sys.base_prefix else None
-    return os.pathsep.join(folder for folder in folders if own is None or Path(folder) != own)
-
-
-def _command(config: ScriptConfig, interpreter: str, input_file: str, files: Files) -> list[str]:
-    handed = [input_file, str(files.source), str(files.result)]
-    match config.language:
-        case "python":
-            return [interpreter, "-X", "utf8", str(HOSTS / "run_python.py"), *handed]
-        case "node":
-            return [interpreter, str(HOSTS / "run_node.cjs"), *handed]
-        case "bash":
-            return [interpreter, "-c", config.source, "script"]
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if own is None or Path(folder) != own)
 
 
 @contextmanager

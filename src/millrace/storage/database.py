@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -24,10 +25,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from millrace.ports.clock import Clock
-from millrace.ports.database import Trouble
+from millrace.ports.database import Columns, Trouble
 from millrace.ports.store import StoreUnavailable
 from millrace.storage.backup import copy_of_used
 from millrace.storage.lock import DatabaseLock
+from millrace.storage.look_up import LookUps
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -73,6 +75,7 @@ class SqliteDatabase:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="millrace-reader")
         self._engine_readers = ThreadPoolExecutor(ENGINE_READERS, thread_name_prefix="millrace-engine-reader")
+        self._look_ups = LookUps(lambda: self._connect(writing=False))
         self._closed = False
         self._trouble: Trouble | None = None
         self._written = 0
@@ -128,6 +131,7 @@ class SqliteDatabase:
         self._closed = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._look_ups.close()
         self._readers.shutdown()
         self._engine_readers.shutdown()
         self._reader.dispose()
@@ -165,10 +169,13 @@ class SqliteDatabase:
         return await done
 
     async def write(self, work: Callable[[Connection], T]) -> T:
+        # What is known of who writes goes along into the thread; on PostgreSQL a greenlet has it by itself.
+        context = copy_context()
+
         def job(_raw: sqlite3.Connection) -> T:
             with self._writer.connect() as connection:
                 connection.exec_driver_sql("begin immediate")
-                result = work(connection)
+                result = context.run(work, connection)
                 connection.exec_driver_sql("commit")
                 return result
 
@@ -183,6 +190,14 @@ class SqliteDatabase:
 
     async def ask(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[RowMapping]":
         return await self.read_for_engine(lambda connection: connection.execute(question, values).mappings().all())
+
+    async def look_up(self, question: "Select[Any]", values: Mapping[str, object]) -> "Sequence[Columns]":
+        self._require_open()
+        try:
+            found = self._look_ups.rows(question, values)
+        except sqlite3.Error as error:
+            raise _translated(error) from error
+        return await self.ask(question, values) if found is None else found
 
     @property
     def written(self) -> int | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0013"
+HEAD = "0019"
 """The revision this release knows; a test compares it with the migration scripts."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

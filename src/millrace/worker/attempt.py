@@ -15,14 +15,16 @@ from pydantic_core import ErrorDetails
 
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.plan import Mock, TaskPlan
+from millrace.core.redaction import Steps, redacted
 from millrace.core.values import SECOND, InvalidValue, JsonValue
 from millrace.engine.loading import patiently
 from millrace.ports.artifacts import NO_ARTIFACTS, ArtifactDesk, ArtifactFault, Artifacts, AttemptArtifacts
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, ExpressionError, Scope
+from millrace.ports.hosts import ANY_HOST, HostLimit
 from millrace.ports.payloads import Payloads
-from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext, RunnerRegistry
-from millrace.ports.secrets import Masker, Secrets, SecretUnavailable
+from millrace.ports.runner import AnyRunner, Completed, Failed, Outcome, RunnerContext, RunnerRegistry, keeps_to_hosts
+from millrace.ports.secrets import Masker, Secrets, SecretUnavailable, SecretUse
 from millrace.ports.store import ClaimedAttempt, TaskPayload
 from millrace.ports.worker import AttemptDesk, Report
 from millrace.worker.handed_in import encoded, readable
@@ -73,13 +75,16 @@ class AttemptRunner:
         self._around = around
         self._environment = environment
         self._config: JsonValue = None
+        self._hosts: HostLimit = ANY_HOST
         self._output_size = 0
+        self._redact: tuple[Steps, ...] = ()
         self._log = AttemptLog(attempt.run_id, attempt.path, attempt.number, masker=around.masker, clock=around.clock)
 
     def run_at_once(self) -> Report | None:
         """Run an attempt that cannot suspend, without an asyncio task; `None` when it needs one."""
         plan = self._around.desk.plan_of(self.attempt.run_id)
         task = plan.task_at(self.attempt.path) if plan is not None else None
+        self._redact = () if task is None else task.redact
         if task is not None and task.mock is not None:
             return self._mocked_at_once(task, task.mock)
         runner = self._around.runners.get(task.type) if task is not None else None
@@ -87,7 +92,7 @@ class AttemptRunner:
             return None
         self._config = task.config
         try:
-            outcome = _drive(runner.run(_checked(runner, task.config), self._context(task)))
+            outcome = _drive(runner.run(_checked(runner, task.config), self._context(task, runner)))
         except Refusal as refusal:
             outcome = Failed(refusal.failure)
         except Exception as error:
@@ -135,14 +140,15 @@ class AttemptRunner:
     async def _perform(self, artifacts: AttemptArtifacts) -> Outcome:
         plan = await self._around.desk.load_plan(self.attempt.run_id)
         task = plan.task_at(self.attempt.path)
+        self._redact = task.redact
         if task.mock is not None:
             self._config = await self._rendered_for_show(task)
             return self._mocked(task.mock)
         runner = self._around.runners.get(task.type)
         if runner is None:
             raise Refusal(Failure(FailureKind.REFUSED, f"this worker has no task type {task.type!r}"))
-        self._config = await self._rendered(task)
-        return await runner.run(_checked(runner, self._config), self._context(task, artifacts))
+        self._config = await self._rendered(task, runner)
+        return await runner.run(_checked(runner, self._config), self._context(task, runner, artifacts))
 
     def _mocked_at_once(self, task: TaskPlan, mock: Mock) -> Report | None:
         payloads = self._around.payloads
@@ -165,11 +171,13 @@ class AttemptRunner:
             self._log(f"the task is mocked, and its input is not shown: {error}", level="warning")
             return None
 
-    async def _rendered(self, task: TaskPlan) -> JsonValue:
+    async def _rendered(self, task: TaskPlan, runner: AnyRunner) -> JsonValue:
         if not task.templated:
             return task.config
         try:
-            return await self._filled_in(task, await self._around.secrets.resolve(task.secrets))
+            found = await self._around.secrets.resolve(task.secrets, self._use(runner))
+            self._hosts = found.hosts
+            return await self._filled_in(task, found.values)
         except ExpressionError as error:
             raise Refusal(Failure(FailureKind.EXPRESSION, str(error))) from error
         except SecretUnavailable as error:
@@ -191,7 +199,15 @@ class AttemptRunner:
         names = runner.literal_fields if runner is not None else frozenset()
         return {key: value for key, value in _fields(task.config).items() if key in names and isinstance(value, str)}
 
-    def _context(self, task: TaskPlan, artifacts: Artifacts = NO_ARTIFACTS) -> RunnerContext:
+    def _use(self, runner: AnyRunner) -> SecretUse:
+        """What this attempt wants secrets and connections for."""
+        return SecretUse(
+            self._around.desk.workflow_of(self.attempt.run_id),
+            f"a task of the type {runner.type}",
+            keeps_to_hosts=keeps_to_hosts(runner),
+        )
+
+    def _context(self, task: TaskPlan, runner: AnyRunner, artifacts: Artifacts = NO_ARTIFACTS) -> RunnerContext:
         attempt = self.attempt
         return RunnerContext(
             attempt.run_id,
@@ -203,6 +219,8 @@ class AttemptRunner:
             secrets=self._around.masker,
             has_retry=task.retry.given,
             time_limit=None if task.timeout is None or attempt.time_left is None else attempt.time_left / SECOND,
+            use=self._use(runner),
+            hosts=self._hosts,
         )
 
     def _report(self, outcome: Outcome) -> Report:
@@ -214,14 +232,13 @@ class AttemptRunner:
 
     def _acceptable(self, outcome: object) -> Outcome:
         """The outcome as it may be stored and shown. A plug-in may have returned anything."""
-        masker = self._around.masker
         try:
             if isinstance(outcome, Completed):
                 outcome = self._storable(outcome)
             if isinstance(outcome, Failed):
-                return Failed(_masked(outcome.failure, masker))
+                return Failed(self._shown_failure(outcome.failure))
         except Exception as error:
-            return Failed(_masked(self._unexpected(error).failure, masker))
+            return Failed(self._shown_failure(self._unexpected(error).failure))
         if isinstance(outcome, Completed):
             return outcome
         return Failed.because(f"the runner returned {type(outcome).__name__}, which is neither Completed nor Failed")
@@ -242,7 +259,18 @@ class AttemptRunner:
         except InvalidValue as error:
             return Failed.because(str(error), kind=FailureKind.INVALID_OUTPUT)
         self._output_size = len(output)
-        return Completed(self._around.masker.value(orjson.loads(output)))
+        return Completed(redacted(self._around.masker.value(orjson.loads(output)), self._redact))
+
+    def _shown_failure(self, failure: Failure) -> Failure:
+        """Masked, and without what must not be kept: details may be what the task would have answered."""
+        masker = self._around.masker
+        message = readable(masker.text(str(failure.message)))
+        try:
+            details = masker.shown(orjson.loads(encoded(failure.details, path="details", limit=LARGEST_DETAILS)))
+        except InvalidValue as error:
+            details = {"invalid": masker.text(str(error))}
+        details = redacted(details, self._redact)
+        return Failure(FailureKind(failure.kind), message, details if isinstance(details, dict) else None)
 
 
 def _checked(runner: AnyRunner, config: JsonValue) -> BaseModel:
@@ -285,15 +313,6 @@ def _asked_to_end() -> bool:
     """Whether a cancellation came from outside, and not out of the runner's own work."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _masked(failure: Failure, masker: Masker) -> Failure:
-    message = readable(masker.text(str(failure.message)))
-    try:
-        details = masker.shown(orjson.loads(encoded(failure.details, path="details", limit=LARGEST_DETAILS)))
-    except InvalidValue as error:
-        details = {"invalid": masker.text(str(error))}
-    return Failure(FailureKind(failure.kind), message, details if isinstance(details, dict) else None)
 
 
 def _fields(config: JsonValue) -> dict[str, JsonValue]:

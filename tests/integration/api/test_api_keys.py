@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi.routing import APIRoute
 
-from millrace.api.deps import Requires
+from millrace.api.deps import Recognises, Requires
 from millrace.auth.permissions import PERMISSIONS, Permission, Role
 from millrace.core.durations import UNITS
 from tests.support.api import problem
@@ -81,6 +81,31 @@ async def test_a_key_ends_at_its_time(millrace: Installation, api: httpx2.AsyncC
         problem(await api.post(f"{KEYS}/{key['id']}/rotate"), 409, "key_ended")
 
 
+async def refusal(millrace: Installation, key: str | None) -> str:
+    async with millrace.client(key or "") as client:
+        return str(problem(await client.get(ME), 401, "unauthenticated")["detail"])
+
+
+async def test_who_has_a_key_that_holds_no_more_is_told_why_and_nobody_else(
+    millrace: Installation, api: httpx2.AsyncClient, clock: FakeClock
+) -> None:
+    await api.post("/api/v1/users", json={"kind": "service", "name": "bot", "role": "viewer"})
+    expired, revoked, bots = await made(api, expires_in="1h"), await made(api), await made(api, user="bot")
+    clock.advance(UNITS["h"])
+    await api.delete(f"{KEYS}/{revoked['id']}")
+    assert await refusal(millrace, expired["key"]) == "this API key has expired"
+    assert await refusal(millrace, revoked["key"]) == "this API key was revoked"
+    await api.post("/api/v1/users/bot/disable")
+    assert await refusal(millrace, bots["key"]) == "this API key does not hold now: its user is disabled"
+    bot = (await api.get("/api/v1/users/bot")).json()["id"]
+    await api.delete(f"/api/v1/users/{bot}")
+    assert await refusal(millrace, bots["key"]) == "this API key holds no more: its user was deleted"
+    wrong = {await refusal(millrace, key) for key in ("x", f"{expired['key'][:-1]}-", f"mr_{'a' * 43}")}
+    assert len(wrong) == 1
+    assert "file api-key" not in wrong.pop()
+    assert "file api-key" in await refusal(millrace, None)
+
+
 async def test_a_revoked_key_is_refused_at_once(millrace: Installation, api: httpx2.AsyncClient) -> None:
     key = await made(api)
     assert await works(millrace, key["key"])
@@ -134,6 +159,30 @@ async def test_keys_of_others_are_for_who_may_manage_them(millrace: Installation
     problem(await api.get(KEYS, params={"user": "nobody"}), 404, "user_not_found")
 
 
+async def test_who_may_read_users_reviews_the_keys_of_everybody(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    for name in ("reader", "writer"):
+        await api.post("/api/v1/users", json={"kind": "service", "name": name, "role": "viewer"})
+    keys = [await made(api, user="reader"), await made(api, user="writer", expires_in="1d"), await made(api)]
+    pages, cursor = [], None
+    while not pages or cursor:
+        query = {"all": "true", "limit": "2", **({"cursor": cursor} if cursor else {})}
+        page = (await api.get(KEYS, params=query)).json()
+        cursor = page["next_cursor"]
+        pages.append(page["items"])
+    assert [len(items) for items in pages] == [2, 2]
+    told = [item for items in pages for item in items]
+    assert [item["id"] for item in told[:3]] == [key["id"] for key in reversed(keys)]
+    assert [item["user"]["name"] for item in told] == ["Administrator", "writer", "reader", "Administrator"]
+    assert (told[1]["expires_at"], told[1]["created_by"]["name"]) == (keys[1]["expires_at"], "Administrator")
+    fault = problem(await api.get(KEYS, params={"all": True, "user": "reader"}), 422, "invalid_request")["faults"]
+    assert fault[0]["path"] == "query.all"
+    async with millrace.client(keys[0]["key"]) as client:
+        problem(await client.get(KEYS, params={"all": True}), 403, "forbidden")
+        assert [item["id"] for item in (await client.get(KEYS)).json()["items"]] == [keys[0]["id"]]
+
+
 async def test_a_narrow_key_gives_nobody_a_wider_one(millrace: Installation, api: httpx2.AsyncClient) -> None:
     wide = await made(api)
     narrow = await made(api, scopes=["run:read", "self"])
@@ -151,6 +200,27 @@ async def test_a_narrow_key_gives_nobody_a_wider_one(millrace: Installation, api
 
 
 @MOSTLY_ON_SQLITE
+async def test_whoever_has_a_key_may_ask_who_he_is_and_without_self_nothing_else_of_his_account(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    key = await made(api, scopes=["run:read"])
+    async with millrace.client(key["key"]) as client:
+        shown = (await client.get(ME)).json()
+        assert (shown["credential"], shown["permissions"], shown["name"]) == ("api_key", ["run:read"], "Administrator")
+        assert shown["api_key"] == {"id": key["id"], "name": "nightly", "prefix": key["prefix"]}
+        for method, path in (
+            ("PATCH", ME), ("GET", f"{ME}/personal-data"), ("GET", KEYS), ("GET", f"{KEYS}/{key['id']}"),
+            ("GET", f"{ME}/grants"),
+            ("POST", KEYS), ("DELETE", f"{KEYS}/{key['id']}"), ("POST", f"{KEYS}/{key['id']}/rotate"),
+            ("GET", "/api/v1/auth/sessions"), ("POST", "/api/v1/auth/password"),
+            ("POST", "/api/v1/auth/logout-everywhere"), ("DELETE", "/api/v1/auth/sessions/x"),
+        ):  # fmt: skip
+            problem(await client.request(method, path), 403, "forbidden")
+        problem(await client.post("/api/v1/auth/logout"), 409, "no_session")
+    assert await works(millrace, key["key"])
+
+
+@MOSTLY_ON_SQLITE
 @pytest.mark.parametrize("role", list(Role))
 async def test_a_key_opens_what_its_role_and_its_scopes_both_have(millrace: Installation, role: Role) -> None:
     """Every route that reads, for each role, with one key for each permission."""
@@ -162,7 +232,7 @@ async def test_a_key_opens_what_its_role_and_its_scopes_both_have(millrace: Inst
             for route in millrace.app.routes
             if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and "{" not in str(route.path)
             for calls in [[dependency.call for dependency in route.dependant.dependencies]]
-            if any(isinstance(call, Requires) for call in calls)
+            if any(isinstance(call, Requires) and not isinstance(call, Recognises) for call in calls)
         ]
         assert len({permission for _, permission in routes}) > 10
         for scope in Permission:
@@ -208,3 +278,25 @@ async def test_a_key_of_a_disabled_user_cannot_be_made(millrace: Installation, a
     await api.post("/api/v1/users/bot/disable")
     assert not await works(millrace, key)
     problem(await api.post(KEYS, json={"name": "x", "user": "bot"}), 409, "user_disabled")
+
+
+# --- in time ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_that_ends_makes_none_that_outlives_it(
+    millrace: Installation, api: httpx2.AsyncClient, clock: FakeClock
+) -> None:
+    short = await made(api, expires_in="1d")
+    async with millrace.client(short["key"]) as client:
+        child = await made(client)
+        assert child["expires_at"] == short["expires_at"]
+        assert (await made(client, expires_in="1h"))["expires_at"] < short["expires_at"]
+        refused = await client.post(KEYS, json={"name": "longer", "expires_in": "2d"})
+        assert "rotate it" in problem(refused, 403, "beyond_own_rights")["detail"]
+        for longer in (await made(api), await made(api, expires_in="3d")):
+            problem(await client.post(f"{KEYS}/{longer['id']}/rotate"), 403, "beyond_own_rights")
+            assert await works(millrace, longer["key"])
+        assert (await client.post(f"{KEYS}/{child['id']}/rotate")).status_code == 201
+    clock.advance(UNITS["d"])
+    assert not await works(millrace, child["key"])
+    assert (await made(api))["expires_at"] is None, "a key without an end makes others without one"

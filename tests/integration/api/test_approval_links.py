@@ -192,7 +192,7 @@ async def test_a_link_of_an_earlier_wait_or_for_another_purpose_is_none(
     problem(await anybody.get(signed("another purpose")), 404, "link_not_found")
     problem(await anybody.get(signed(links.PURPOSE, since=since - 1)), 410, "not_waiting")
     problem(await anybody.get(signed(links.PURPOSE, path="nothing")), 410, "not_waiting")
-    problem(await anybody.get(signed(links.PURPOSE, made_by="nobody")), 404, "link_not_found")
+    problem(await anybody.get(signed(links.PURPOSE, made_by="nobody")), 410, "link_void")
     assert (await anybody.get(signed(links.PURPOSE))).status_code == 200
 
 
@@ -209,8 +209,11 @@ async def test_a_link_is_worth_what_its_maker_may_do(
     for changed in ({"role": "viewer"}, {"role": "operator", "disabled_at": 1}):
         change = update(users).where(users.c.id == "user-operator").values(**changed)
         await millrace.database.write(lambda connection, change=change: connection.execute(change))
-        problem(await anybody.get(path), 404, "link_not_found")
-    problem(await anybody.post(path, json={"decision": "approve"}), 404, "link_not_found")
+        told = problem(await anybody.get(path), 410, "link_void")
+        assert "does not hold any more" in told["detail"]
+    problem(await anybody.post(path, json={"decision": "approve"}), 410, "link_void")
+    page = await anybody.get(f"{path}x", headers=PAGE)
+    assert (page.status_code, "does not hold" in page.text) == (404, False)
 
 
 async def test_a_link_holds_beyond_a_change_of_the_key(
@@ -271,6 +274,9 @@ async def test_the_page_is_plain_and_everything_in_it_is_escaped(
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     assert "script-src" not in policy
+    assert "<style" not in page.text
+    assert " style=" not in page.text
+    assert (await anybody.get("/static/approval.css")).status_code == 200
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "no-referrer"
     labelled = set(re.findall(r'<label for="([\w-]+)"', page.text))

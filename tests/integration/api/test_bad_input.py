@@ -29,6 +29,7 @@ NEVER_SHOWN = ("hunter2", "not to be seen", "Traceback", 'File "', "sqlite3.", "
 BEATING = {
     "incarnations": {"heartbeat_at", "lease_until"},  # a worker's heartbeat goes on whatever is sent
     "followers": {"position", "moved_at"},  # the ends of runs are followed, a second later
+    "audit_log": {"seq", "hash", "key_id"},  # what was changed before is sealed, within a second
     "api_keys": {"last_used_at"},  # the key was used: by the good request after each case, too
 }
 """The only columns that may change meanwhile."""
@@ -81,9 +82,9 @@ def test_the_corpus_is_large_and_its_cases_are_told_apart() -> None:
     assert [request for request, count in requests.items() if count > 1] == [], "two cases send the same"
     assert all(400 <= case.status < 500 for case in CASES)
     assert {case.kind for case in CASES} == {
-        "agents", "canaries", "changes", "control_tasks", "credentials", "decisions", "definitions", "envelopes",
-        "expressions", "huge_definitions", "identity", "kept_things", "linked_steps", "node_graphs", "queries",
-        "schedules", "starts", "task_list", "test_runs", "transport", "unreadable",
+        "agents", "audit", "canaries", "changes", "command_limits", "control_tasks", "credentials", "decisions",
+        "definitions", "envelopes", "expressions", "huge_definitions", "identity", "kept_things", "linked_steps",
+        "node_graphs", "queries", "schedules", "starts", "task_list", "test_runs", "transport", "unreadable",
     }  # fmt: skip
 
 
@@ -103,7 +104,7 @@ def problem_in(answer: Answer, case: Case) -> dict[str, Any]:
     assert answer.status == case.status, answer.body[:2000]
     assert answer.headers["content-type"] == "application/problem+json"
     document: dict[str, Any] = answer.json()
-    assert document.keys() == {"type", "title", "status", "code", "detail", "faults"}
+    assert document.keys() == {"type", "title", "status", "code", "detail", "faults", "request_id"}
     assert (document["status"], document["code"]) == (case.status, case.code), document
     assert document["detail"]
     return document

@@ -7,8 +7,10 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.auth.permissions import Role
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation
+from tests.support.logins import key_of
 from tests.support.routing_kit import millrace_on
 
 URL = "/api/v1"
@@ -112,3 +114,27 @@ async def test_again_is_for_retries_only(api: httpx2.AsyncClient) -> None:
     )
     (fault,) = problem(answer, 422, "invalid_request")["faults"]
     assert "retry only" in fault["message"]
+
+
+@pytest.mark.parametrize(("path", "change"), [("disable", None), ("", {"role": "viewer"}), ("", {"access": "granted"})])
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+async def test_who_loses_the_right_does_nothing_further(
+    millrace: Installation, api: httpx2.AsyncClient, failed: list[str], action: str, path: str, change: Any
+) -> None:
+    await create(api, definition("held", {"id": "on", "type": "hold"}))
+    live = await start(api, "held")
+    narrow = {"workflow": "failing" if action == "retry" else "held"}
+    async with millrace.client(await key_of(millrace, Role.OPERATOR)) as operator:
+        asked = await operator.post(f"{URL}/runs/bulk", json={"action": action, "filter": narrow})
+        assert asked.status_code == 202, asked.text
+    user = f"{URL}/users/user-operator"
+    changed = await (api.post(f"{user}/{path}") if path else api.patch(user, json=change))
+    assert changed.status_code == 200, changed.text
+    while await millrace.container.operations.run_once() is not None:
+        pass
+    after = (await api.get(f"{URL}/operations/{asked.json()['id']}")).json()
+    assert (after["status"], after["done"], after["failed"]) == ("failed", 0, 0)
+    assert "may not do that any more" in after["error"]
+    assert after["finished_at"] is not None
+    assert len((await api.get(f"{URL}/runs?workflow=failing")).json()["items"]) == 3
+    assert (await api.get(f"{URL}/runs/{live['id']}")).json()["status"] in ("pending", "running")

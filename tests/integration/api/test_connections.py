@@ -7,6 +7,7 @@ import httpx2
 import pytest
 
 from millrace.ports.connections import ConnectionUnavailable
+from millrace.ports.secrets import OF_NOBODY
 from tests.support.api import create, definition, problem
 from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
@@ -43,7 +44,7 @@ async def test_a_connection_is_shown_without_what_is_secret_in_it(
     assert listed == [{key: value for key, value in shown.items() if key != "used_by"}]
     assert (await api.get("/api/v1/connections", params={"type": "smtp"})).json()["items"] == []
     assert (await api.get("/api/v1/connections/warehouse")).json() == shown
-    found = await millrace.connections.resolve("warehouse", types=ALL)
+    found = await millrace.connections.resolve("warehouse", types=ALL, use=OF_NOBODY)
     assert found.config == {**WAREHOUSE, "tls": "prefer"}
     assert millrace.masker.text(f"login with {PASSWORD}") == "login with ***"
 
@@ -57,7 +58,7 @@ async def test_a_connection_string_is_taken_apart(millrace: Installation, api: h
         "password": "***",
         "tls": "verify-full",
     }
-    found = await millrace.connections.resolve("warehouse", types=ALL)
+    found = await millrace.connections.resolve("warehouse", types=ALL, use=OF_NOBODY)
     assert found.config["password"] == PASSWORD
     assert millrace.masker.text(text) == text.replace("open%2Fsesame%40home", "***")
 
@@ -68,7 +69,7 @@ async def test_a_mask_keeps_the_secret_unless_it_would_go_elsewhere(
     await put(api, "warehouse", "postgresql", WAREHOUSE)
     shown = await put(api, "warehouse", "postgresql", {**WAREHOUSE, "user": "writer", "password": "***"})
     assert (shown["version"], shown["config"]["user"]) == (2, "writer")
-    assert (await millrace.connections.resolve("warehouse", types=ALL)).config["password"] == PASSWORD
+    assert (await millrace.connections.resolve("warehouse", types=ALL, use=OF_NOBODY)).config["password"] == PASSWORD
     for change in ({"host": "db.example.org"}, {"port": 5432}, {"tls": "disable"}):
         body = {"type": "postgresql", "config": {**WAREHOUSE, "password": "***", **change}}
         response = await api.put("/api/v1/connections/warehouse", json=body)
@@ -110,7 +111,7 @@ async def test_each_type_seals_what_is_secret(millrace: Installation, api: httpx
         shown = await put(api, kind, kind, config)
         assert PASSWORD not in str(shown)
         assert ("***" in str(shown["config"])) is (kind != "sqlite")
-        complete = (await millrace.connections.resolve(kind, types=frozenset({kind}))).config
+        complete = (await millrace.connections.resolve(kind, types=frozenset({kind}), use=OF_NOBODY)).config
         assert (PASSWORD in str(complete)) is (kind != "sqlite")
     rows = await millrace.database.read(
         lambda connection: connection.exec_driver_sql("select name, config, sealed, key_id from connections").all()
@@ -125,7 +126,7 @@ async def test_the_address_of_a_webhook_is_a_secret_as_a_whole(millrace: Install
     hook = "https://hooks.example.com/services/T0123/B4567/abcdefghijkl"
     shown = await put(api, "team", "http", {"webhook_url": hook})
     assert shown["config"] == {"webhook_url": "***"}
-    found = await millrace.connections.resolve("team", types=ALL)
+    found = await millrace.connections.resolve("team", types=ALL, use=OF_NOBODY)
     assert found.config["url"] == hook
     assert millrace.masker.text(f"POST {hook}: 404, at /services/T0123/B4567/abcdefghijkl") == "POST ***: 404, at ***"
 
@@ -218,7 +219,7 @@ async def test_a_key_that_goes_into_the_query_may_hold_what_no_header_can(
 ) -> None:
     auth = {"type": "api_key", "key": "a key of two\nlines", "in": "query", "name": "api key"}
     await put(api, "shop", "http", {"url": "https://[fe80::1%25eth0]:0080/", "auth": auth})
-    assert (await millrace.connections.resolve("shop", types=ALL)).config["auth"] == auth
+    assert (await millrace.connections.resolve("shop", types=ALL, use=OF_NOBODY)).config["auth"] == auth
 
 
 async def test_who_changes_or_deletes_a_connection_is_told_which_workflows_name_it(api: httpx2.AsyncClient) -> None:
@@ -239,7 +240,7 @@ async def test_a_connection_of_another_type_or_none_is_refused_by_name(
     await put(api, "store", "sqlite", {"path": "/var/lib/shop.db"})
     for name, types, words in (("store", {"smtp"}, "type sqlite"), ("else", {"smtp"}, "millrace connections set else")):
         with pytest.raises(ConnectionUnavailable, match=words):
-            await millrace.connections.resolve(name, types=frozenset(types))
+            await millrace.connections.resolve(name, types=frozenset(types), use=OF_NOBODY)
 
 
 async def test_many_at_once_lose_nothing(millrace: Installation, api: httpx2.AsyncClient) -> None:

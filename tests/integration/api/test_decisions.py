@@ -195,7 +195,7 @@ async def test_who_may_only_look_sees_them_and_decides_nothing(millrace: Install
     run = await asking(api)
     async with await role_client(millrace, Role.VIEWER) as viewer:
         assert len(await approvals(viewer)) == 1
-        assert "run:control" in problem(await decide(viewer, run, decision="approve"), 403, "forbidden")["detail"]
+        assert "run:decide" in problem(await decide(viewer, run, decision="approve"), 403, "forbidden")["detail"]
     async with await role_client(millrace, Role.OPERATOR) as operator:
         assert (await decide(operator, run, decision="approve")).status_code == 202
 

@@ -209,3 +209,24 @@ async def test_input_and_mocks_are_refused_as_a_start_does(api: httpx2.AsyncClie
     )
     assert [fault["path"] for fault in unknown["faults"]] == ["mocks.lod"]
     problem(await api.post(f"{URL}/workflows/nobody/dry-run"), 404, "workflow_not_found")
+
+
+async def test_what_is_redacted_is_not_told_either(api: httpx2.AsyncClient) -> None:
+    """I8: tasks of a run would not see it, so neither does what they would be given."""
+    paying = {
+        "name": "paying",
+        "input": {"type": "object", "properties": {"card": {"type": "string"}}},
+        "redact": ["$.input.card", "$.tasks.charge.output.token"],
+        "tasks": [
+            echo("mail", "card {{ input.card }}"),
+            echo("charge"),
+            echo("told", "{{ tasks.charge.output.token }} {{ input.card }}"),
+        ],
+    }
+    await create(api, paying)
+    told = await dry_run(api, "paying", input={"card": "4111"}, mocks={"charge": {"output": {"token": "t-77"}}})
+    assert told["input"] == {"card": "[redacted]"}
+    tasks = by_path(told["tasks"])
+    assert tasks["mail"]["input"] == {"value": "card [redacted]"}
+    assert tasks["told"]["input"] == {"value": "[redacted] [redacted]"}
+    assert not any(known in str(tasks) for known in ("4111", "t-77"))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
+from millrace.auth.authentication import Authenticator
 from millrace.core.durations import UNITS
 from tests.support.api import problem
 from tests.support.clock import FakeClock
@@ -55,6 +56,10 @@ async def test_the_first_administrator_is_set_up_once_and_with_the_first_key(
         for part, value in (("email", "nowhere"), ("name", " "), ("password", "password1234")):
             faults = problem(await client.post(path, json={**good, part: value}), 422, "invalid_request")["faults"]
             assert [fault["path"] for fault in faults] == [part]
+        async with millrace.client() as admin:
+            await admin.post("/api/v1/users", json={"kind": "service", "name": "deploy-bot", "role": "admin"})
+            bots = (await admin.post("/api/v1/api-keys", json={"name": "bot", "user": "deploy-bot"})).json()["key"]
+        problem(await client.post(path, json={**good, "setup_key": bots}), 401, "wrong_setup_key")
         shown = (await client.post(path, json=good)).json()
         assert (shown["email"], shown["name"], shown["role"]) == (ADA, "Ada", "admin")
         assert (await client.get(path)).json() == {"needed": False}
@@ -161,6 +166,16 @@ async def test_the_scope_of_tokens_narrows_them_also_after_a_refresh(millrace: I
             given = (await refresh(client, given["refresh_token"])).json()
 
 
+async def test_a_login_without_self_can_be_ended_like_any_other(millrace: Installation) -> None:
+    async with millrace.client("") as client:
+        given = await tokens(client, scope="run:read")
+        headers = bearer(given["access_token"])
+        problem(await client.get("/api/v1/auth/sessions", headers=headers), 403, "forbidden")
+        assert (await client.post("/api/v1/auth/logout", headers=headers)).status_code == 204
+        problem(await client.get("/api/v1/runs", headers=headers), 401, "unauthenticated")
+        problem(await refresh(client, given["refresh_token"]), 401, "invalid_refresh_token")
+
+
 def altered(token: str) -> list[str]:
     """A token with what an attacker changes of one."""
     head, body, signature = token.split(".")
@@ -214,8 +229,11 @@ async def test_any_text_as_a_credential_is_refused_and_nothing_breaks(millrace: 
         lambda parts: token[: parts[0]] + parts[1] + token[parts[2] :]
     )
 
+    strangers = (f"51.{number // 250}.{number % 250}" for number in range(10_000))
+
     async def refused(name: bytes, value: bytes) -> None:
-        async with millrace.client("") as stranger:
+        # Each from elsewhere, or they were soon refused for their number alone.
+        async with millrace.client("", address=f"198.{next(strangers)}") as stranger:
             problem(await stranger.get(ME, headers={name: value}), 401, "unauthenticated")
 
     found: list[bytes] = []
@@ -253,6 +271,30 @@ async def test_a_browser_is_logged_in_by_a_cookie_that_no_script_and_no_other_si
         assert cookie.startswith("__Host-millrace_session=mrw_")
         assert "Secure" in cookie
         assert (await client.get(ME)).status_code == 200
+
+
+@MOSTLY_ON_SQLITE
+async def test_the_cookie_of_the_public_address_at_https_is_for_https_also_behind_a_proxy_that_is_not_named(
+    tmp_path: Path, database_url: str | None
+) -> None:
+    async with installation(tmp_path / "home", database_url, public_url="https://millrace.test") as millrace:
+        await set_up(millrace)
+        async with millrace.client("") as behind:
+            cookie = (await log_in(behind)).headers["Set-Cookie"]
+            assert cookie.startswith("__Host-millrace_session=mrw_")
+            assert "Secure" in cookie
+            kept = {"Cookie": cookie.partition(";")[0]}
+            assert (await behind.get(ME, headers=kept)).status_code == 200
+            name = {"name": "Ada"}
+            for origin, status in (("https://millrace.test", 200), ("http://millrace.test", 403)):
+                answer = await behind.patch(ME, json=name, headers={**kept, "Origin": origin})
+                assert answer.status_code == status
+            here = {"Host": "localhost:8000"}
+            assert (
+                (await behind.post("/api/v1/auth/login", json={"email": ADA, "password": PASSWORD}, headers=here))
+                .headers["Set-Cookie"]
+                .startswith("millrace_session=")
+            )
 
 
 @MOSTLY_ON_SQLITE
@@ -354,6 +396,24 @@ async def test_a_new_password_ends_all_other_logins(millrace: Installation) -> N
         assert (await log_in(client, password=OTHER)).status_code == 200
 
 
+async def test_of_two_who_change_a_password_at_the_same_time_the_first_wins(millrace: Installation) -> None:
+    """A thief who knows the old one must not set his own after the owner has set another."""
+    async with millrace.client("") as client:
+        by = [bearer((await tokens(client))["access_token"]) for _ in range(2)]
+        wanted = [OTHER, "maple-quartz-tunnel-58"]
+        answers = await asyncio.gather(
+            *(
+                client.post(
+                    "/api/v1/auth/password", json={"old_password": PASSWORD, "new_password": new}, headers=headers
+                )
+                for new, headers in zip(wanted, by, strict=True)
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) in ([204, 401], [204, 403])
+        for answer, new in zip(answers, wanted, strict=True):
+            assert (await log_in(client, password=new)).is_success == (answer.status_code == 204)
+
+
 @ON_POSTGRES
 async def test_another_process_refuses_a_token_as_soon_as_its_login_has_ended(
     millrace: Installation, tmp_path: Path, database_url: str, clock: FakeClock
@@ -384,6 +444,42 @@ async def test_reading_changes_nothing_but_when_a_login_was_last_used(millrace: 
         assert (await client.get("/api/v1/auth/sessions")).json()["items"][0]["last_used_at"] == before
         await millrace.container.identity.authenticator.write_uses()
         assert (await client.get("/api/v1/auth/sessions")).json()["items"][0]["last_used_at"] > before
+
+
+async def test_a_process_that_writes_late_makes_no_login_look_less_used(
+    millrace: Installation, clock: FakeClock
+) -> None:
+    sessions = millrace.container.identity.logging_in.sessions
+    here, there = (Authenticator(millrace.database, clock, sessions) for _ in range(2))
+
+    async def last_used() -> str:
+        (shown,) = (await client.get("/api/v1/auth/sessions")).json()["items"]
+        return str(shown["last_used_at"])
+
+    async with millrace.client("") as client:
+        cookie = (await log_in(client)).cookies["millrace_session"]
+        began = await last_used()
+        clock.advance(10 * UNITS["s"])
+        await here.of_cookie(cookie)
+        clock.advance(40 * UNITS["s"])
+        await there.of_cookie(cookie)
+        await there.write_uses()
+        latest = await last_used()
+        assert latest > began
+        await here.write_uses()
+        assert await last_used() == latest
+
+
+async def test_what_is_no_refresh_token_writes_nothing(millrace: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def write(_: object) -> None:
+        raise AssertionError("a stranger must not have the database write")
+
+    async with millrace.client("") as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(millrace.database, "write", write)
+            problem(await refresh(client, "mrr_" + "x" * 43), 401, "invalid_refresh_token")
+        given = await tokens(client)
+        assert (await refresh(client, given["refresh_token"])).status_code == 200
 
 
 @MOSTLY_ON_SQLITE

@@ -133,8 +133,11 @@ async def test_the_error_that_ends_a_stream_is_masked(known: None, millrace: Ins
         raise Conflict("position_expired", f"it is {SECRET}")
         yield
 
+    async def always() -> None:
+        return None
+
     async def told(request: Request) -> EventStream:
-        return streams_of(request).answer("record", batches())
+        return streams_of(request).answer("record", batches(), still=always)
 
     millrace.app.router.routes.append(Route("/told", told))
     async with millrace.client() as client:

@@ -29,19 +29,21 @@ def exchange(server: MillraceProcess, sent: bytes, answers: int) -> bytes:
 
 
 def post(body: bytes) -> bytes:
-    head = b"POST /api/v1/workflows HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
+    head = b"POST /api/v1/workflows HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
     return head % len(body) + body
 
 
 def test_large_requests_sent_at_once_are_each_answered(server: MillraceProcess) -> None:
     """Together they are far beyond what a head may have, and the beginning of a third head comes in the same piece."""
-    sent = post(b" " * 50_000) + post(b" " * 50_000) + b"GET /health HTTP/1.1\r\nHost: x\r\nX-Begun: "
+    sent = post(b" " * 50_000) + post(b" " * 50_000) + b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Begun: "
     assert exchange(server, sent, 2).count(b"HTTP/1.1 401 ") == 2
     assert exchange(server, sent + b"y\r\n\r\n", 3).count(b"HTTP/1.1 200 ") == 1
 
 
 def test_trailers_are_no_headers_and_have_an_end(server: MillraceProcess) -> None:
-    chunked = b"POST /api/v1/workflows HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    chunked = (
+        b"POST /api/v1/workflows HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+    )
     key = (Path(server.home) / "api-key").read_bytes().strip()
     assert b"HTTP/1.1 401 " in exchange(server, chunked + b"X-API-Key: " + key + b"\r\n\r\n", 1)
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:

@@ -1,6 +1,7 @@
 """R1: whatever is sent, the answer is a problem document that helps, and nothing is written."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 
 import httpx2
@@ -179,7 +180,10 @@ async def test_the_documentation_needs_nothing_from_elsewhere(api: httpx2.AsyncC
         response = await api.get(path)
         assert response.status_code == 200
         assert "://" not in response.text, "a page that loads from elsewhere does not work offline"
-        assert "sha256-" in response.headers["Content-Security-Policy"]
+        assert "script-src 'self'; style-src 'self'" in response.headers["Content-Security-Policy"]
+        assert not re.search(r"<style|<script>| style=| on\w+=", response.text), "what is inline is not run"
+        for name in re.findall(r'"(static/[^"]+)"', response.text):
+            assert (await api.get(f"/{name}")).status_code == 200
 
 
 async def test_the_openapi_document_is_whole(api: httpx2.AsyncClient) -> None:
@@ -204,7 +208,7 @@ async def test_what_the_installation_says_about_itself(api: httpx2.AsyncClient) 
     assert (await api.get("/health")).json() == {"status": "ok"}
     assert (await api.get("/health/ready")).json() == {"status": "ready"}
     types = {kind["type"]: kind for kind in (await api.get("/api/v1/task-types")).json()["items"]}
-    assert list(types) == sorted({"agent", "echo", "fail", "hold", "read", "write"} | CONTROL_TYPES)
+    assert list(types) == sorted({"agent", "echo", "fail", "hold", "publish_event", "read", "write"} | CONTROL_TYPES)
     assert types["echo"]["config_schema"]["properties"]["value"] is not None
     assert types["foreach"]["config_schema"]["properties"]["items"] is not None
     doctor = (await api.get("/api/v1/doctor")).json()

@@ -8,7 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from millrace.auth.scopes import Found
 from millrace.auth.vault.secrets import StoredSecrets
+from millrace.ports.secrets import OF_NOBODY
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation, installation
 
@@ -61,9 +63,9 @@ async def test_a_changed_secret_holds_for_the_next_task_and_a_deleted_one_for_no
 ) -> None:
     read = StoredSecrets(millrace.database, millrace.vault)
     await put(api, "door", "the first value")
-    assert await read.find(frozenset({"door"})) == {"door": "the first value"}
+    assert await read.find(frozenset({"door"})) == {"door": Found("the first value")}
     await put(api, "door", "the second value")
-    assert await read.find(frozenset({"door"})) == {"door": "the second value"}
+    assert await read.find(frozenset({"door"})) == {"door": Found("the second value")}
     await create(api, definition("opens", READS))
     run = await start(api, "opens")
     assert (await finished(api, run["id"]))["status"] == "completed"
@@ -193,7 +195,8 @@ async def test_a_secret_survives_a_restart_and_is_masked_from_the_start(
     async with installation(tmp_path / "home", database_url) as second:
         await second.secrets.learn_all()
         assert second.masker.text(f"he said {VALUE}") == "he said ***"
-        assert await second.secrets.resolve(frozenset({"door"})) == {"door": VALUE}
+        resolved = await second.secrets.resolve(frozenset({"door"}), OF_NOBODY)
+        assert resolved.values == {"door": VALUE}
 
 
 async def test_a_row_that_was_moved_or_put_back_does_not_open(millrace: Installation, api: httpx2.AsyncClient) -> None:
@@ -225,8 +228,8 @@ async def test_a_rotated_key_opens_everything_and_the_old_one_nothing_new(
     assert place.stat().st_mode & 0o777 == 0o600
     assert {row[0] for row in await _sql(millrace, "select key_id from secrets")} == {done["key_id"]}
     assert {row[0] for row in await _sql(millrace, "select key_id from connections")} == {done["key_id"]}
-    assert await StoredSecrets(millrace.database, millrace.vault).find(frozenset({"door"})) == {"door": VALUE}
-    found = await millrace.connections.resolve("mail", types=frozenset({"smtp"}))
+    assert await StoredSecrets(millrace.database, millrace.vault).find(frozenset({"door"})) == {"door": Found(VALUE)}
+    found = await millrace.connections.resolve("mail", types=frozenset({"smtp"}), use=OF_NOBODY)
     assert found.config["password"] == "of the mail server"
     place.write_text(lines[0])
     assert (await api.put("/api/v1/secrets/more", json={"value": VALUE})).status_code == 201

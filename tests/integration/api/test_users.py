@@ -62,9 +62,33 @@ async def test_a_password_that_an_administrator_chose_must_be_changed_first(
         headers = bearer((await tokens(client, "grace@example.com"))["access_token"])
         assert (await client.get(ME, headers=headers)).json()["must_change_password"]
         problem(await client.get("/api/v1/runs", headers=headers), 403, "password_change_needed")
+        # What would still open something once the password is another.
+        key = (await api.post("/api/v1/api-keys", json={"name": "x", "user": grace["id"]})).json()["id"]
+        for path, body in (("/api/v1/api-keys", {"name": "mine"}), (f"/api/v1/api-keys/{key}/rotate", {})):
+            problem(await client.post(path, json=body, headers=headers), 403, "password_change_needed")
+        problem(await client.get(f"{ME}/personal-data", headers=headers), 403, "password_change_needed")
         change = {"old_password": PASSWORD, "new_password": OTHER}
         assert (await client.post("/api/v1/auth/password", json=change, headers=headers)).status_code == 204
         assert (await client.get("/api/v1/runs", headers=headers)).status_code == 200
+        assert (await client.post("/api/v1/api-keys", json={"name": "mine"}, headers=headers)).status_code == 201
+
+
+async def test_a_reset_does_not_open_an_account_that_has_become_more(
+    millrace: Installation, api: httpx2.AsyncClient
+) -> None:
+    """Whoever may reset a viewer must not come by an administrator."""
+    grace = await made(api)
+    body = {"token": grace["reset_token"], "password": PASSWORD}
+    for change in ({"name": "Grace H."}, {"access": "granted"}):
+        assert (await api.patch(f"{USERS}/{grace['id']}", json=change)).status_code == 200
+    fresh = (await api.post(f"{USERS}/{grace['id']}/reset")).json()["reset_token"]
+    assert (await api.patch(f"{USERS}/{grace['id']}", json={"role": "developer", "access": "all"})).status_code == 200
+    async with millrace.client("") as client:
+        for token in (grace["reset_token"], fresh):
+            problem(await client.post("/api/v1/auth/reset", json={**body, "token": token}), 422, "invalid_request")
+        again = (await api.post(f"{USERS}/{grace['id']}/reset")).json()["reset_token"]
+        assert (await api.patch(f"{USERS}/{grace['id']}", json={"role": "viewer"})).status_code == 200
+        assert (await client.post("/api/v1/auth/reset", json={**body, "token": again})).status_code == 204
 
 
 async def test_another_role_holds_at_once_for_logins_and_keys(millrace: Installation, api: httpx2.AsyncClient) -> None:
@@ -170,13 +194,15 @@ async def test_the_last_administrator_stays(millrace: Installation, api: httpx2.
     await set_up(millrace)
     path = f"{USERS}/{ADA}"
     await service(api, role="admin")
+    invited = await api.post(USERS, json={"email": "late@example.com", "name": "Late", "role": "admin"})
+    assert invited.status_code == 201, "who may never come"
     for refused in (
         await api.post(f"{path}/disable"),
         await api.delete(path),
         await api.patch(path, json={"role": "developer"}),
     ):
         problem(refused, 409, "last_admin")
-    grace = await made(api, role="admin")
+    grace = await made(api, role="admin", password="four words make one")
     other = f"{USERS}/{grace['id']}"
     # Of two who take the right from each other at the same time one keeps it.
     answers = await asyncio.gather(api.post(f"{path}/disable"), api.post(f"{other}/disable"))

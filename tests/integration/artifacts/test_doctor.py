@@ -19,6 +19,7 @@ from millrace.app.artifacts import checking
 from millrace.app.artifacts.checking import ArtifactChecks
 from millrace.app.doctor import Doctor
 from millrace.artifacts.local import LocalObjects
+from millrace.ports.confinement import NO_RULES
 from millrace.ports.objects import ListedObject, StoredObject
 from millrace.storage import doctor as of_database
 from millrace.storage.tables import artifacts
@@ -253,7 +254,7 @@ async def held(api: httpx2.AsyncClient, millrace: Installation) -> AsyncIterator
     objects = HeldObjects(millrace.objects.folder)
     check_database = of_database.Doctor(millrace.database).examine
     archives = ArchiveChecks(millrace.database, millrace.objects)
-    doctor = Doctor(check_database, ArtifactChecks(millrace.database, objects, SystemClock()), archives)
+    doctor = Doctor(check_database, ArtifactChecks(millrace.database, objects, SystemClock()), archives, NO_RULES)
     object.__setattr__(millrace.container, "doctor", doctor)
     yield objects
     objects.close()

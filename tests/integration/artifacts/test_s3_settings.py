@@ -6,14 +6,13 @@ from datetime import UTC, datetime, timedelta
 import obstore
 import pytest
 
-from millrace import setting_checks
 from millrace.app.archive import archiver
 from millrace.artifacts.opening import place_of
 from millrace.artifacts.s3_bucket import ANSWERED_WITHIN, MOST_PARTS, PART, Bucket
 from millrace.artifacts.s3_place import S3Place
 from millrace.artifacts.s3_uploads import signed
 from millrace.auth import secrets
-from millrace.config import SettingsError, load_settings
+from millrace.config import SettingsError, checks, load_settings
 
 BUCKET = "MILLRACE_ARTIFACTS_URL"
 KEYS = {"MILLRACE_S3_ACCESS_KEY_ID": "AKIA1", "MILLRACE_S3_SECRET_ACCESS_KEY": "of-the-key"}
@@ -117,7 +116,7 @@ def test_an_archive_is_uploaded_in_small_parts() -> None:
 
 
 def test_no_secret_needs_to_be_longer_here_than_elsewhere() -> None:
-    assert setting_checks.SHORTEST == secrets.SHORTEST
+    assert checks.SHORTEST == secrets.SHORTEST
 
 
 def test_a_request_is_signed_as_in_the_example_of_amazon() -> None:

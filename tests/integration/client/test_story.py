@@ -260,6 +260,8 @@ async def test_secrets_and_connections_keep_what_is_secret(client: Any) -> None:
     await client.secrets.set(name, "a secret value", description="of tests")
     assert (await client.secrets.get(name))["description"] == "of tests"
     assert name in [secret["name"] async for secret in client.secrets.iterate()]
+    assert (await client.secrets.scope(name, workflows=["orders"], hosts=["api.example.com"]))["hosts"] is not None
+    assert (await client.secrets.scope(name, workflows=None))["workflows"] is None
     config = {"path": "/nowhere/at/all.db"}
     await client.connections.set(name, "sqlite", config)
     assert not (await client.connections.test(name))["ok"]

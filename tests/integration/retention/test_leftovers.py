@@ -4,14 +4,14 @@ import time
 from typing import Any
 
 import httpx2
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from millrace.app.retention.cleaning import Retention
 from millrace.app.retention.incarnations import DeadIncarnations
 from millrace.app.retention.policy import Policy
 from millrace.app.retention.queries import RetentionQueries
 from millrace.core.values import SECOND
-from millrace.storage.tables import attempts, incarnations, operations
+from millrace.storage.tables import api_keys, attempts, incarnations, operations
 from millrace.system import SystemClock, Uuid7Ids
 from tests.integration.retention.test_retention import AT_ONCE, a_round, ago, planted, workflow
 from tests.integration.storage.test_query_plans import listening
@@ -57,6 +57,36 @@ async def test_operations_go_when_they_ended_long_ago(millrace: Installation, ap
 
     assert await ids(millrace, operations) == {"young", "busy"}
     assert (await dry_run(api))["operations"] == 0
+
+
+async def test_api_keys_go_when_they_ended_long_ago(millrace: Installation, api: httpx2.AsyncClient) -> None:
+    """The log has still who had them."""
+    made = {
+        name: (await api.post("/api/v1/api-keys", json={"name": name})).json()["id"]
+        for name in ("revoked", "over", "just revoked", "just over", "over and revoked", "unused for years", "to come")
+    }
+    ended = {
+        "revoked": {"revoked_at": ago(91)},
+        "over": {"expires_at": ago(91)},
+        "just revoked": {"revoked_at": ago(89)},
+        "just over": {"expires_at": ago(89)},
+        "over and revoked": {"revoked_at": ago(2), "expires_at": ago(91)},
+        "unused for years": {"created_at": ago(1_000), "last_used_at": ago(999)},
+        "to come": {"created_at": ago(1_000), "expires_at": ago(-1)},
+    }
+
+    def end(connection: Connection) -> None:
+        for name, values in ended.items():
+            connection.execute(update(api_keys).where(api_keys.c.id == made[name]).values(**values))
+
+    await millrace.database.write(end)
+
+    await a_round(millrace, api)
+
+    left = {key["name"] for key in (await api.get("/api/v1/api-keys")).json()["items"]}
+    assert left == {"first key", "just revoked", "just over", "unused for years", "to come"}
+    log = (await api.get("/api/v1/audit-logs", params={"action": "api_key.create"})).json()["items"]
+    assert {made["revoked"], made["over"]} <= {row["entity_id"] for row in log}
 
 
 async def test_operations_stay_while_their_keys_may_be_used(millrace: Installation) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 import uvloop
@@ -24,5 +24,7 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], a
 
 
 @pytest.fixture
-def shell() -> Shell:
-    return Shell(runner(), Log(), {"MILLRACE_ATTEMPT": f"installation:incarnation:{os.getpid()}"})
+async def shell() -> AsyncIterator[Shell]:
+    shell = Shell(runner(), Log(), {"MILLRACE_ATTEMPT": f"installation:{os.getpid()}:token"})
+    yield shell
+    await shell.runner.close()

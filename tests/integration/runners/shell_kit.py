@@ -5,16 +5,20 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from getpass import getuser
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from millrace.config import Settings
 from millrace.core.values import JsonObject, check_value
 from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
+from millrace.ports.confinement import ShellRules
 from millrace.ports.runner import Completed, Failed, LogLevel, RunnerContext, RunnerServices
+from millrace.runners.rules import rules_of
 from millrace.runners.shell import ShellConfig, ShellRunner
 
 
@@ -74,7 +78,12 @@ class Shell:
         return monotonic() - began
 
 
-def runner(*, enabled: bool = True, allowed: tuple[Path, ...] = ()) -> ShellRunner:
+def rules(**settings: Any) -> ShellRules:
+    """Those of an installation with these settings, whose commands run as whoever runs the tests."""
+    return rules_of(Settings(shell_user=getuser(), **settings))
+
+
+def runner(**settings: Any) -> ShellRunner:
     addresses = AddressPolicy()
     return ShellRunner(
         RunnerServices(
@@ -82,8 +91,7 @@ def runner(*, enabled: bool = True, allowed: tuple[Path, ...] = ()) -> ShellRunn
             addresses=addresses,
             sqlite_allowed_dirs=(),
             own_database=None,
-            shell_enabled=enabled,
-            shell_allowed_dirs=allowed,
+            shell=rules(**settings),
         )
     )
 

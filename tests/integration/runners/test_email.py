@@ -21,6 +21,7 @@ from millrace.ports.artifacts import ArtifactFault, OpenArtifact
 from millrace.ports.connections import Connection, ConnectionUnavailable
 from millrace.ports.mail import Mailbox, MailServer
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
+from millrace.ports.secrets import OF_NOBODY, SecretUse
 from millrace.runners.email import EmailRunner
 from millrace.runners.email_config import EmailConfig
 from tests.integration.runners.smtp_kit import PASSWORD, USER, Mailhouse, mailhouse
@@ -36,7 +37,7 @@ class KnownConnections:
     def __init__(self, **configs: Any) -> None:
         self._configs = configs
 
-    async def resolve(self, name: str, *, types: frozenset[str]) -> Connection:
+    async def resolve(self, name: str, *, types: frozenset[str], use: SecretUse = OF_NOBODY) -> Connection:
         if name not in self._configs or "smtp" not in types:
             raise ConnectionUnavailable(f"there is no connection {name!r}")
         return Connection(name, "smtp", self._configs[name])

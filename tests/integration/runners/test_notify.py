@@ -18,6 +18,7 @@ from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.ports.connections import Connection, ConnectionUnavailable
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
+from millrace.ports.secrets import OF_NOBODY, SecretUse
 from millrace.runners import notify
 from millrace.runners.notify import NotifyConfig, NotifyRunner
 
@@ -31,7 +32,7 @@ class OneConnection:
     def __init__(self, **config: Any) -> None:
         self._config = config
 
-    async def resolve(self, name: str, *, types: frozenset[str]) -> Connection:
+    async def resolve(self, name: str, *, types: frozenset[str], use: SecretUse = OF_NOBODY) -> Connection:
         if name != "chat" or "http" not in types:
             raise ConnectionUnavailable(f"there is no connection {name!r}")
         return Connection(name, "http", self._config)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from millrace.net.addresses import AddressPolicy
 from millrace.net.client import GuardedHttpClient
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
 from millrace.runners.script import ScriptConfig, ScriptRunner
-from tests.integration.runners.shell_kit import Log, gone, marked
+from tests.integration.runners.shell_kit import Log, gone, marked, rules
 
 LANGUAGES = ("python", "node", "bash")
 
@@ -66,14 +67,20 @@ class Scripts:
         return outcome.failure
 
 
-def scripts_with(**services: Any) -> Scripts:
+def scripts_with(interpreters: dict[str, str] | None = None, **settings: Any) -> Scripts:
     addresses = AddressPolicy()
-    return Scripts(ScriptRunner(RunnerServices(GuardedHttpClient(addresses), addresses, (), None, **services)), Log())
+    shell = rules(**settings)
+    services = RunnerServices(
+        GuardedHttpClient(addresses), addresses, (), None, shell, script_interpreters=interpreters or {}
+    )
+    return Scripts(ScriptRunner(services), Log())
 
 
 @pytest.fixture
-def scripts() -> Scripts:
-    return scripts_with()
+async def scripts() -> AsyncIterator[Scripts]:
+    made = scripts_with()
+    yield made
+    await made.runner.close()
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -273,8 +280,8 @@ async def test_what_a_script_sees(scripts: Scripts, tmp_path: Path, monkeypatch:
     ]
 
 
-async def test_millraces_own_packages_are_not_seen(scripts: Scripts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{sys.prefix}/bin:{os.environ['PATH']}")
+async def test_millraces_own_packages_are_not_seen() -> None:
+    scripts = scripts_with(shell_path=f"{sys.prefix}/bin:/usr/bin:/bin")
     assert await scripts.result("python", "import sys; result = sys.prefix") != sys.prefix
 
 
@@ -282,28 +289,27 @@ async def test_an_interpreter_can_be_named(tmp_path: Path) -> None:
     own = tmp_path / "python"
     own.write_text(f'#!/bin/sh\nexport CHOSEN=yes\nexec {sys.executable} "$@"\n')
     own.chmod(0o755)
-    scripts = scripts_with(script_interpreters={"python": str(own)})
+    scripts = scripts_with({"python": str(own)})
     assert await scripts.result("python", "import os; result = os.environ['CHOSEN']") == "yes"
 
 
-async def test_an_interpreter_that_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    failure = await scripts_with(script_interpreters={"node": "/no/node"}).failure("node", "return 1")
+async def test_an_interpreter_that_is_missing(tmp_path: Path) -> None:
+    failure = await scripts_with({"node": "/no/node"}).failure("node", "return 1")
     assert failure.kind is FailureKind.REFUSED
     assert failure.message == "MILLRACE_SCRIPT_NODE names /no/node, which is no program that can be run here"
-    monkeypatch.setenv("PATH", str(tmp_path))
-    failure = await scripts_with().failure("node", "return 1")
+    failure = await scripts_with(shell_path=str(tmp_path)).failure("node", "return 1")
     assert failure.kind is FailureKind.REFUSED
-    assert failure.message.startswith("there is no node on the PATH for node scripts")
+    assert failure.message.startswith("there is no node on MILLRACE_SHELL_PATH for node scripts")
     assert "MILLRACE_SCRIPT_NODE" in failure.message
 
 
 async def test_the_rules_of_shell_hold_for_scripts(tmp_path: Path) -> None:
-    failure = await scripts_with(shell_enabled=False).failure("bash", "true")
-    assert (failure.kind, "MILLRACE_SHELL_ENABLED" in failure.message) == (FailureKind.REFUSED, True)
+    failure = await scripts_with(shell_policy="off").failure("bash", "true")
+    assert (failure.kind, "MILLRACE_SHELL_POLICY=on" in failure.message) == (FailureKind.REFUSED, True)
     allowed = tmp_path / "allowed"
     allowed.mkdir()
     confined = scripts_with(shell_allowed_dirs=(allowed,))
-    assert await confined.result("python", "import os; result = os.getcwd()") == str(allowed)
+    assert await confined.result("python", "import os; result = os.getcwd()", working_dir=".") == str(allowed)
     failure = await confined.failure("bash", "true", working_dir=str(tmp_path))
     assert (failure.kind, "MILLRACE_SHELL_ALLOWED_DIRS" in failure.message) == (FailureKind.REFUSED, True)
 

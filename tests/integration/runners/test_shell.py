@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+import tempfile
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -187,7 +188,7 @@ async def test_the_environment_is_small_and_holds_nothing_of_the_server(
     own = {name: seen.pop(name) for name in ("OWN", "NUMBER", "LIST", "LC_MEASUREMENT")}
     assert own == {"OWN": "ü =", "NUMBER": "1", "LIST": '[1,{"a":null}]', "LC_MEASUREMENT": "C"}
     assert seen.pop("MILLRACE_ATTEMPT") == shell.environment["MILLRACE_ATTEMPT"]
-    kept = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"}
+    kept = {"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR"}
     assert {name for name in seen if not name.startswith("LC_")} <= kept
     assert "hidden" not in output["stdout"]
 
@@ -262,10 +263,10 @@ def test_a_name_that_no_variable_can_have_is_refused(name: str) -> None:
 
 
 async def test_switched_off_it_refuses_and_names_the_setting(shell: Shell, tmp_path: Path) -> None:
-    shell.runner = runner(enabled=False)
+    shell.runner = runner(shell_policy="off")
     failed = await shell.failure(["touch", str(tmp_path / "made")])
     assert failed.failure.kind is FailureKind.REFUSED
-    assert "MILLRACE_SHELL_ENABLED" in failed.failure.message
+    assert "MILLRACE_SHELL_POLICY=on" in failed.failure.message
     assert not (tmp_path / "made").exists()
 
 
@@ -276,12 +277,12 @@ async def test_confined_it_runs_in_allowed_folders_only(shell: Shell, tmp_path: 
     outside.mkdir()
     (allowed / "link").symlink_to(outside)
     (outside / "back").symlink_to(inside)
-    shell.runner = runner(allowed=(allowed,))
+    shell.runner = runner(shell_allowed_dirs=(allowed,))
 
     async def where(**config: Any) -> str:
         return str((await shell.output("pwd", **config))["stdout"].strip())
 
-    assert await where() == str(allowed)
+    assert await where(working_dir=".") == str(allowed)
     assert await where(working_dir="inside") == str(inside)
     assert await where(working_dir=str(outside / "back")) == str(inside)
     for forbidden in (outside, allowed / "link", allowed / "..", "../allowed-not", "/", "~"):
@@ -292,7 +293,19 @@ async def test_confined_it_runs_in_allowed_folders_only(shell: Shell, tmp_path: 
 
 async def test_unconfined_it_runs_where_it_is_told(shell: Shell, tmp_path: Path) -> None:
     assert (await shell.output("pwd", working_dir=str(tmp_path)))["stdout"].strip() == str(tmp_path)
-    assert (await shell.output("pwd"))["stdout"].strip() == os.getcwd()
+    assert (await shell.output("pwd", working_dir="."))["stdout"].strip() == os.getcwd()
+
+
+async def test_a_command_that_names_no_folder_has_an_empty_one_of_its_own(shell: Shell) -> None:
+    command = 'pwd; ls -A; stat -c %a .; touch made; stat -c %a made; test "$HOME$TMPDIR" = "$PWD$PWD"'
+    seen = [(await shell.output(command))["stdout"].split("\n") for _ in range(3)]
+    assert [rest for _, *rest in seen] == [["700", "600", ""]] * 3
+    await shell.output("mkdir -p deep/er; touch deep/er/file; chmod 0 deep")
+    await shell.output("chmod 777 .")
+    await shell.runner.close()
+    here = os.listdir(tempfile.gettempdir())
+    assert not [folder for folder, *_ in seen if os.path.basename(folder) in here]
+    assert not [name for name in here if name.startswith(f"millrace-installation.{os.getpid()}.")]
 
 
 async def test_a_folder_that_is_none_is_named(shell: Shell, tmp_path: Path) -> None:

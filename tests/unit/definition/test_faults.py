@@ -191,7 +191,7 @@ def test_all_faults_are_told_at_once_in_the_order_of_the_text() -> None:
         ("colour", "unknown_field"),
         ("concurrency.limit", "value"),
         ("timeout", "duration"),
-        ("redact", "not_supported"),
+        ("redact", "type"),
         ("triggers[0].type", "value"),
         ("tasks[0].id", "task_id"),
         ("tasks[1].type", "unknown_type"),

@@ -321,3 +321,38 @@ def test_a_wait_around_the_reader_has_its_output_alone(source: str) -> None:
 def test_a_condition_around_the_reader_has_nothing_to_be_read() -> None:
     only_if = task("only_if", "condition", config={"if": True}, then=[transform("reads", "{{ tasks.only_if.output }}")])
     assert "reads stands in it, and it ends later" in only(workflow(only_if)).message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "secrets.token",
+        "'Bearer ' + secrets.token",
+        "input.day == 'x' ? secrets.token : secrets['other']",
+        "[secrets.token, {'a': string(secrets.token)}]",
+        "default(secrets.token, '')",
+    ],
+)
+def test_a_secret_is_handed_over_whole(source: str) -> None:
+    accepted(workflow(transform("a", f"{{{{ {source} }}}}")))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "secrets.token.split('-')",
+        "upper(secrets.token)",
+        "secrets.token < 'm' ? 1 : 2",
+        "size('x' + secrets.token)",
+        "[secrets.token].map(x, x.replace('a', 'b'))",
+        "{'a': secrets.token}['a'].startsWith('q')",
+        "input[secrets.token]",
+        "default(input.none, secrets.token.matches('^q'))",
+        "!(secrets.token in ['a'])",
+    ],
+)
+def test_nothing_is_computed_of_a_secret(source: str) -> None:
+    """Of the rendered input, which is shown, the value alone is masked, and not what it was made into."""
+    fault = only(workflow(transform("a", f"{{{{ {source} }}}}")))
+    assert "computed of the secret 'token'" in fault.message
+    assert "hand it over whole" in fault.remedy

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 
 from millrace.core.failures import Failure
+from millrace.ports.confinement import SystemUser
 from millrace.ports.runner import Completed, Failed, RunnerContext, RunnerServices
 from millrace.runners.database import DatabaseConfig, DatabaseRunner
+from millrace.runners.sql.faults import SqlFault
 from millrace.runners.sql.sqlite import LOCK_WAIT, waits_for_lock
+from millrace.runners.sql.sqlite_files import allowed_file
 
 Run = Callable[..., Awaitable[dict[str, Any] | Failure]]
 
@@ -236,3 +240,43 @@ async def test_many_tasks_that_read_and_then_write_one_file_wait_for_each_other(
     found = await run("select a from t")
     assert isinstance(found, dict)
     assert found["rows"] == [{"a": 30}]
+
+
+# --- what others put in its place -------------------------------------------------------------------------------------
+
+
+async def test_a_link_that_comes_after_the_look_is_not_followed(
+    run: Run, allowed: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commands of tasks run beside it, and some may write where it looks."""
+    await run("create table t (id)")
+
+    def looked_at(*where: Any) -> str:
+        real = allowed_file(*where)
+        os.rename(real, f"{real}.away")
+        os.symlink(own, real)
+        return real
+
+    monkeypatch.setattr("millrace.runners.sql.sqlite.allowed_file", looked_at)
+    assert "a link took the place of the file" in refusal(await run("select * from runs"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs commands as somebody else")
+def test_no_file_within_a_folder_that_others_could_move() -> None:
+    nobody = SystemUser("nobody", 65_534, 65_534)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(os.path.realpath(name))
+        for folder in ("ours/within", "his/within"):
+            (place / folder).mkdir(parents=True)
+        os.chown(place / "his", nobody.uid, nobody.gid)
+        for file in ("a.db", "ours/a.db", "ours/within/a.db", "his/a.db"):
+            assert allowed_file(str(place / file), (place,), None, nobody) == str(place / file)
+        with pytest.raises(SqlFault, match=f"could put another folder in the place of {place}/his/within"):
+            allowed_file(str(place / "his/within/a.db"), (place,), None, nobody)
+        place.chmod(0o1777)
+        assert allowed_file(str(place / "ours/a.db"), (place,), None, nobody)
+        with pytest.raises(SqlFault, match=f"in the place of {place}/his;"):
+            allowed_file(str(place / "his/a.db"), (place,), None, nobody)
+        place.chmod(0o777)
+        with pytest.raises(SqlFault, match=f"in the place of {place}/ours;"):
+            allowed_file(str(place / "ours/a.db"), (place,), None, nobody)

@@ -4,7 +4,7 @@ import pytest
 
 from millrace.app.test_mode.instructions import Instance, Instructions, OwnMode, instance_of
 from millrace.config import PREFIX, Settings, SettingsError, load_settings
-from millrace.setting_warnings import setting_warnings
+from millrace.config.warnings import setting_warnings
 
 OPS, ME = "ops@example.com", "me@example.com"
 MAIL = {"MILLRACE_SMTP_HOST": "mail.example.com", "MILLRACE_SMTP_FROM": "robot@example.com"}

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 
 from millrace.api import cookies
 from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
-from millrace.api.deps import Containers, api_router, origin_of, requires
+from millrace.api.deps import Containers, api_router, origin_of, recognised, requires
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.accounts import (
     NAME_EXAMPLE,
@@ -17,17 +17,19 @@ from millrace.api.schemas.accounts import (
     PasswordBody,
     SessionPage,
 )
+from millrace.api.schemas.oidc import LoggedOut
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
 
 router = api_router("auth")
 
 Caller = Annotated[Principal, requires(Permission.SELF)]
+Recognised = Annotated[Principal, recognised()]
 
 
 @router.get("/auth/me", responses={200: {"model": Me}})
-async def me(container: Containers, caller: Caller) -> Response:
-    """Who you are, and what you may do with the credential that you use."""
+async def me(container: Containers, caller: Recognised) -> Response:
+    """Who you are, and what you may do with the credential that you use, whatever its scopes are."""
     return answer(await container.identity.accounts.me(caller))
 
 
@@ -54,11 +56,15 @@ async def change_password(request: Request, container: Containers, caller: Calle
     return Response(status_code=204)
 
 
-@router.post("/auth/logout", status_code=204)
-async def log_out(request: Request, container: Containers, caller: Caller) -> Response:
-    """End this login: its cookie or its tokens are refused from when this is answered."""
+@router.post("/auth/logout", status_code=204, responses={200: {"model": LoggedOut}})
+async def log_out(request: Request, container: Containers, caller: Recognised) -> Response:
+    """End this login, whatever its scopes are: its cookie or its tokens are refused from when this is answered.
+
+    Who is known to a login provider is told where to log out there, too.
+    """
     await container.identity.accounts.log_out(caller)
-    return _forgotten(request, Response(status_code=204))
+    url = await container.identity.oidc.logout_url(caller.user_id)
+    return _forgotten(request, Response(status_code=204) if url is None else answer({"provider_logout_url": url}))
 
 
 @router.post("/auth/logout-everywhere", responses={200: {"model": Ended}})

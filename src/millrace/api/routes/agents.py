@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Query, Request, Response
 
 from millrace.api.bodies import answer, checked_in_private, page_answer, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, SightBeside, api_router, requires
 from millrace.api.naming import named, named_page
 from millrace.api.presence import while_present
 from millrace.api.queries import Cursor, Limit, known_word
@@ -76,9 +76,9 @@ async def create_agent(request: Request, container: Containers, caller: Writer) 
 
 
 @router.get("/agents/{agent}", dependencies=READ, responses={200: {"model": AgentDetail}})
-async def get_agent(agent: str, container: Containers) -> Response:
+async def get_agent(agent: str, container: Containers, sight: SightBeside) -> Response:
     """An agent by id or name, with its health, its circuit and the deployed workflows that call it."""
-    return _told(await named(container, await container.agents.queries.get(agent)))
+    return _told(await named(container, await container.agents.queries.get(agent, sight)))
 
 
 @router.put(

@@ -20,6 +20,7 @@ from millrace.api.schemas.identity import (
 from millrace.app.identity.keys import NewApiKey
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.core.errors import Fault, InvalidRequest
 
 router = api_router("api-keys")
 
@@ -33,11 +34,21 @@ async def list_keys(
     user: Annotated[
         str | None, Query(max_length=1_000, description="Whose, for administrators: id, e-mail or service account.")
     ] = None,
+    everybody: Annotated[
+        bool, Query(alias="all", description="Those of everybody, which needs the permission user:read, too.")
+    ] = False,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
     """Your API keys, the newest first, also those that have ended; never the keys themselves."""
-    page = await container.identity.keys.list(caller, user=user, cursor=cursor, limit=limit)
+    keys = container.identity.keys
+    if everybody and user is not None:
+        fault = Fault("query.all", "value", "these are not the keys of one user", "leave out all, or user")
+        raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
+    if everybody:
+        page = await keys.list_all(caller, cursor=cursor, limit=limit)
+    else:
+        page = await keys.list(caller, user=user, cursor=cursor, limit=limit)
     return page_answer(await named_page(container, page))
 
 

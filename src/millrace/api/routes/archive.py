@@ -15,7 +15,8 @@ from millrace.api.naming import named
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.archive import ArchivedRun, ArchivePage
 from millrace.auth.masked_documents import masked_document
-from millrace.auth.permissions import Permission
+from millrace.auth.permissions import Permission, require
+from millrace.auth.principal import Principal
 from millrace.core.values import JsonObject
 from millrace.ports.secrets import Masker
 
@@ -38,17 +39,21 @@ async def get_archived_run(run: str, container: Containers) -> Response:
     return answer(await named(container, await container.archive_queries.get(run)))
 
 
-@router.get("/archive/runs/{run}/lines", dependencies=READ, responses=CONTENT)
+@router.get("/archive/runs/{run}/lines", responses=CONTENT)
 async def get_archived_lines(
     run: str,
     request: Request,
     container: Containers,
+    caller: Annotated[Principal, requires(Permission.RUN_READ)],
     family: Annotated[bool, Query(description="Also of its retries and sub-runs, and what it is one of.")] = False,
 ) -> Response:
     """All that the archive has of a run: a JSON document a line, whose `kind` says what it is.
 
     They are `family`, `run`, `task_run`, `attempt`, `record`, `log` and `artifact`, in this order.
     """
+    if family:
+        # It may have runs of any workflow.
+        require(caller, Permission.RUN_READ)
     lines = container.archive_queries.lines(run, family=family)
     # What is wrong with the request, or with the store, is an answer only as long as nothing was sent.
     first = await anext(lines)

@@ -6,7 +6,7 @@ from fastapi import Header, Query, Request, Response
 from starlette.requests import ClientDisconnect
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, allowed_with_any, api_router, requires, sees
 from millrace.api.files import download
 from millrace.api.naming import named, named_page
 from millrace.api.queries import Cursor, Limit
@@ -15,6 +15,7 @@ from millrace.app.artifacts.commands import UploadRequest
 from millrace.app.artifacts.repository import ArtifactFilter
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.auth.sight import Sight
 from millrace.core.durations import PERIOD_REMEDY, parse_period
 from millrace.core.errors import Fault, InvalidRequest, Unreadable
 from millrace.core.values import Duration
@@ -23,14 +24,16 @@ from millrace.ports.artifacts import ANY_BYTES
 router = api_router("artifacts")
 
 READ = [requires(Permission.ARTIFACT_READ)]
-Uploader = Annotated[Principal, requires(Permission.ARTIFACT_UPLOAD)]
+Seeing = Annotated[Sight | None, sees(Permission.ARTIFACT_READ)]
+Uploader = Annotated[Principal, allowed_with_any(Permission.ARTIFACT_UPLOAD)]
 
 BYTES: dict[str, Any] = {ANY_BYTES: {"schema": {"type": "string", "format": "binary"}}}
 
 
-@router.get("/artifacts", dependencies=READ, responses={200: {"model": ArtifactPage}})
+@router.get("/artifacts", responses={200: {"model": ArtifactPage}})
 async def list_artifacts(
     container: Containers,
+    sight: Seeing,
     run: Annotated[str | None, Query(description="Only files that tasks of this run wrote.")] = None,
     name: Annotated[str | None, Query(description="Part of the name, in any case of letters.")] = None,
     origin: Annotated[Literal["upload", "task"] | None, Query(description="Who made it.")] = None,
@@ -38,7 +41,7 @@ async def list_artifacts(
     limit: Limit = 50,
 ) -> Response:
     """List artifacts, newest first."""
-    narrow = ArtifactFilter(run, name, None if origin is None else origin == "upload")
+    narrow = ArtifactFilter(run, name, None if origin is None else origin == "upload", sight)
     return page_answer(await named_page(container, await container.artifacts.list(narrow, cursor=cursor, limit=limit)))
 
 

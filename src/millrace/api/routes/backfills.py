@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, api_router, requires, sees
 from millrace.api.naming import named, named_page
 from millrace.api.queries import Cursor, Limit, Words, words
 from millrace.api.schemas.backfills import (
@@ -19,10 +19,12 @@ from millrace.api.schemas.backfills import (
 from millrace.app.backfills.repository import BackfillFilter
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.auth.sight import Sight
 
 router = api_router("triggers")
 
 READ = [requires(Permission.TRIGGER_READ)]
+Seeing = Annotated[Sight | None, sees(Permission.TRIGGER_READ)]
 CONTROL = [requires(Permission.TRIGGER_CONTROL)]
 Starter = Annotated[Principal, requires(Permission.RUN_START)]
 
@@ -43,9 +45,10 @@ async def begin_backfill(trigger: str, request: Request, container: Containers, 
     return answer(await named(container, begun), 202, {"Location": f"/api/v1/backfills/{begun['id']}"})
 
 
-@router.get("/backfills", dependencies=READ, responses={200: {"model": BackfillPage}})
+@router.get("/backfills", responses={200: {"model": BackfillPage}})
 async def list_backfills(
     container: Containers,
+    sight: Seeing,
     status: Words,
     workflow: Annotated[str | None, Query(description="Id, name or slug of a workflow.")] = None,
     trigger: Annotated[str | None, Query(max_length=36, description="Id of a trigger.")] = None,
@@ -55,8 +58,9 @@ async def list_backfills(
     """Backfills, newest first, those of removed triggers among them."""
     narrow = BackfillFilter(
         trigger_id=trigger,
-        workflow_id=None if workflow is None else await container.workflow_queries.id_of(workflow),
+        workflow_id=None if workflow is None else await container.workflow_queries.id_of(workflow, sight),
         statuses=words("status", status, STATUSES),
+        sight=sight,
     )
     page = await container.triggers.backfills.list(narrow, cursor=cursor, limit=limit)
     return page_answer(await named_page(container, page))

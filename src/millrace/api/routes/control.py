@@ -1,17 +1,19 @@
 """Routes that change the course of runs: cancel, pause, resume, signal, retry, rerun, and many at once."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Request, Response
 
 from millrace.api.answers import started_answer
 from millrace.api.bodies import answer, checked, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, allowed_with_any, api_router, requires
 from millrace.api.keys import IdempotencyKey, one_key
 from millrace.api.naming import named
 from millrace.api.schemas.control import BULK_EXAMPLE, BulkBody, OperationView
 from millrace.api.schemas.runs import CancelAnswer, EndBody, RerunBody, RetryBody, RunView
 from millrace.api.schemas.signals import SIGNAL_EXAMPLE, SignalBody
+from millrace.app.operations.operations import needed_for
 from millrace.app.runs.repeating import RepeatRequest
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
@@ -21,6 +23,7 @@ router = api_router("runs")
 READ = [requires(Permission.RUN_READ)]
 Starter = Annotated[Principal, requires(Permission.RUN_START)]
 Controller = Annotated[Principal, requires(Permission.RUN_CONTROL)]
+ManyController = Annotated[Principal, allowed_with_any(Permission.RUN_CONTROL)]
 
 _STARTED: dict[int | str, dict[str, Any]] = {202: {"model": RunView}, 200: {"model": RunView}}
 
@@ -113,7 +116,7 @@ async def rerun_run(
     openapi_extra=request_body(BulkBody.model_json_schema(), BULK_EXAMPLE),
 )
 async def change_many_runs(
-    request: Request, container: Containers, caller: Controller, idempotency_key: IdempotencyKey = None
+    request: Request, container: Containers, caller: ManyController, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """Cancel, pause, resume or retry every run that a filter finds. The operation answered tells its progress.
 
@@ -121,7 +124,9 @@ async def change_many_runs(
     """
     body = await checked(request, BulkBody)
     key = one_key(idempotency_key, body.idempotency_key)
-    operation = await container.operations.begin(body.wanted(), by=caller, key=key)
+    wanted = body.wanted()
+    within = replace(wanted.narrow, sight=await container.rights.sight(caller, needed_for(wanted.action)))
+    operation = await container.operations.begin(replace(wanted, narrow=within), by=caller, key=key)
     return answer(await named(container, operation), 202, {"Location": f"/api/v1/operations/{operation['id']}"})
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, api_router, requires, sees
 from millrace.api.keys import IdempotencyKey, one_key
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.decisions import (
@@ -19,24 +19,27 @@ from millrace.api.schemas.decisions import (
 )
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.auth.sight import Sight
 from millrace.core.values import to_iso
 
 router = api_router("runs")
 
 READ = [requires(Permission.RUN_READ)]
-Controller = Annotated[Principal, requires(Permission.RUN_CONTROL)]
+Seeing = Annotated[Sight | None, sees(Permission.RUN_READ)]
+Decider = Annotated[Principal, requires(Permission.RUN_DECIDE)]
 
 
-@router.get("/approvals", dependencies=READ, responses={200: {"model": ApprovalPage}})
+@router.get("/approvals", responses={200: {"model": ApprovalPage}})
 async def list_approvals(
     container: Containers,
+    sight: Seeing,
     workflow: Annotated[str | None, Query(description="Id, name or slug of a workflow.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
     """List the tasks of all runs that wait for a decision, those first that have waited longest."""
-    workflow_id = None if workflow is None else await container.workflow_queries.id_of_runs(workflow)
-    return page_answer(await container.approval_queries.list(workflow_id, cursor=cursor, limit=limit))
+    workflow_id = None if workflow is None else await container.workflow_queries.id_of_runs(workflow, sight)
+    return page_answer(await container.approval_queries.list(workflow_id, sight=sight, cursor=cursor, limit=limit))
 
 
 @router.post(
@@ -50,7 +53,7 @@ async def decide(
     path: str,
     request: Request,
     container: Containers,
-    caller: Controller,
+    caller: Decider,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Approve or reject what a task of type `approval` asks. 409 `not_waiting` if it waits for no decision."""
@@ -66,9 +69,7 @@ async def decide(
     responses={201: {"model": LinkView}},
     openapi_extra=request_body(LinkBody.model_json_schema(), LINK_EXAMPLE, required=False),
 )
-async def make_approval_link(
-    run: str, path: str, request: Request, container: Containers, caller: Controller
-) -> Response:
+async def make_approval_link(run: str, path: str, request: Request, container: Containers, caller: Decider) -> Response:
     """Make a link by which somebody without an account decides, once, in the name of who made it."""
     body = await checked(request, LinkBody)
     approved = None if body.decision is None else body.decision == "approve"

@@ -5,20 +5,22 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, api_router, requires, sees
 from millrace.api.naming import named, named_page
 from millrace.api.preconditions import IfMatch
 from millrace.api.queries import Cursor, Limit, Words, words
 from millrace.api.schemas.versions import DeployBody, DeployedAnswer, DeploymentPage
 from millrace.api.schemas.workflows import WorkflowDetail
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 from millrace.app.deployments.repository import DeploymentFilter
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.auth.sight import Sight
 
 router = api_router("deployments")
 
 READ = [requires(Permission.WORKFLOW_READ)]
+Seeing = Annotated[Sight | None, sees(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]
 
 ACTIONS = ("deploy", "undeploy", "rollback")
@@ -85,9 +87,10 @@ async def list_deployments_of_workflow(
     )
 
 
-@router.get("/deployments", dependencies=READ, responses={200: {"model": DeploymentPage}})
+@router.get("/deployments", responses={200: {"model": DeploymentPage}})
 async def list_deployments(
     container: Containers,
+    sight: Seeing,
     action: Words,
     outcome: Words,
     workflow: Annotated[str | None, Query(description="Id, name or slug of a workflow.")] = None,
@@ -96,9 +99,10 @@ async def list_deployments(
 ) -> Response:
     """What was deployed, undeployed and rolled back, newest first; what failed, too."""
     narrow = DeploymentFilter(
-        None if workflow is None else await container.workflow_queries.id_of(workflow),
+        None if workflow is None else await container.workflow_queries.id_of(workflow, sight),
         words("action", action, ACTIONS),
         words("outcome", outcome, OUTCOMES),
+        sight,
     )
     return page_answer(
         await named_page(container, await container.deployment_queries.list(narrow, cursor=cursor, limit=limit))

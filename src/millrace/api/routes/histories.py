@@ -1,23 +1,28 @@
 """Routes to what runs leave behind: records, log lines, the timeline; by page, or live as server-sent events."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, Requires, Sees, api_router, still_allowed
 from millrace.api.queries import After, Cursor, ManyLines, WaitSeconds, Words, position, words
 from millrace.api.schemas.histories import LogPage, RecordPage, RecordView, TimelineView
 from millrace.api.stream import EVENT_STREAM, Follow, LastEventId, streams_of, wants_stream
+from millrace.app.containers.container import Container
 from millrace.app.cursors import Page
+from millrace.app.histories.following import Batch
 from millrace.app.histories.repository import LEVELS, LogFilter, Window
 from millrace.auth.permissions import Permission
+from millrace.auth.sight import Sight
 from millrace.core.errors import Fault, InvalidRequest
 
 router = api_router("runs")
 
-READ = [requires(Permission.RUN_READ)]
+READING = Requires(Permission.RUN_READ)
+READ = [Depends(READING)]
+SEEING = Sees(Permission.RUN_READ)
 
 Before = Annotated[int | None, Query(ge=1, le=2**62, description="The last ones numbered below this.")]
 Tail = Annotated[int | None, Query(ge=0, le=1000, description="The last so many; followed, these and what comes then.")]
@@ -58,7 +63,9 @@ async def list_records(
     if wants_stream(request, follow):
         await container.histories.require(run)
         start = _number(last_event_id) if last_event_id else position(after, cursor)
-        return streams_of(request).answer("record", container.followers.records(run, after=start))
+        return streams_of(request).answer(
+            "record", container.followers.records(run, after=start), still=still_allowed(request, READING)
+        )
     window = _window(after, before, cursor, tail, limit)
     return await _awaited_page(
         request, lambda seconds: container.histories.records(run, window, wait_seconds=seconds), wait_seconds
@@ -95,7 +102,8 @@ async def list_logs(
     if wants_stream(request, follow):
         await container.histories.require(run)
         start, last = (_number(last_event_id), None) if last_event_id else (position(after, cursor), tail)
-        return streams_of(request).answer("log", container.followers.logs(run, narrow, after=start, tail=last))
+        batches = container.followers.logs(run, narrow, after=start, tail=last)
+        return streams_of(request).answer("log", batches, still=still_allowed(request, READING))
     window = _window(after, before, cursor, tail, limit)
     return await _awaited_page(
         request, lambda seconds: container.histories.logs(run, window, narrow, wait_seconds=seconds), wait_seconds
@@ -111,12 +119,18 @@ async def get_timeline(run: str, container: Containers, after: After = None) -> 
     return answer(await container.histories.timeline(run, after=position(after, None)))
 
 
-@router.get("/stream", dependencies=READ, responses=_streamed(RecordView))
+@router.get("/stream", responses=_streamed(RecordView))
 async def stream_runs(
-    request: Request, container: Containers, after: From = None, last_event_id: LastEventId = None
+    request: Request,
+    container: Containers,
+    sight: Annotated[Sight | None, Depends(SEEING)],
+    after: From = None,
+    last_event_id: LastEventId = None,
 ) -> Response:
     """The records of all runs as server-sent events, in the order of their commits, from now or from `after` on."""
-    return await _changes(request, container, None, last_event_id or after)
+    batches, begin = await _changes(container, None, last_event_id or after, sight)
+    still = still_allowed(request, SEEING, sight)
+    return streams_of(request).answer("record", batches, begin, still=still)
 
 
 @router.get("/workflows/{workflow}/stream", dependencies=READ, responses=_streamed(RecordView))
@@ -124,13 +138,18 @@ async def stream_workflow(
     workflow: str, request: Request, container: Containers, after: From = None, last_event_id: LastEventId = None
 ) -> Response:
     """As `/stream`, only the runs of one workflow."""
-    return await _changes(request, container, await container.workflow_queries.id_of(workflow), last_event_id or after)
+    workflow_id = await container.workflow_queries.id_of(workflow)
+    batches, begin = await _changes(container, workflow_id, last_event_id or after)
+    return streams_of(request).answer("record", batches, begin, still=still_allowed(request, READING))
 
 
-async def _changes(request: Request, container: Containers, workflow_id: str | None, given: str | None) -> Response:
+async def _changes(
+    container: Container, workflow_id: str | None, given: str | None, sight: Sight | None = None
+) -> tuple[AsyncIterator[Batch], str]:
+    """What comes, and from where on."""
     begin = given or await container.followers.here()
-    batches = container.followers.changes(workflow_id, position=await container.followers.place(begin))
-    return streams_of(request).answer("record", batches, begin)
+    position = await container.followers.place(begin)
+    return container.followers.changes(workflow_id, position=position, sight=sight), begin
 
 
 async def _awaited_page(
@@ -138,6 +157,9 @@ async def _awaited_page(
 ) -> Response:
     """What comes within these seconds; what there is, once this process is asked to stop."""
     found = await streams_of(request).unless_stopping(ask(seconds)) if seconds else None
+    if seconds:
+        # What holds no more by now is answered nothing that came meanwhile.
+        await still_allowed(request, READING)()
     return page_answer(await ask(0) if found is None else found)
 
 

@@ -22,7 +22,7 @@ from millrace.api.schemas.accounts import (
     TokenError,
     Tokens,
 )
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 from millrace.auth.logins import sessions
 from millrace.auth.logins.throttling import TooManyAttempts
 from millrace.auth.permissions import Permission
@@ -79,7 +79,7 @@ async def token(request: Request, container: Containers) -> Response:
         return refused.answer
     except (Unauthenticated, InvalidRequest, TooManyAttempts) as error:
         return _as_oauth(error)
-    return _tokens(given)
+    return tokens_answer(given)
 
 
 @router.post(
@@ -107,7 +107,7 @@ async def login(request: Request, container: Containers) -> Response:
 async def refresh(request: Request, container: Containers) -> Response:
     """New tokens for a refresh token. It can be used once: if it comes a second time, the login ends."""
     body = await checked_in_private(request, RefreshBody)
-    return _tokens(await container.identity.logging_in.sessions.refresh(body.refresh_token))
+    return tokens_answer(await container.identity.logging_in.sessions.refresh(body.refresh_token))
 
 
 @router.post(
@@ -140,7 +140,7 @@ async def set_up(request: Request, container: Containers) -> Response:
     return answer(await accounts.set_up(body.setup_key, body.email, body.name, body.password))
 
 
-def _tokens(given: sessions.Tokens) -> Response:
+def tokens_answer(given: sessions.Tokens) -> Response:
     scope = None if given.scopes is None else " ".join(sorted(given.scopes))
     content = {
         "access_token": given.access_token,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, api_router, requires, sees
 from millrace.api.naming import named, named_page
 from millrace.api.queries import (
     Cursor,
@@ -29,19 +29,22 @@ from millrace.api.schemas.runs import (
 from millrace.app.runs.repository import RunFilter
 from millrace.app.runs.tasks.reading import TaskFilter
 from millrace.auth.permissions import Permission
+from millrace.auth.sight import Sight
 from millrace.core.states import RunStatus, TaskStatus
 from millrace.definition.model import START_TYPES
 
 router = api_router("runs")
 
 READ = [requires(Permission.RUN_READ)]
+Seeing = Annotated[Sight | None, sees(Permission.RUN_READ)]
 MOST_WORKFLOWS = 50
 """That one list of runs may be narrowed to."""
 
 
-@router.get("/runs", dependencies=READ, responses={200: {"model": RunPage}})
+@router.get("/runs", responses={200: {"model": RunPage}})
 async def list_runs(
     container: Containers,
+    sight: Seeing,
     status: Words,
     label: Labels,
     workflow: Annotated[
@@ -63,13 +66,14 @@ async def list_runs(
     """List runs, newest first."""
     narrow = RunFilter(
         status=words("status", status, values_of(RunStatus)),
-        workflow_ids=[await container.workflow_queries.id_of_runs(name) for name in dict.fromkeys(workflow)],
+        workflow_ids=[await container.workflow_queries.id_of_runs(name, sight) for name in dict.fromkeys(workflow)],
         trigger_type=known_word("query.trigger_type", trigger_type, START_TYPES),
         correlation_id=correlation_id,
         created_from=instant(created_after),
         created_before=instant(created_before),
         labels=labels(label),
         parent=parent,
+        sight=sight,
     )
     return page_answer(
         await named_page(container, await container.run_queries.list(narrow, cursor=cursor, limit=limit))

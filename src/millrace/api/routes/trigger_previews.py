@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, fitting, mapping, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, allowed, api_router, requires
 from millrace.api.schemas.trigger_previews import PREVIEW_BODY_EXAMPLE, Preview, TriggerTypePage
 from millrace.app.triggers.preview_bodies import BODIES, MOST, USUAL, PreviewBody, Start, body_for
 from millrace.auth.permissions import Permission
@@ -14,6 +14,8 @@ from millrace.auth.permissions import Permission
 router = api_router("triggers")
 
 READ = [requires(Permission.TRIGGER_READ)]
+
+ABOUT_NONE = [allowed(Permission.TRIGGER_READ)]
 
 
 def _schema(model: type[PreviewBody]) -> dict[str, Any]:
@@ -30,7 +32,7 @@ Count = Annotated[int, Query(ge=1, le=MOST, description="How many firings.")]
 From = Annotated[Start | None, Query(alias="from")]
 
 
-@router.get("/trigger-types", dependencies=READ, responses={200: {"model": TriggerTypePage}})
+@router.get("/trigger-types", dependencies=ABOUT_NONE, responses={200: {"model": TriggerTypePage}})
 async def list_trigger_types(container: Containers) -> Response:
     """The trigger types that fire in this release, and what their `config` takes."""
     items = [
@@ -40,7 +42,9 @@ async def list_trigger_types(container: Containers) -> Response:
     return answer({"items": items, "next_cursor": None})
 
 
-@router.post("/triggers/preview", dependencies=READ, responses={200: {"model": Preview}}, openapi_extra=PREVIEW_BODY)
+@router.post(
+    "/triggers/preview", dependencies=ABOUT_NONE, responses={200: {"model": Preview}}, openapi_extra=PREVIEW_BODY
+)
 async def preview_schedule(request: Request, container: Containers) -> Response:
     """The next firings of a schedule, given as the `config` of a trigger, with its `type` beside it: cron, interval or
     once. Nothing is saved.

@@ -5,16 +5,18 @@ from typing import Annotated, get_args
 from fastapi import Query, Response
 
 from millrace.api.bodies import answer, page_answer
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, api_router, requires, sees
 from millrace.api.queries import Cursor, Limit, Words, words
 from millrace.api.schemas.triggers import FiringPage, TriggerPage, TriggerView
 from millrace.app.triggers.repository import FiringFilter, TriggerFilter
 from millrace.auth.permissions import Permission
+from millrace.auth.sight import Sight
 from millrace.definition.model import TriggerType
 
 router = api_router("triggers")
 
 READ = [requires(Permission.TRIGGER_READ)]
+Seeing = Annotated[Sight | None, sees(Permission.TRIGGER_READ)]
 CONTROL = [requires(Permission.TRIGGER_CONTROL)]
 DECISIONS = ("started", "skipped", "refused", "missed", "failed")
 
@@ -22,9 +24,10 @@ Enabled = Annotated[bool | None, Query(description="Only those that are enabled,
 Overdue = Annotated[bool | None, Query(description="true: only schedules that should have fired and did not.")]
 
 
-@router.get("/triggers", dependencies=READ, responses={200: {"model": TriggerPage}})
+@router.get("/triggers", responses={200: {"model": TriggerPage}})
 async def list_triggers(
     container: Containers,
+    sight: Seeing,
     type: Words,
     workflow: Annotated[str | None, Query(description="Id, name or slug of a workflow.")] = None,
     enabled: Enabled = None,
@@ -35,9 +38,10 @@ async def list_triggers(
     """List triggers in the order in which they were made."""
     narrow = TriggerFilter(
         types=words("type", type, get_args(TriggerType)),
-        workflow_id=None if workflow is None else await container.workflow_queries.id_of(workflow),
+        workflow_id=None if workflow is None else await container.workflow_queries.id_of(workflow, sight),
         enabled=enabled,
         overdue=overdue,
+        sight=sight,
     )
     return page_answer(await container.triggers.queries.list(narrow, cursor=cursor, limit=limit))
 

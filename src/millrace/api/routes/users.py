@@ -18,7 +18,7 @@ from millrace.api.schemas.identity import (
     UserPage,
 )
 from millrace.app.identity.users import NewUser
-from millrace.auth.permissions import Permission, Role
+from millrace.auth.permissions import Access, Permission, Role
 from millrace.auth.principal import Principal, UserKind
 
 router = api_router("users")
@@ -60,7 +60,14 @@ async def create_user(request: Request, container: Containers, caller: Writer) -
     body = await checked_in_private(request, UserBody)
     body.check()
     users = container.identity.users
-    wanted = NewUser(UserKind(body.kind), body.name, body.role_or(users.default_role), body.email, body.password)
+    wanted = NewUser(
+        UserKind(body.kind),
+        body.name,
+        body.role_or(users.default_role),
+        body.email,
+        body.password,
+        Access(body.access or Access.ALL),
+    )
     shown = await users.create(wanted, by=caller)
     return answer(shown, 201, {"Location": f"/api/v1/users/{shown['id']}"})
 
@@ -77,7 +84,7 @@ async def get_user(user: str, container: Containers) -> Response:
     openapi_extra=request_body(UserChange.model_json_schema(), CHANGE_EXAMPLE),
 )
 async def change_user(user: str, request: Request, container: Containers, caller: Writer) -> Response:
-    """Change name, e-mail address or role. Another role holds at once, for all logins and keys of the user."""
+    """Change name, e-mail address, role or access. Another role holds at once, for all logins and keys of the user."""
     body = await checked_in_private(request, UserChange)
     return answer(await container.identity.users.change(user, body.given(), by=caller))
 

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from millrace.api.bodies import answer
 from millrace.api.problems import problem
 from millrace.api.stream import streams_of
-from millrace.app.container import Container
+from millrace.app.containers.container import Container
 from millrace.app.webhooks.receiving import Accepted, Challenge, Incoming, NotAllowed, Skipped, too_large
 from millrace.core.errors import Unreadable
 

@@ -5,15 +5,20 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, checked, page_answer, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import Containers, allowed_with_any, api_router, requires, sees
 from millrace.api.queries import Cursor, Limit
 from millrace.api.schemas.webhooks import CHANGE_EXAMPLE, WEBHOOK_EXAMPLE, WebhookDetail, WebhookPage
+from millrace.app.grants.rights import WORKFLOW, Subject
 from millrace.app.webhooks.bodies import WebhookBody, WebhookChange
 from millrace.auth.permissions import Permission
+from millrace.auth.principal import Principal
+from millrace.auth.sight import Sight
 
 router = api_router("webhooks")
 
 READ = [requires(Permission.TRIGGER_READ)]
+Seeing = Annotated[Sight | None, sees(Permission.TRIGGER_READ)]
+Maker = Annotated[Principal, allowed_with_any(Permission.WORKFLOW_WRITE)]
 WRITE = [requires(Permission.WORKFLOW_WRITE)]
 
 
@@ -27,31 +32,36 @@ def _schema(model: type[WebhookChange]) -> dict[str, Any]:
 CHANGE_BODY = request_body(_schema(WebhookChange), CHANGE_EXAMPLE)
 
 
-@router.get("/webhooks", dependencies=READ, responses={200: {"model": WebhookPage}})
+@router.get("/webhooks", responses={200: {"model": WebhookPage}})
 async def list_webhooks(
     container: Containers,
+    sight: Seeing,
     workflow: Annotated[str | None, Query(description="Id, name or slug of a workflow.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Response:
     """List webhooks, also those of definitions, in the order in which they were made."""
-    workflow_id = None if workflow is None else await container.workflow_queries.id_of(workflow)
-    return page_answer(await container.triggers.webhook_queries.list(workflow_id, cursor=cursor, limit=limit))
+    workflow_id = None if workflow is None else await container.workflow_queries.id_of(workflow, sight)
+    return page_answer(
+        await container.triggers.webhook_queries.list(workflow_id, cursor=cursor, limit=limit, sight=sight)
+    )
 
 
 @router.post(
     "/webhooks",
     status_code=201,
-    dependencies=WRITE,
     responses={201: {"model": WebhookDetail}},
     openapi_extra=request_body(_schema(WebhookBody), WEBHOOK_EXAMPLE),
 )
-async def create_webhook(request: Request, container: Containers) -> Response:
+async def create_webhook(request: Request, container: Containers, caller: Maker) -> Response:
     """Make a webhook beside the definition of its workflow. A path that another one has is refused with its owner.
 
     A secret that it names and that is not there yet is told in `warnings`; until there is one, it takes no requests.
     """
-    webhook_id = await container.triggers.webhook_commands.create(await checked(request, WebhookBody))
+    body = await checked(request, WebhookBody)
+    subject = Subject(WORKFLOW, body.workflow_id)
+    meant = await container.rights.require(caller, Permission.WORKFLOW_WRITE, subject)
+    webhook_id = await container.triggers.webhook_commands.create(body.model_copy(update={"workflow_id": meant}))
     shown = await container.triggers.webhook_queries.get(webhook_id)
     return answer(shown, 201, {"Location": f"/api/v1/webhooks/{webhook_id}"})
 

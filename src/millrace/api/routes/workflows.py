@@ -5,7 +5,15 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from millrace.api.bodies import answer, document, page_answer, request_body
-from millrace.api.deps import Containers, api_router, requires
+from millrace.api.deps import (
+    Containers,
+    SightBeside,
+    allowed,
+    allowed_or_any,
+    api_router,
+    requires,
+    sees,
+)
 from millrace.api.naming import named, named_page
 from millrace.api.preconditions import UNCHANGED, IfMatch, IfNoneMatch, answer_unless_known
 from millrace.api.queries import Cursor, Labels, Limit, Words, labels, words
@@ -22,11 +30,15 @@ from millrace.app.workflows.repository import WorkflowFilter
 from millrace.app.workflows.requests import STATUSES
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.auth.sight import Sight
 
 router = api_router("workflows")
 
 READ = [requires(Permission.WORKFLOW_READ)]
+Seeing = Annotated[Sight | None, sees(Permission.WORKFLOW_READ)]
 Writer = Annotated[Principal, requires(Permission.WORKFLOW_WRITE)]
+Maker = Annotated[Principal, allowed(Permission.WORKFLOW_WRITE)]
+Applier = Annotated[Principal, allowed_or_any(Permission.WORKFLOW_WRITE)]
 
 DEFINITION_BODY = request_body({"$ref": "#/components/schemas/WorkflowBody"}, DEFINITION_EXAMPLE)
 CHANGE_BODY = request_body({"$ref": "#/components/schemas/WorkflowChange"}, {"description": "as it is now"})
@@ -36,9 +48,10 @@ Source = Annotated[
 ]
 
 
-@router.get("/workflows", dependencies=READ, responses={200: {"model": WorkflowPage}})
+@router.get("/workflows", responses={200: {"model": WorkflowPage}})
 async def list_workflows(
     container: Containers,
+    sight: Seeing,
     status: Words,
     label: Labels,
     category: str | None = None,
@@ -49,14 +62,14 @@ async def list_workflows(
     limit: Limit = 50,
 ) -> Response:
     """List workflows by name."""
-    narrow = WorkflowFilter(words("status", status, STATUSES), category, owner, name, labels(label), source)
+    narrow = WorkflowFilter(words("status", status, STATUSES), category, owner, name, labels(label), source, sight)
     return page_answer(
         await named_page(container, await container.workflow_queries.list(narrow, cursor=cursor, limit=limit))
     )
 
 
 @router.post("/workflows", status_code=201, responses={201: {"model": WorkflowDetail}}, openapi_extra=DEFINITION_BODY)
-async def create_workflow(request: Request, container: Containers, caller: Writer) -> Response:
+async def create_workflow(request: Request, container: Containers, caller: Maker) -> Response:
     """Create a workflow from a definition in JSON or YAML, of any accepted shape. It is deployed unless it is a draft
     or `deploy: false`."""
     shown, tag = await container.workflow_commands.create(await document(request), by=caller.user_id)
@@ -65,27 +78,36 @@ async def create_workflow(request: Request, container: Containers, caller: Write
 
 @router.post(
     "/workflows/validate",
-    dependencies=READ,
+    dependencies=[allowed(Permission.WORKFLOW_READ)],
     responses={200: {"model": ValidationAnswer}},
     openapi_extra=DEFINITION_BODY,
 )
-async def validate_workflow(request: Request, container: Containers) -> Response:
+async def validate_workflow(request: Request, container: Containers, sight: SightBeside) -> Response:
     """Check a definition without saving it; every fault is reported at once."""
-    return answer(await container.workflow_commands.validate(await document(request)))
+    return answer(await container.workflow_commands.validate(await document(request), sight))
 
 
 @router.post("/workflows/apply", responses={200: {"model": ApplyAnswer}}, openapi_extra=DEFINITION_BODY)
 async def apply_workflow(
     request: Request,
     container: Containers,
-    caller: Writer,
+    caller: Applier,
+    sight: SightBeside,
     source: Source = None,
     dry_run: Annotated[bool, Query(description="Say what would be done, and do nothing.")] = False,
 ) -> Response:
     """Make the workflow of this name what the definition says, whether there is one or not; the same again does
     nothing. With `source` it belongs to that source from then on, and can be found by it."""
     body = await document(request)
-    return answer(await container.workflow_commands.apply(body, by=caller.user_id, source=source, dry_run=dry_run))
+    applied = await container.workflow_commands.apply(
+        body,
+        by=caller.user_id,
+        source=source,
+        dry_run=dry_run,
+        permit=container.rights.applying(caller),
+        sight=sight,
+    )
+    return answer(applied)
 
 
 @router.get("/workflows/{workflow}", dependencies=READ, responses={200: {"model": WorkflowDetail}, **UNCHANGED})

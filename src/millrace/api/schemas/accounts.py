@@ -21,7 +21,7 @@ LONGEST_SECRET: Final = 4_096
 WRITE_ONLY: Final[dict[str, Any]] = {"writeOnly": True}
 
 
-def _secret(description: str) -> Any:
+def secret_text(description: str) -> Any:
     return Field(max_length=LONGEST_SECRET, pattern=NO_NUL, description=description, json_schema_extra=WRITE_ONLY)
 
 
@@ -31,28 +31,28 @@ class _Private(BaseModel):
 
 class LoginBody(_Private):
     email: str = Field(max_length=1_000, pattern=NO_NUL)
-    password: str = _secret("The password.")
+    password: str = secret_text("The password.")
 
 
 class RefreshBody(_Private):
-    refresh_token: str = _secret("The one that came last; it can be used once.")
+    refresh_token: str = secret_text("The one that came last; it can be used once.")
 
 
 class ResetBody(_Private):
-    token: str = _secret("What an administrator has passed on.")
-    password: str = _secret("12 to 1024 characters.")
+    token: str = secret_text("What an administrator has passed on.")
+    password: str = secret_text("12 to 1024 characters.")
 
 
 class PasswordBody(_Private):
-    old_password: str = _secret("The one that holds now.")
-    new_password: str = _secret("12 to 1024 characters.")
+    old_password: str = secret_text("The one that holds now.")
+    new_password: str = secret_text("12 to 1024 characters.")
 
 
 class SetupBody(_Private):
-    setup_key: str = _secret("The first API key, which is in the file api-key of the home folder.")
+    setup_key: str = secret_text("The first API key, which is in the file api-key of the home folder.")
     email: str = Field(max_length=1_000, pattern=NO_NUL)
     name: str = Field(max_length=1_000, pattern=NO_NUL)
-    password: str = _secret("12 to 1024 characters.")
+    password: str = secret_text("12 to 1024 characters.")
 
 
 class AccountChange(_Private):
@@ -84,6 +84,9 @@ class UserView(BaseModel):
     email: str | None
     name: str
     role: str
+    access: Literal["all", "granted"] = Field(
+        description="granted: of workflows this user sees and does only what grants on single ones give."
+    )
     status: Literal["active", "disabled", "deleted"]
     has_password: bool
     must_change_password: bool = Field(description="Somebody else chose it: nothing else can be done before.")
@@ -93,10 +96,17 @@ class UserView(BaseModel):
     last_login_at: str | None
 
 
+class UsedKey(BaseModel):
+    id: str
+    name: str
+    prefix: str = Field(description="How the key begins.")
+
+
 class Me(UserView):
     permissions: list[str] = Field(description="What can be done with the credential of this request.")
     credential: Literal["api_key", "session"]
     session_id: str | None
+    api_key: UsedKey | None = Field(description="The key of this request; null for a login.")
 
 
 class SessionView(BaseModel):

@@ -115,7 +115,10 @@ class OperationView(BaseModel):
     done: int
     failed: int = Field(description="Runs that had finished or did not take it.")
     refused: list[RefusedRun] = Field(description="Those that `failed` counts, and why: the first 100 of them.")
-    error: str | None = Field(description="What the last run said that did not take it.")
+    error: str | None = Field(
+        description="What the last run said that did not take it; or why the operation has `failed`: who asked for it "
+        "was disabled, or has lost the right."
+    )
     created_by: UserRef | None
     created_at: str
     finished_at: str | None

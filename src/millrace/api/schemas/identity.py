@@ -20,6 +20,7 @@ KEY_EXAMPLE: Final[dict[str, Any]] = {"name": "nightly export", "scopes": ["run:
 ROTATE_EXAMPLE: Final[dict[str, Any]] = {"overlap": "1d"}
 
 RoleWord = Literal["admin", "developer", "operator", "viewer"]
+AccessWord = Literal["all", "granted"]
 ROLE_NAMES: Final = {"user": "operator"}
 """Other names of roles, in requests."""
 
@@ -37,6 +38,10 @@ class UserChange(_Strict):
     @classmethod
     def _of_our_words(cls, value: object) -> object:
         return ROLE_NAMES.get(value, value) if isinstance(value, str) else value
+
+    access: AccessWord | None = Field(
+        default=None, description="granted: of workflows only what grants on single ones give; for no administrator."
+    )
 
     def given(self) -> dict[str, str]:
         return self.model_dump(exclude_none=True)

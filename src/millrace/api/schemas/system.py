@@ -24,6 +24,7 @@ class Problem(BaseModel):
                 "code": "run_not_found",
                 "detail": "there is no run with the id 'x'",
                 "faults": [],
+                "request_id": "85f82d63e6405551-00002a",
             }
         }
     )
@@ -34,6 +35,7 @@ class Problem(BaseModel):
     code: str
     detail: str
     faults: list[FaultView]
+    request_id: str | None = Field(description="As in the header `X-Request-Id`, by which the log has it, too.")
 
 
 class Health(BaseModel):

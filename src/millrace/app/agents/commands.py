@@ -18,6 +18,8 @@ from millrace.app.agents.repository import DELETED, AgentRow
 from millrace.app.agents.views import agent_view, unknown_agent
 from millrace.app.connections.configs import ConfigForms
 from millrace.app.usage.queries import users_of_agent
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import fields, note
 from millrace.auth.masking import SecretMasker
 from millrace.auth.vault.connections import secret_texts
 from millrace.auth.vault.envelope import CannotOpen
@@ -71,6 +73,7 @@ class AgentCommands:
                 raise Conflict("name_taken", f"there is an agent named {row.name!r} already; names are unique")
             sealed = self._sealed(connection, row, forms)
             repository.add(connection, sealed)
+            note(connection, Action.AGENT_CREATE, sealed.id, sealed.name, after=_noted(sealed))
             return sealed
 
         made = await self._written(work)
@@ -85,6 +88,7 @@ class AgentCommands:
             before = _current(connection, reference, body.version, if_match)
             after = self._changed(connection, before, body, by)
             repository.save(connection, after)
+            note(connection, Action.AGENT_UPDATE, after.id, after.name, before=_noted(before), after=_noted(after))
             return after, users_of_agent(connection, after.name)
 
         row, users = await self._written(work)
@@ -104,6 +108,7 @@ class AgentCommands:
             now = self._clock.now()
             gone = replace(row, status=DELETED, sealed=None, key_id=None, updated_by=by, updated_at=now)
             repository.save(connection, replace(gone, version=row.version + 1))
+            note(connection, Action.AGENT_DELETE, row.id, row.name, before=_noted(row))
             return row, users
 
         row, users = await self._written(work)
@@ -188,6 +193,13 @@ class AgentCommands:
             return replace(row, auth_config=shown, sealed=None, key_id=None)
         sealed = self._vault.seal(connection, row.subject, orjson.dumps(forms.complete).decode())
         return replace(row, auth_config=shown, sealed=sealed.text, key_id=sealed.key_id)
+
+
+def _noted(row: AgentRow) -> JsonObject:
+    """With masks in place of the credentials."""
+    told = fields(row, "url", "description", "auth_type", "timeout_ms", "max_concurrent", "health_path", "status")
+    written = {"auth_config": orjson.loads(row.auth_config), "retry_config": orjson.loads(row.retry_config)}
+    return {**told, **written, "version": row.version}
 
 
 def _current(connection: Connection, reference: str, version: int | None, if_match: IfMatch) -> AgentRow:

@@ -5,6 +5,7 @@ from millrace.app.agents.repository import AgentRow
 from millrace.app.agents.views import agent_view, check_view, circuit_view, health_view, unknown_agent
 from millrace.app.cursors import Page, decode_text, encode_cursor
 from millrace.app.usage.queries import users_of_agent
+from millrace.auth.sight import Sight
 from millrace.core.values import JsonObject
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
@@ -30,13 +31,13 @@ class AgentQueries:
         more = encode_cursor(f"{shown[-1].name}{BETWEEN}{shown[-1].id}") if len(rows) > limit else None
         return Page([agent_view(row, now) for row in shown], more)
 
-    async def get(self, reference: str) -> JsonObject:
+    async def get(self, reference: str, sight: Sight | None = None) -> JsonObject:
         """One agent by id or name, with the deployed workflows that name it. Raises `NotFound`."""
         row = await self.row(reference)
         users = (
             []
             if row.status == repository.DELETED
-            else await self._database.read(lambda connection: users_of_agent(connection, row.name))
+            else await self._database.read(lambda connection: users_of_agent(connection, row.name, sight))
         )
         return {**agent_view(row, self._clock.now()), "used_by": users}
 

@@ -16,7 +16,7 @@ from millrace.app.archive import repository
 from millrace.app.archive.format import FORMAT, Line, line_of
 from millrace.app.archive.repository import OF_A_RUN, Family, Rows, RunRows
 from millrace.app.artifacts.views import artifact_view
-from millrace.app.histories.views import log_view
+from millrace.app.histories.views import data_of, log_view
 from millrace.app.plans import StoredPlans
 from millrace.app.runs.tasks.order import is_path, place_of
 from millrace.app.runs.views import View, run_view, task_run_view, test_view
@@ -130,7 +130,7 @@ def _record_view(row: RowMapping) -> Mapping[str, object]:
         "type": row["type"],
         "path": row["path"],
         "at": to_iso(row["at"]),
-        "data": None if row["data"] is None else orjson.Fragment(row["data"]),
+        "data": None if row["data"] is None else data_of(row),
     }
 
 

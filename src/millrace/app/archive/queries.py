@@ -63,6 +63,14 @@ class ArchiveQueries:
                 if family or line["kind"] == "family" or line.get(RUN_IDS.get(str(line["kind"]), "run_id")) == run_id:
                     yield await self._named(line)
 
+    async def workflow_of(self, run_id: str) -> str | None:
+        """The id of the workflow of a run in the archive; `None` if it is not there."""
+        try:
+            workflow: Any = (await self.get(run_id))["workflow"]
+        except NotFound:
+            return None
+        return str(workflow["id"])
+
     async def find(self, run_id: str) -> Archived:
         """The newest archive that has the run. Raises `NotFound`; and `ObjectStoreError` if it may be in one that
         cannot be read."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.artifacts import keys, repository
@@ -12,6 +13,8 @@ from millrace.app.artifacts.ownership import may_delete
 from millrace.app.artifacts.repository import ArtifactFilter, NewArtifact
 from millrace.app.artifacts.views import artifact_view, stored_object
 from millrace.app.cursors import Page, decode_text, encode_cursor
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import fields, note
 from millrace.core.errors import Fault, InvalidRequest, NotFound, TooLarge
 from millrace.core.values import Duration, JsonObject
 from millrace.ports.clock import Clock
@@ -72,7 +75,7 @@ class ArtifactCommands:
             expires_at=None if request.lifetime is None else now + request.lifetime,
             created_by=request.by,
         )
-        await self._database.write(lambda connection: repository.add(connection, [new]))
+        await self._database.write(lambda connection: _added(connection, new))
         return await self.get(id_)
 
     async def get(self, artifact_id: str) -> JsonObject:
@@ -92,7 +95,7 @@ class ArtifactCommands:
     async def delete(self, artifact_id: str) -> None:
         """The row goes first: what is left of a deletion that is cut short is an orphan, and not a lost file."""
         row = await self._row(artifact_id)
-        await self._database.write(lambda connection: repository.remove(connection, [artifact_id]))
+        await self._database.write(lambda connection: _removed(connection, row))
         if await may_delete(self._database, self._objects):
             await self._objects.delete(row["object_key"])
 
@@ -100,8 +103,24 @@ class ArtifactCommands:
         now = self._clock.now()
         row = await self._database.read(lambda connection: repository.find(connection, artifact_id, now))
         if row is None:
-            raise NotFound("artifact_not_found", f"there is no artifact with the id {artifact_id!r}, or it has expired")
+            raise unknown_artifact(artifact_id)
         return row
+
+
+def unknown_artifact(artifact_id: str) -> NotFound:
+    return NotFound("artifact_not_found", f"there is no artifact with the id {artifact_id!r}, or it has expired")
+
+
+def _added(connection: Connection, new: NewArtifact) -> None:
+    repository.add(connection, [new])
+    told = fields(new, "media_type", "size", "sha256", "expires_at")
+    note(connection, Action.ARTIFACT_UPLOAD, new.id, new.name, after=told)
+
+
+def _removed(connection: Connection, row: RowMapping) -> None:
+    if repository.remove(connection, [row["id"]]):
+        told = {name: row[name] for name in ("run_id", "size", "sha256")}
+        note(connection, Action.ARTIFACT_DELETE, row["id"], row["name"], before=told)
 
 
 def too_large(limit: int) -> TooLarge:

@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.walking import APART, TOGETHER, Walk, newest
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.states import LIVE_ATTEMPT, AttemptStatus
 from millrace.core.values import Instant
 from millrace.ports.payloads import MARK, spilled
@@ -45,6 +47,8 @@ class ArtifactFilter:
     """Part of the name, in any case of letters."""
     uploaded: bool | None = None
     """Whether a user sent it, or a task wrote it."""
+    sight: Sight | None = None
+    """Of the files of runs; of those that were sent, what the same user has sent is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,18 @@ def list_artifacts(
     if narrow.uploaded is not None:
         of_run = func.coalesce(artifacts.c.run_id, "")
         fits.insert(0, of_run == "" if narrow.uploaded else of_run != "")
+    if narrow.sight is not None:
+        fits.insert(0, _is_seen(narrow.sight))
+        at_most = APART  # for each the run is looked up
     found = newest(connection, artifacts.c.id, [Walk(tuple(along), tuple(fits), at_most)], limit=limit)
     query = select(artifacts).where(artifacts.c.id.in_(found.ids)).order_by(artifacts.c.id.desc())
     return connection.execute(query).mappings().all() if found.ids else [], found.next
+
+
+def _is_seen(sight: Sight) -> ColumnElement[bool]:
+    of_run = select(runs.c.workflow_id).where(runs.c.id == artifacts.c.run_id).scalar_subquery()
+    own = artifacts.c.run_id.is_(None) & (artifacts.c.created_by == sight.user_id)
+    return or_(own, seen(of_run, sight))
 
 
 def give_to_run(connection: Connection, ids: Sequence[str], run_id: str) -> None:
@@ -92,8 +105,9 @@ def give_to_run(connection: Connection, ids: Sequence[str], run_id: str) -> None
     connection.execute(update(artifacts).where(artifacts.c.id.in_(ids)).values(run_id=run_id))
 
 
-def remove(connection: Connection, ids: Sequence[str]) -> None:
-    connection.execute(delete(artifacts).where(artifacts.c.id.in_(ids)))
+def remove(connection: Connection, ids: Sequence[str]) -> int:
+    """Answers how many of them there were."""
+    return connection.execute(delete(artifacts).where(artifacts.c.id.in_(ids))).rowcount
 
 
 def expired(connection: Connection, now: Instant, limit: int) -> Mapping[str, str]:

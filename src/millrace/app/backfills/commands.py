@@ -18,6 +18,8 @@ from millrace.app.triggers import repository as trigger_rows
 from millrace.app.triggers.queries import unknown_trigger
 from millrace.app.triggers.repository import TriggerRow
 from millrace.app.triggers.schedules import Schedules, UnusableSchedule
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.core.errors import Conflict, Fault, InvalidRequest, NotFound
 from millrace.core.values import Instant, to_iso
 from millrace.ports.database import Database
@@ -28,6 +30,11 @@ from millrace.triggers.due import Due
 MOST = 10_000
 """Due times of one backfill."""
 AT_A_TIME = 500
+BECOMING = {
+    "paused": Action.BACKFILL_PAUSE,
+    "running": Action.BACKFILL_RESUME,
+    "cancelled": Action.BACKFILL_CANCEL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,9 @@ class BackfillCommands:
             finished_at=None,
         )
         repository.add(connection, row)
+        told = {"trigger_id": trigger_id, "from": to_iso(request.start), "until": to_iso(request.until)}
+        more = {"at_once": row.at_once, "again": row.again, "total": row.total}
+        note(connection, Action.BACKFILL_BEGIN, backfill_id, found.row.name, after=told | more)
 
     def _prepared(self, connection: Connection, trigger_id: str, request: BackfillRequest) -> Prepared:
         shown = trigger_rows.find(connection, trigger_id)
@@ -175,6 +185,7 @@ def _changed(connection: Connection, backfill_id: str, status: str) -> None:
     finished_at = trigger_rows.now(connection) if over else None
     reason = "it was cancelled by a request" if over else None
     repository.save(connection, replace(row, status=status, reason=reason, finished_at=finished_at))
+    note(connection, BECOMING[status], backfill_id, before={"status": row.status}, after={"status": status})
 
 
 def _fired_before(connection: Connection, row: TriggerRow, times: list[Due]) -> int:

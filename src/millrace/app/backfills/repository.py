@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Select, delete, func, insert, literal, select
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.retention.repository import first_id_at
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.values import SECOND, Duration, Instant
 from millrace.storage.tables import backfills, firings, runs, start_keys, triggers, workflows
 
@@ -58,6 +60,7 @@ class BackfillFilter:
     trigger_id: str | None = None
     workflow_id: str | None = None
     statuses: Sequence[str] = ()
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,8 @@ def list_backfills(
         query = query.where(backfills.c.trigger_id == narrow.trigger_id)
     if narrow.workflow_id is not None:
         query = query.where(backfills.c.workflow_id == narrow.workflow_id)
+    if narrow.sight is not None:
+        query = query.where(seen(backfills.c.workflow_id, narrow.sight))
     if narrow.statuses:
         query = query.where(backfills.c.status.in_(narrow.statuses))
     return connection.execute(query).mappings().all()

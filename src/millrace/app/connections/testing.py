@@ -11,10 +11,12 @@ from millrace.ports.connections import Connection, Connections, ConnectionUnavai
 from millrace.ports.mail import Mailer, MailFailed, server_of_connection
 from millrace.ports.network import AddressRefused
 from millrace.ports.runner import Completed, LogLevel, RunnerContext, RunnerRegistry
-from millrace.ports.secrets import Masker
+from millrace.ports.secrets import Masker, SecretUse
 
 WITHIN = 20.0
 DATABASES = frozenset({"postgresql", "mysql", "mariadb", "sqlite"})
+TESTING = SecretUse(None, "the test of a connection", keeps_to_hosts=True)
+"""Whoever may test connections may test each: nothing of one goes anywhere but to its own server."""
 ANY_ANSWER = ("100-400", 402, "404-599")
 """401 and 403 say that the credentials are not right."""
 
@@ -54,7 +56,7 @@ class ConnectionTester:
 
     async def _said(self, name: str, kind: str) -> str:
         if kind == "smtp":
-            return await self._by_mailer(await self._connections.resolve(name, types=frozenset({kind})))
+            return await self._by_mailer(await self._connections.resolve(name, types=frozenset({kind}), use=TESTING))
         if kind in DATABASES:
             await self._by_task("database", {"connection": name, "sql": "select 1", "read_only": True})
             return "the database answers"
@@ -79,7 +81,7 @@ class ConnectionTester:
             checked = runner.config_model.model_validate(config)
         except ValidationError:
             raise NotWorking(f"the task type {task_type!r} of this server takes no connections") from None
-        outcome = await runner.run(checked, RunnerContext("connection-test", "test", 1, _unheard))
+        outcome = await runner.run(checked, RunnerContext("connection-test", "test", 1, _unheard, use=TESTING))
         if not isinstance(outcome, Completed):
             raise NotWorking(outcome.failure.message)
 

@@ -16,6 +16,8 @@ from millrace.app.decisions.repository import Look, Wait
 from millrace.app.runs import repository as run_rows
 from millrace.app.runs.keys import CallerKeys, KeySpace, fingerprint, other_request
 from millrace.app.runs.telling import check_told
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.core.controls import APPROVAL
 from millrace.core.errors import Conflict, Fault, InvalidRequest
 from millrace.core.states import TaskStatus
@@ -119,6 +121,8 @@ def _post_once(connection: Connection, wait: Wait, item: InboxItem, key: StartKe
     if look is None or look.is_decided or look.wait is None or look.wait.since != wait.since:
         raise not_waiting(wait.run_id, wait.path, look)
     run_rows.post(connection, [item])
+    told = {name: item.data[name] for name in ("approved", "comment", "form", "by")}
+    note(connection, Action.APPROVAL_DECIDE, wait.run_id, wait.path, after={"task": wait.path, **told})
     return True
 
 

@@ -9,18 +9,25 @@ from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 
 import orjson
+from sqlalchemy import Connection
 
 from millrace.app.decisions.deciding import Decision, Decisions, doing_now, not_waiting, was_decided
 from millrace.app.decisions.queries import ApprovalQueries
 from millrace.app.decisions.repository import Look, Wait
 from millrace.app.histories.views import BY_LINK
+from millrace.app.runs import repository as run_rows
 from millrace.auth import repository as users
-from millrace.auth.permissions import Permission, Role, has
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
+from millrace.auth.grants import repository as grants
+from millrace.auth.permissions import Access, Grant, Permission, Role, everywhere
 from millrace.auth.principal import Principal
+from millrace.auth.repository import UserRow
+from millrace.auth.sight import grants_with
 from millrace.auth.vault.vault import Vault
 from millrace.core.durations import UNITS
 from millrace.core.errors import Conflict, Fault, Gone, InvalidRequest, NotFound
-from millrace.core.values import Duration, Instant
+from millrace.core.values import Duration, Instant, to_iso
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 
@@ -90,6 +97,9 @@ class ApprovalLinks:
             raise not_waiting(run_id, path, look)
         expires_at = self._clock.now() + lifetime
         claims = Claims(run_id, path, look.wait.since, expires_at, by.user_id, approved)
+        told = {"task": path, "expires_at": to_iso(expires_at), "approved": approved}
+        # Nothing is kept of a link but that it was made.
+        await self._database.write(lambda connection: note(connection, Action.APPROVAL_LINK, run_id, path, after=told))
         return Link(self._vault.sign(PURPOSE, claims.packed()), expires_at)
 
     async def open(self, token: str) -> Opened:
@@ -117,12 +127,22 @@ class ApprovalLinks:
         if claims.expires_at <= self._clock.now():
             raise Gone("link_expired", "the time of this link is over; ask whoever sent it for another")
         maker = await self._database.read(lambda connection: users.find_user(connection, claims.made_by))
-        if maker is None or maker.disabled_at is not None or not has(Role(maker.role), Permission.RUN_CONTROL):
-            raise _unknown()
+        if maker is None or maker.disabled_at is not None or not await self._may_decide(maker, claims.run_id):
+            raise _void()
         look = await self._look(claims)
         if look.wait is None or look.is_decided or look.wait.since != claims.since:
             _refuse(look)
         return claims, Opened(look.wait, claims.approved, claims.expires_at)
+
+    async def _may_decide(self, maker: UserRow, run_id: str) -> bool:
+        if Permission.RUN_DECIDE in everywhere(Role(maker.role), Access(maker.access)):
+            return True
+
+        def read(connection: Connection) -> frozenset[Grant]:
+            run = run_rows.head(connection, run_id)
+            return frozenset() if run is None else grants.granted(connection, maker.id, run.workflow_id)
+
+        return not (await self._database.read(read)).isdisjoint(grants_with(Permission.RUN_DECIDE))
 
     async def _look(self, claims: Claims) -> Look:
         try:
@@ -133,6 +153,11 @@ class ApprovalLinks:
 
 def _unknown() -> NotFound:
     return NotFound("link_not_found", "there is no such link; it may have been cut off or changed on its way")
+
+
+def _void() -> Gone:
+    message = "this link does not hold any more: whoever made it may not decide this now; ask for another"
+    return Gone("link_void", message)
 
 
 def _refuse(look: Look) -> NoReturn:

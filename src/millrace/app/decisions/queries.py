@@ -7,6 +7,7 @@ from millrace.app.decisions import repository
 from millrace.app.decisions.repository import Look, Place
 from millrace.app.decisions.views import View, approval_view
 from millrace.app.runs.queries import RunQueries
+from millrace.auth.sight import Sight
 from millrace.core.errors import NotFound
 from millrace.core.values import MAX_INTEGER
 from millrace.ports.database import Database
@@ -17,11 +18,13 @@ class ApprovalQueries:
         self._database = database
         self._runs = runs
 
-    async def list(self, workflow_id: str | None, *, cursor: str | None, limit: int) -> Page[View]:
+    async def list(
+        self, workflow_id: str | None, *, sight: Sight | None = None, cursor: str | None, limit: int
+    ) -> Page[View]:
         """What waits for a decision, the longest first. A page may be short, and have a next one all the same."""
         after = _place(decode_text(cursor))
         waits, end = await self._database.read(
-            lambda connection: repository.list_waits(connection, workflow_id, after=after, limit=limit)
+            lambda connection: repository.list_waits(connection, workflow_id, sight, after=after, limit=limit)
         )
         more = None if end is None else encode_cursor(" ".join(map(str, end)))
         return Page([approval_view(wait) for wait in waits], more)

@@ -9,6 +9,8 @@ import orjson
 from sqlalchemy import Connection, ScalarSelect, Select, literal_column, select, tuple_
 from sqlalchemy.engine import RowMapping
 
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.controls import APPROVAL
 from millrace.core.values import Instant, JsonObject
 from millrace.storage.tables import inbox, runs, task_runs, waits, workflows
@@ -90,16 +92,18 @@ def find_wait(connection: Connection, run_id: str, path: str) -> Wait | None:
 
 
 def list_waits(
-    connection: Connection, workflow_id: str | None, *, after: Place | None, limit: int
+    connection: Connection, workflow_id: str | None, sight: Sight | None, *, after: Place | None, limit: int
 ) -> tuple[Sequence[Wait], Place | None]:
     """Waits, the longest first, and behind which of them the next page goes on, if there is one."""
     place = (waits.c.created_at, waits.c.run_id, waits.c.path)
     walk = [_IS_APPROVAL, tuple_(*place) > tuple_(*(after or _FIRST))]
     end = None
-    if workflow_id is not None:
+    if workflow_id is not None or sight is not None:
         end = connection.execute(select(*place).where(*walk).order_by(*place).offset(LOOKED_AT - 1).limit(1)).first()
     within = walk if end is None else [*walk, tuple_(*place) <= tuple_(*end)]
-    fits = () if workflow_id is None else (_workflow_of_wait() == workflow_id,)
+    fits = [] if workflow_id is None else [_workflow_of_wait() == workflow_id]
+    if sight is not None:
+        fits.append(seen(_workflow_of_wait(), sight))
     rows = connection.execute(_waits().where(*within, *fits).order_by(*place).limit(limit + 1)).mappings().all()
     shown = [_wait(row) for row in rows[:limit]]
     if len(rows) > limit:

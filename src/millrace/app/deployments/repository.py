@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.engine import RowMapping
 
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.values import Instant
 from millrace.storage.tables import deployments, workflows
 
@@ -29,6 +31,7 @@ class DeploymentFilter:
     workflow_id: str | None = None
     actions: Sequence[str] = ()
     outcomes: Sequence[str] = ()
+    sight: Sight | None = None
 
 
 def add(connection: Connection, row: DeploymentRow) -> None:
@@ -49,6 +52,8 @@ def list_deployments(
         query = query.where(deployments.c.id < before)
     if narrow.workflow_id is not None:
         query = query.where(deployments.c.workflow_id == narrow.workflow_id)
+    if narrow.sight is not None:
+        query = query.where(seen(deployments.c.workflow_id, narrow.sight))
     if narrow.actions:
         query = query.where(deployments.c.action.in_(narrow.actions))
     if narrow.outcomes:

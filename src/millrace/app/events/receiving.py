@@ -17,6 +17,8 @@ from millrace.app.events.queries import event_view
 from millrace.app.events.repository import EventRow
 from millrace.app.events.storing import EventStorage, Stored, together
 from millrace.app.runs.keys import other_request
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import fields, note
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.ports.clock import Clock
@@ -96,6 +98,8 @@ class EventIntake:
                 raise other_request(f", which published event {before['id']}")
             return Received(event_view(before), repeated=True), Stored()
         stored = self._storage.store(connection, row)
+        published = fields(row, "type", "source", "subject", "external_id")
+        note(connection, Action.EVENT_PUBLISH, row.id, row.type, after=published)
         return Received(event_view(row.columns()), repeated=False), stored
 
 

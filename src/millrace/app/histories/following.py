@@ -19,6 +19,7 @@ from millrace.app.histories.repository import Ends, LogFilter, Position, Window
 from millrace.app.histories.sharing import SharedReads
 from millrace.app.histories.views import View, change_view, log_view, record_view, users_in
 from millrace.auth.names import UserNames
+from millrace.auth.sight import Sight
 from millrace.core.errors import Conflict, Fault, InvalidRequest
 from millrace.ports.bus import ANY_RUN, Bus
 from millrace.ports.database import Database
@@ -113,7 +114,9 @@ class Followers:
         _require_kept(position, await self._database.read(repository.ends_of_changes))
         return position
 
-    def changes(self, workflow_id: str | None, *, position: Position) -> AsyncIterator[Batch]:
+    def changes(
+        self, workflow_id: str | None, *, position: Position, sight: Sight | None = None
+    ) -> AsyncIterator[Batch]:
         """The records of all runs, or of the runs of one workflow, in the order of their commits. It does not end.
 
         Raises `Conflict` when the reader is so slow that what it would read next has been deleted.
@@ -123,14 +126,14 @@ class Followers:
             def read(connection: Connection) -> tuple[Batch, Position]:
                 ends = repository.ends_of_changes(connection)
                 _require_kept(place, ends)
-                rows = repository.read_changes(connection, place, workflow_id, LINES)
+                rows = repository.read_changes(connection, place, workflow_id, LINES, sight)
                 names = self._names.within(connection, users_in(rows))
                 items = [(_name(row), change_view(row, names)) for row in rows]
                 if len(rows) == LINES:
                     return Batch(items, items[-1][0]), _parsed(items[-1][0])
                 return Batch(items, str(ends.newest), unsettled=ends.unsettled), Position(ends.newest + 1, BEGINNING)
 
-            return await self._read(("changes", workflow_id, place), read)
+            return await self._read(("changes", workflow_id, sight, place), read)
 
         return self._follow(ANY_RUN, look, position)
 

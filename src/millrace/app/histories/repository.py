@@ -12,6 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, and_, delete, f
 from sqlalchemy.engine import RowMapping
 
 from millrace.app.dialects import Unsettled, items_of, json_list
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.values import Instant
 from millrace.ports.database import Database
 from millrace.storage.tables import changes, logs, records, runs
@@ -125,7 +127,7 @@ def ends_of_changes(connection: Connection) -> Ends:
 
 
 def read_changes(
-    connection: Connection, position: Position, workflow_id: str | None, limit: int
+    connection: Connection, position: Position, workflow_id: str | None, limit: int, sight: Sight | None = None
 ) -> Sequence[RowMapping]:
     """Records of any run from `position` on, in the order in which they were committed."""
     here = and_(records.c.run_id == changes.c.run_id, records.c.seq.between(changes.c.first_seq, changes.c.last_seq))
@@ -147,6 +149,8 @@ def read_changes(
         .order_by(changes.c.position, records.c.seq)
         .limit(limit)
     )
+    if sight is not None:
+        query = query.where(seen(runs.c.workflow_id, sight))
     if workflow_id is not None:
         query = query.where(runs.c.workflow_id == workflow_id)
     return connection.execute(query).mappings().all()

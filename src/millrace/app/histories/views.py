@@ -11,9 +11,8 @@ from millrace.core.values import to_iso
 View: TypeAlias = Mapping[str, object]
 
 
-BY_USERS = frozenset(
-    {"run.created", "run.paused", "run.resumed", "run.cancel_requested", "run.signalled", "task.decided"}
-)
+CREATED = "run.created"
+BY_USERS = frozenset({CREATED, "run.paused", "run.resumed", "run.cancel_requested", "run.signalled", "task.decided"})
 """Records whose data may say `by` whom: by an id as they are stored, by id and name as they are shown. A run may
 have signalled, too, which is told by a text."""
 
@@ -21,6 +20,10 @@ OF_A_RUN = "run "
 """What the text begins with by which a run is told that signalled."""
 BY_LINK = "link made by "
 """Before the id of a user: somebody has decided by a link that he had made."""
+
+
+OF_THE_REQUEST = frozenset({"address", "request_id"})
+"""Data of `CREATED` that are for the audit log, and not for everybody who may see the run."""
 
 
 def users_in(rows: Sequence[RowMapping]) -> frozenset[str]:
@@ -42,7 +45,7 @@ def record_view(row: RowMapping, names: Mapping[str, str]) -> View:
         "type": row["type"],
         "path": row["path"],
         "at": to_iso(row["at"]),
-        "data": with_user(orjson.loads(row["data"]), names) if tells else _fragment(row["data"]),
+        "data": with_user(data_of(row), names) if tells else _fragment(row["data"]),
     }
 
 
@@ -53,6 +56,14 @@ def with_user(data: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str,
         return data
     user = {"id": user_of(by), "name": names[user_of(by)]}
     return {**data, "by": {**user, "by_link": True} if by.startswith(BY_LINK) else user}
+
+
+def data_of(row: RowMapping) -> Mapping[str, Any]:
+    """What the record tells whoever may see its run."""
+    data: Mapping[str, Any] = orjson.loads(row["data"])
+    if row["type"] != CREATED:
+        return data
+    return {name: value for name, value in data.items() if name not in OF_THE_REQUEST}
 
 
 def log_view(row: RowMapping) -> View:

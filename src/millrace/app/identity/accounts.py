@@ -3,10 +3,13 @@
 from typing import TYPE_CHECKING
 
 from millrace.app.cursors import Page, decode_text, encode_cursor
+from millrace.app.identity import repository as key_rows
 from millrace.app.identity.logging_in import LoggingIn
 from millrace.app.identity.texts import checked_email, checked_name
 from millrace.app.identity.views import me_view, session_view
 from millrace.auth import repository
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.auth.authentication import Authenticator
 from millrace.auth.keys import hash_of
 from millrace.auth.logins import repository as logins
@@ -40,16 +43,21 @@ class Accounts:
         self._authenticator = authenticator
 
     async def me(self, caller: Principal) -> JsonObject:
-        return me_view(await self._account(caller.user_id), caller)
+        return await self._me(await self._account(caller.user_id), caller)
 
     async def rename(self, caller: Principal, name: str) -> JsonObject:
         """Raises `InvalidRequest`, and `Conflict` for a service account, whose name is what it is known by."""
         if caller.kind is UserKind.SERVICE:
             raise Conflict("service_account", "a service account keeps its name")
         plain, now = checked_name(name), self._clock.now()
-        await self._database.write(
-            lambda connection: repository.save_account(connection, caller.user_id, name=plain, updated_at=now)
-        )
+
+        def work(connection: "Connection") -> None:
+            before = repository.find_account(connection, caller.user_id)
+            repository.save_account(connection, caller.user_id, name=plain, updated_at=now)
+            old = None if before is None else {"name": before.name}
+            note(connection, Action.USER_UPDATE, caller.user_id, plain, before=old, after={"name": plain})
+
+        await self._database.write(work)
         return await self.me(caller)
 
     async def change_password(self, caller: Principal, old: str, new: str, origin: Origin) -> None:
@@ -59,14 +67,24 @@ class Accounts:
             raise Conflict("no_password", "this account has no password to change")
         check_password(new, account.email, account.name, path="new_password")
         try:
-            await self._logging_in.checked(account.email, old, origin)
+            checked = await self._logging_in.checked(account.email, old, origin)
         except Unauthenticated:
-            raise Forbidden("wrong_password", "the old password is wrong") from None
+            raise _wrong_password() from None
         if new == old:
             fault = Fault("new_password", "value", "this is the password that you have", "write another one")
             raise InvalidRequest("invalid_request", "the request is not valid", faults=[fault])
         hashed = await self._passwords.hashed(new)
-        await self._database.write(lambda connection: self._set(connection, account, hashed, but=caller.session_id))
+
+        def work(connection: "Connection") -> bool:
+            # Who knew the one before must not win over somebody who has changed it while this was looked at.
+            known = repository.find_account(connection, caller.user_id)
+            if known is None or known.disabled_at is not None or known.password_set_at != checked.password_set_at:
+                return False
+            self._set(connection, known, hashed, but=caller.session_id)
+            return True
+
+        if not await self._database.write(work):
+            raise _wrong_password()
 
     async def reset(self, token: str, password: str) -> None:
         """Set a password by a token that an administrator has passed on. Raises `InvalidRequest`."""
@@ -120,20 +138,24 @@ class Accounts:
             repository.save_account(connection, caller.user_id, email=plain_email, name=plain_name)
             account = repository.find_account(connection, caller.user_id)
             if account is not None:
+                told = {"name": account.name, "email": account.email}
+                proven_as = (account.id, account.name)
+                note(connection, Action.USER_UPDATE, account.id, account.name, after=told, by=proven_as)
                 self._set(connection, account, hashed)
             return account
 
         account = await self._database.write(work)
         if account is None:
             raise wrong_login()
-        return me_view(account, caller)
+        return await self._me(account, caller)
 
     async def _first_admin(self, setup_key: str) -> Principal:
         try:
             caller = await self._authenticator.of_key(setup_key)
         except Unauthenticated:
             caller = None
-        if caller is None or caller.role is not Role.ADMIN or caller.scopes is not None:
+        is_person = caller is not None and caller.kind is UserKind.PERSON
+        if caller is None or not is_person or caller.role is not Role.ADMIN or caller.scopes is not None:
             message = "the setup key is wrong; it is the API key in the file api-key of the home folder"
             raise Unauthenticated("wrong_setup_key", message)
         return caller
@@ -181,7 +203,15 @@ class Accounts:
             updated_at=now,
         )
         logins.void_resets(connection, account.id, now)
-        logins.end_sessions_of(connection, account.id, "password", now, but=but)
+        ended = logins.end_sessions_of(connection, account.id, "password", now, but=but)
+        by, told = (account.id, account.name), {"logins_ended": ended}
+        note(connection, Action.PASSWORD_CHANGE, account.id, account.name, after=told, by=by)
+
+    async def _me(self, account: AccountRow, caller: Principal) -> JsonObject:
+        key = None
+        if caller.session_id is None:
+            key = await self._database.read(lambda connection: key_rows.find_key(connection, caller.credential_id))
+        return me_view(account, caller, key)
 
     async def _account(self, user_id: str) -> AccountRow:
         account = await self._database.read(lambda connection: repository.find_account(connection, user_id))
@@ -192,6 +222,10 @@ class Accounts:
 
 def _already_set_up() -> Conflict:
     return Conflict("already_set_up", "this installation has been set up; log in, or ask an administrator for a reset")
+
+
+def _wrong_password() -> Forbidden:
+    return Forbidden("wrong_password", "the old password is wrong")
 
 
 def _invalid_reset() -> InvalidRequest:

@@ -2,6 +2,8 @@
 
 from millrace.app.identity.texts import plain_email
 from millrace.auth import repository
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.auth.logins.passwords import Passwords
 from millrace.auth.logins.sessions import Origin, Sessions, Tokens, WebLogin, wrong_login
 from millrace.auth.logins.throttling import Throttle
@@ -44,11 +46,20 @@ class LoggingIn:
         kept = None if account is None else account.password_hash
         right, fresh = await self._passwords.verified(password, kept)
         if account is None or not right or account.disabled_at is not None:
+            await self._note_failure(account, right=right)
             raise wrong_login()
         await self._throttle.succeeded(attempt)
         if fresh is not None:
             await self._keep(account.id, account.password_set_at, fresh)
         return account
+
+    async def _note_failure(self, account: AccountRow | None, *, right: bool) -> None:
+        """It failed after it was counted, so this is a write of its own. What was typed is not kept: people type their
+        passwords into the wrong field."""
+        reason = "no such user" if account is None else "disabled" if right else "wrong password"
+        entity = (None, None) if account is None else (account.id, account.name)
+        told = {"reason": reason}
+        await self._database.write(lambda connection: note(connection, Action.LOGIN_FAIL, *entity, after=told))
 
     async def _keep(self, user_id: str, set_at: Instant | None, password_hash: str) -> None:
         """The same password, hashed as it is done now; unless it has been changed meanwhile."""

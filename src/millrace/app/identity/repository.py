@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
 from millrace.auth.repository import AccountRow
 from millrace.core.values import Instant
-from millrace.storage.tables import api_keys, users
+from millrace.storage.tables import api_keys, oidc_identities, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,28 @@ def listed(
     return [AccountRow(*row) for row in connection.execute(query)]
 
 
+def ids_called(connection: Connection, name: str) -> Sequence[str]:
+    """Those of all users with exactly this name, deleted ones, too; the first few."""
+    return connection.scalars(select(users.c.id).where(users.c.name == name).order_by(users.c.id).limit(10)).all()
+
+
 def add_account(connection: Connection, values: Mapping[str, object]) -> None:
     connection.execute(insert(users).values(**values))
 
 
 def has_another_admin(connection: Connection, user_id: str) -> bool:
-    """Whether any other person is an administrator who can act."""
-    query = select(func.count()).where(
+    """Whether any other person is an administrator who can act: who has a password, a login provider that knows him, or
+    a key that does everything and does not end. Whoever was invited and has not come yet may never come."""
+    keys = (api_keys.c.revoked_at, api_keys.c.expires_at, api_keys.c.scopes)
+    ways_in = (
+        users.c.password_hash.is_not(None),
+        exists().where(oidc_identities.c.user_id == users.c.id),
+        exists().where(api_keys.c.user_id == users.c.id, *(column.is_(None) for column in keys)),
+    )
+    query = select(users.c.id).where(
         users.c.role == "admin", users.c.kind == "person", users.c.disabled_at.is_(None), users.c.id != user_id
     )
-    return bool(connection.execute(query).scalar())
+    return connection.execute(query.where(or_(*ways_in)).limit(1)).first() is not None
 
 
 # --- API keys ---------------------------------------------------------------------------------------------------------
@@ -70,6 +82,15 @@ def keys_of(connection: Connection, user_id: str, *, before: str | None, limit: 
     if before is not None:
         query = query.where(api_keys.c.id < before)
     return [KeyRow(*row) for row in connection.execute(query)]
+
+
+def keys_of_all(connection: Connection, *, before: str | None, limit: int) -> Sequence[tuple[KeyRow, str]]:
+    """The newest first, each with the name of its user."""
+    query = select(*_KEY, users.c.name.label("owner")).join(users, users.c.id == api_keys.c.user_id)
+    query = query.order_by(api_keys.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(api_keys.c.id < before)
+    return [(KeyRow(*row[:-1]), row.owner) for row in connection.execute(query)]
 
 
 def find_key(connection: Connection, key_id: str) -> KeyRow | None:
@@ -88,6 +109,16 @@ def save_key(connection: Connection, key_id: str, **values: object) -> None:
 def is_replaced(connection: Connection, row: KeyRow) -> bool:
     query = select(api_keys.c.id).where(api_keys.c.user_id == row.user_id, api_keys.c.replaces == row.id)
     return connection.execute(query.limit(1)).first() is not None
+
+
+def find_ended_keys(connection: Connection, cutoff: Instant, limit: int) -> Sequence[str]:
+    """Keys that were revoked, or whose time was over, by then."""
+    ended = or_(api_keys.c.revoked_at <= cutoff, api_keys.c.expires_at <= cutoff)
+    return [*connection.scalars(select(api_keys.c.id).where(ended).limit(limit))]
+
+
+def delete_keys(connection: Connection, ids: Sequence[str]) -> None:
+    connection.execute(delete(api_keys).where(api_keys.c.id.in_(ids)))
 
 
 def revoke_keys_of(connection: Connection, user_id: str, now: Instant) -> None:

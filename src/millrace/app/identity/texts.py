@@ -9,6 +9,7 @@ LONGEST_EMAIL: Final = 254
 LONGEST_NAME: Final = 255
 NOWHERE: Final = ".invalid"
 """Ends addresses that hold the place of one (RFC 2606)."""
+ERASED_NAME: Final = "erased user"
 
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@.\x00-\x1f\x7f]+(?:\.[^\s@.\x00-\x1f\x7f]+)*")
 _SERVICE = re.compile(r"[a-z0-9](?:[a-z0-9_.-]{0,98}[a-z0-9])?", re.ASCII)
@@ -50,6 +51,16 @@ def service_place(name: str) -> str:
 
 def deleted_place(user_id: str) -> str:
     return f"{user_id}@deleted{NOWHERE}"
+
+
+def erased_place(user_id: str) -> str:
+    """In place of the address of a user who was erased."""
+    return f"{user_id}@erased{NOWHERE}"
+
+
+def provider_place(user_id: str) -> str:
+    """In place of the address of a user whose login provider has not verified one."""
+    return f"{user_id}@provider{NOWHERE}"
 
 
 def shown_email(email: str) -> str | None:

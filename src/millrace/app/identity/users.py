@@ -18,13 +18,17 @@ from millrace.app.identity.texts import (
     deleted_place,
     plain_email,
     service_place,
+    shown_email,
 )
 from millrace.app.identity.views import user_view
 from millrace.auth import repository as accounts
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import fields, note
+from millrace.auth.grants import repository as grants
 from millrace.auth.keys import hash_of
 from millrace.auth.logins import repository as logins
 from millrace.auth.logins.passwords import Passwords, check_password
-from millrace.auth.permissions import PERMISSIONS, Role, require_rights
+from millrace.auth.permissions import PERMISSIONS, Access, Role, everywhere, require_rights
 from millrace.auth.principal import Principal, UserKind
 from millrace.auth.repository import AccountRow
 from millrace.core.durations import UNITS
@@ -48,6 +52,7 @@ class NewUser:
     role: Role
     email: str | None = None
     password: str | None = None
+    access: Access = Access.ALL
 
 
 class Users:
@@ -81,8 +86,10 @@ class Users:
         Raises `InvalidRequest`, `Forbidden` `beyond_own_rights`, and `Conflict` `email_taken` or `name_taken`.
         """
         require_rights(by, PERMISSIONS[wanted.role], f"the role {wanted.role.value}")
+        _refuse_restricted_admin(wanted.role, wanted.access)
         now, user_id = self._clock.now(), self._ids.new()
         values: dict[str, object] = {"id": user_id, "role": wanted.role.value, "kind": wanted.kind.value}
+        values["access"] = wanted.access.value
         values |= {"created_at": now, "updated_at": now, **_identity(wanted)}
         if wanted.password is not None:
             check_password(wanted.password, str(values["email"]), wanted.name)
@@ -96,21 +103,29 @@ class Users:
             repository.add_account(connection, values)
             if token is not None:
                 self._add_reset(connection, user_id, token, by)
-            return found(connection, user_id)
+            made = found(connection, user_id)
+            note(connection, Action.USER_CREATE, made.id, made.name, after=_noted(made))
+            return made
 
         row = await self._database.write(work)
         return {**user_view(row), **self._told(token)}
 
     async def change(self, reference: str, given: Mapping[str, str], *, by: Principal) -> JsonObject:
-        """Change `name`, `email` and `role`, those that are given. Raises as `create`, and `Conflict` `last_admin`."""
+        """Change `name`, `email`, `role` and `access`, those that are given. Where that gives more rights, a reset
+        that was not used is void.
+
+        Raises as `create`, and `Conflict` `last_admin`.
+        """
 
         def work(connection: "Connection") -> AccountRow:
             before = self._target(connection, reference, by)
             kind, role = UserKind(before.kind), Role(given.get("role", before.role))
             require_rights(by, PERMISSIONS[role], f"the role {role.value}")
+            access = Access(given.get("access", before.access))
+            _refuse_restricted_admin(role, access)
             if role is not Role.ADMIN:
-                _refuse_last_admin(connection, before)
-            values: dict[str, object] = {"role": role.value, "updated_at": self._clock.now()}
+                refuse_last_admin(connection, before)
+            values: dict[str, object] = {"role": role.value, "access": access.value, "updated_at": self._clock.now()}
             if kind is UserKind.SERVICE and "email" in given:
                 raise _fault("email", "a service account has no e-mail address", "leave it out")
             if given.keys() & {"name", "email"}:
@@ -119,7 +134,13 @@ class Users:
             if values.get("email", before.email) != before.email:
                 _refuse_taken(connection, str(values["email"]), kind)
             accounts.save_account(connection, before.id, **values)
-            return found(connection, before.id)
+            if everywhere(role, access) - everywhere(Role(before.role), Access(before.access)):
+                # Whoever had it made had power over the account as it was, and not over what it has become.
+                logins.void_resets(connection, before.id, self._clock.now())
+            after = found(connection, before.id)
+            old, new = _noted(before), _noted(after)
+            note(connection, Action.USER_UPDATE, after.id, after.name, before=old, after=new)
+            return after
 
         return user_view(await self._database.write(work))
 
@@ -127,9 +148,10 @@ class Users:
         """Nothing the user has opens anything any more, from when this returns. Raises `Conflict` `last_admin`."""
 
         def work(connection: "Connection", before: AccountRow) -> None:
-            _refuse_last_admin(connection, before)
+            refuse_last_admin(connection, before)
             if before.disabled_at is None:
                 self._shut(connection, before)
+                note(connection, Action.USER_DISABLE, before.id, before.name)
 
         return await self._acted(reference, by, work)
 
@@ -138,6 +160,8 @@ class Users:
 
         def work(connection: "Connection", before: AccountRow) -> None:
             accounts.save_account(connection, before.id, disabled_at=None, updated_at=self._clock.now())
+            if before.disabled_at is not None:
+                note(connection, Action.USER_ENABLE, before.id, before.name)
 
         return await self._acted(reference, by, work)
 
@@ -145,12 +169,14 @@ class Users:
         """For ever: keys are revoked, the address is free. The name stays with what the user has done."""
 
         def work(connection: "Connection", before: AccountRow) -> None:
-            _refuse_last_admin(connection, before)
+            refuse_last_admin(connection, before)
             now = self._clock.now()
             self._shut(connection, before)
             repository.revoke_keys_of(connection, before.id, now)
+            grants.remove_of_user(connection, before.id)
             gone = {"email": deleted_place(before.id), "password_hash": None, "deleted_at": now}
             accounts.save_account(connection, before.id, **gone)
+            note(connection, Action.USER_DELETE, before.id, before.name, before=_noted(before))
 
         return await self._acted(reference, by, work)
 
@@ -164,6 +190,7 @@ class Users:
             if before.disabled_at is not None:
                 raise Conflict("user_disabled", "the user is disabled; enable the account first")
             self._add_reset(connection, before.id, token, by)
+            note(connection, Action.USER_RESET, before.id, before.name)
 
         return {**await self._acted(reference, by, work), **self._told(token)}
 
@@ -173,6 +200,8 @@ class Users:
 
         def work(connection: "Connection", before: AccountRow) -> None:
             ended[:] = [logins.end_sessions_of(connection, before.id, "everywhere", self._clock.now())]
+            if ended[0]:
+                note(connection, Action.LOGIN_END, None, before.name, after={"user_id": before.id, "ended": ended[0]})
 
         await self._acted(reference, by, work)
         return ended[0]
@@ -241,11 +270,25 @@ def _refuse_taken(connection: "Connection", email: str, kind: UserKind) -> None:
         raise Conflict("email_taken", "another user has this e-mail address")
 
 
-def _refuse_last_admin(connection: "Connection", row: AccountRow) -> None:
+def refuse_last_admin(connection: "Connection", row: AccountRow) -> None:
+    """Raises `Conflict` `last_admin`."""
     is_admin = row.role == Role.ADMIN and row.kind == UserKind.PERSON and row.disabled_at is None
     if is_admin and not repository.has_another_admin(connection, row.id):
-        raise Conflict("last_admin", "this is the last administrator; make another user one first")
+        raise Conflict(
+            "last_admin",
+            "this is the last administrator who can log in; have another one set a password first",
+        )
+
+
+def _refuse_restricted_admin(role: Role, access: Access) -> None:
+    if role is Role.ADMIN and access is Access.GRANTED:
+        raise _fault("access", "an administrator cannot be restricted", "write all, or give another role")
 
 
 def _fault(path: str, message: str, remedy: str) -> InvalidRequest:
     return InvalidRequest("invalid_request", "the request is not valid", faults=[Fault(path, "value", message, remedy)])
+
+
+def _noted(row: AccountRow) -> JsonObject:
+    """What the audit log says of a user."""
+    return {"email": shown_email(row.email), **fields(row, "name", "role", "kind", "access")}

@@ -16,6 +16,7 @@ def user_view(row: AccountRow) -> JsonObject:
         "email": shown_email(row.email),
         "name": row.name,
         "role": row.role,
+        "access": row.access,
         "status": "deleted" if row.deleted_at else "disabled" if row.disabled_at else "active",
         "has_password": row.password_hash is not None,
         "must_change_password": bool(row.must_change_password),
@@ -26,14 +27,15 @@ def user_view(row: AccountRow) -> JsonObject:
     }
 
 
-def me_view(row: AccountRow, caller: Principal) -> JsonObject:
-    """The caller, and what he may do by the credential that he has used."""
+def me_view(row: AccountRow, caller: Principal, key: KeyRow | None) -> JsonObject:
+    """The caller, and what he may do by the credential that he has used, which is this key or a login."""
     permissions: list[JsonValue] = [permission.value for permission in sorted(rights_of(caller))]
     return {
         **user_view(row),
         "permissions": permissions,
         "credential": "api_key" if caller.session_id is None else "session",
         "session_id": caller.session_id,
+        "api_key": None if key is None else {"id": key.id, "name": key.name, "prefix": key.prefix},
     }
 
 
@@ -54,14 +56,15 @@ def moment(instant: Instant | None) -> str | None:
     return None if instant is None else to_iso(instant)
 
 
-def key_view(row: KeyRow, owner: AccountRow, now: Instant) -> JsonObject:
+def key_view(row: KeyRow, owner: str, now: Instant) -> JsonObject:
+    """`owner` is what the user is called whose key it is."""
     scopes = scopes_in(row.scopes)
     over = row.expires_at is not None and row.expires_at <= now
     return {
         "id": row.id,
         "name": row.name,
         "prefix": row.prefix,
-        "user": {"id": owner.id, "name": owner.name},
+        "user": {"id": row.user_id, "name": owner},
         "scopes": None if scopes is None else [scope.value for scope in sorted(scopes)],
         "status": "revoked" if row.revoked_at is not None else "expired" if over else "active",
         "created_by": row.created_by,

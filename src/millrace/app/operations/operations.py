@@ -31,9 +31,13 @@ from millrace.app.runs.repository import (
     unfinished,
 )
 from millrace.app.runs.views import View
-from millrace.app.workflows.catalog import Catalog
-from millrace.auth.permissions import Permission, require
+from millrace.app.workflows.catalog import Catalog, require_seen
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
+from millrace.auth.permissions import Access, Permission, Role, everywhere
 from millrace.auth.principal import Principal
+from millrace.auth.repository import find_user
+from millrace.auth.sight import Sight
 from millrace.core.errors import Conflict, MillraceError, NotFound, Unavailable
 from millrace.core.states import RunStatus
 from millrace.core.values import SECOND, to_iso
@@ -62,6 +66,8 @@ MEANT: Mapping[str, tuple[str, ...]] = {
 }
 """The actions, and the statuses of the runs that each can mean."""
 
+RIGHT_LOST = "who asked for it may not do that any more; the runs that it had not come to are as they were"
+
 
 @dataclass(frozen=True, slots=True)
 class BulkRequest:
@@ -85,7 +91,8 @@ class BulkRequest:
 
         The workflow counts as it was written: what a key holds is answered also when that workflow is gone.
         """
-        asked = (self.action, self.workflow, asdict(self.narrow), self.reason, self.version, self.confirmation)
+        narrow = {name: value for name, value in asdict(self.narrow).items() if name != "sight"}
+        asked = (self.action, self.workflow, narrow, self.reason, self.version, self.confirmation)
         # Without it as it was before there was the word: keys outlive an upgrade.
         return fingerprint((*asked, True) if self.again else asked)
 
@@ -131,11 +138,9 @@ class Operations(Service):
     async def begin(self, request: BulkRequest, *, by: Principal, key: str | None = None) -> View:
         """Note what is to be done and begin with it, or find what an earlier request with the same key has begun.
 
-        A dry run does nothing, so it takes no key. Raises `Forbidden` for a retry without the right to start,
-        `NotFound` for a workflow that is not there, and `Conflict` when the key was used for another request.
+        A dry run does nothing, so it takes no key. Raises `NotFound` for a workflow that is not there, and `Conflict`
+        when the key was used for another request.
         """
-        if request.action == "retry":
-            require(by, Permission.RUN_START)
         if request.dry_run:
             return view(await self._counted(request, by))
         given = self._keys.key(KeySpace.MANY, by.user_id, key, request.fingerprint)
@@ -204,13 +209,16 @@ class Operations(Service):
         if request.workflow is None:
             return None
         if request.action == "retry":
-            return (await self._catalog.resolve(request.workflow)).workflow.id
-        return await self._catalog.id_of_runs(request.workflow)
+            found = (await self._catalog.resolve(request.workflow)).workflow.id
+        else:
+            found = await self._catalog.id_of_runs(request.workflow)
+        await require_seen(self._database, found, request.narrow.sight, request.workflow)
+        return found
 
     async def get(self, operation_id: str) -> View:
         row = await self._database.read(lambda connection: repository.find(connection, operation_id))
         if row is None:
-            raise NotFound("operation_not_found", f"there is no operation with the id {operation_id!r}")
+            raise unknown_operation(operation_id)
         return view(row)
 
     async def run_once(self) -> float | None:
@@ -237,9 +245,11 @@ class Operations(Service):
 
     async def _batch(self, row: OperationRow) -> None:
         asked = orjson.loads(row.request)
-        run_ids = await self._database.read(lambda connection: _next(connection, row.position or "", asked))
+        run_ids = await self._database.read(lambda connection: _next(connection, row, asked))
         if not run_ids:
-            over = replace(row, status="completed", finished_at=self._clock.now())
+            lost = run_ids is None
+            status, error = ("failed", RIGHT_LOST) if lost else ("completed", row.error)
+            over = replace(row, status=status, error=error, finished_at=self._clock.now())
             await self._database.write(lambda connection: repository.save(connection, over, seen=row.position))
         elif row.kind == "retry":
             further = _further(row, run_ids, await self._retry(row, run_ids, asked))
@@ -275,6 +285,10 @@ class Operations(Service):
             raise Conflict("already_retried", f"it was retried meanwhile, as run {others[-1]}")
 
 
+def unknown_operation(operation_id: str) -> NotFound:
+    return NotFound("operation_not_found", f"there is no operation with the id {operation_id!r}")
+
+
 def _counts(connection: Connection, narrow: RunFilter, *, repeated: bool, waited_for: bool) -> _Counts:
     until = newest_id(connection)
     found = count_matching(connection, narrow, until=until)
@@ -285,12 +299,30 @@ def _counts(connection: Connection, narrow: RunFilter, *, repeated: bool, waited
     return _Counts(until, meant, repeated=taken - meant, waited_for=found - taken)
 
 
-def _next(connection: Connection, after: str, asked: Mapping[str, Any]) -> Sequence[str]:
-    narrow, until = RunFilter(**asked["narrow"]), asked["until"]
+def needed_for(action: str) -> Permission:
+    """What to begin an operation takes, and to go on with it."""
+    return Permission.RUN_START if action == "retry" else Permission.RUN_CONTROL
+
+
+def _next(connection: Connection, row: OperationRow, asked: Mapping[str, Any]) -> Sequence[str] | None:
+    """The runs of the next batch; `None` if who asked for the operation might not ask for it now."""
+    told, until = asked["narrow"], asked["until"]
+    if not _is_entitled(connection, row, of_all=told.get("sight") is None):
+        return None
+    # Who was let do this with some workflows then is asked about anew: what was taken from him meanwhile is left out.
+    narrow = RunFilter(**{**told, "sight": Sight.stored(told.get("sight"))})
     repeated, waited_for = _repeated(asked), _waited_for(asked)
     return matching_ids(
-        connection, narrow, after=after, until=until, limit=BATCH, repeated=repeated, waited_for=waited_for
+        connection, narrow, after=row.position or "", until=until, limit=BATCH, repeated=repeated, waited_for=waited_for
     )
+
+
+def _is_entitled(connection: Connection, row: OperationRow, *, of_all: bool) -> bool:
+    """Whether who asked is not disabled, and has the right to all workflows if that was what he asked by."""
+    user = find_user(connection, row.created_by or "")
+    if user is None or user.disabled_at is not None:
+        return False
+    return not of_all or needed_for(row.kind) in everywhere(Role(user.role), Access(user.access))
 
 
 def _wished(connection: Connection, row: OperationRow, wishes: Sequence[InboxItem]) -> Sequence[InboxItem]:
@@ -345,6 +377,10 @@ def _begun(connection: Connection, row: OperationRow, key: StartKey | None) -> S
         if held != row.id:
             return Started(held, existed=True, same_request=request_hash == key.request_hash)
     repository.add(connection, row)
+    asked = orjson.loads(row.request)
+    narrow = {name: value for name, value in asked["narrow"].items() if value}
+    told = {"action": row.kind, "narrow": narrow, "reason": asked["reason"], "total": row.total}
+    note(connection, Action.OPERATION_BEGIN, row.id, row.kind, after=told)
     return Started(row.id)
 
 

@@ -18,18 +18,23 @@ from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
 from millrace.app.archive.archiver import MOST_FAMILIES, Archiver
+from millrace.app.audit.keeping import OldAuditRows
+from millrace.app.identity.repository import delete_keys, find_ended_keys
 from millrace.app.retention import repository
 from millrace.app.retention.incarnations import DeadIncarnations
 from millrace.app.retention.policy import Policy
 from millrace.app.retention.repository import Counts, Deletion
 from millrace.app.retention.rounds import repository as rounds
 from millrace.app.retention.rounds.repository import RoundRow
-from millrace.core.values import Instant
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
+from millrace.core.durations import UNITS
+from millrace.core.values import Duration, Instant
 from millrace.engine.service import Service
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database, DatabaseFile
@@ -52,6 +57,8 @@ REST = 3.0
 """How many times as long the writer is then left alone, within bounds in seconds."""
 SHORTEST_REST, LONGEST_REST = 0.005, 0.1
 
+KEYS_KEPT: Final[Duration] = 90 * UNITS["d"]
+"""An API key that was revoked or is over stays listed for so long. Who had it stands in the audit log."""
 LOOKED_AT_ONCE = 500
 FREE_PAGES_KEPT = 256
 """A file keeps some room, for it will grow again."""
@@ -84,10 +91,11 @@ class Retention(Service):
         ids: Ids,
         policy: Policy,
         archiver: Archiver,
+        audit_rows: OldAuditRows | None = None,
     ) -> None:
         super().__init__()
         self._database, self._file, self._clock, self._ids = database, file, clock, ids
-        self._policy, self._archiver = policy, archiver
+        self._policy, self._archiver, self._audit_rows = policy, archiver, audit_rows
         self._to_archive: list[tuple[str, Instant]] = []
         """Roots of families that are due by that time, in the round that is under way."""
         self._trouble: str | None = None
@@ -116,8 +124,10 @@ class Retention(Service):
     async def ask(self) -> RoundRow:
         """Have a round done now, unless one is under way; answers it. It is found by its id when it has ended."""
         if self.after_ask is None:
-            return self.request()
-        asked = await self._database.write(partial(rounds.ask_for_round, row=self._new_round("request")))
+            asked = self.request()
+            await self._database.write(lambda connection: note(connection, Action.RETENTION_RUN, asked.id))
+            return asked
+        asked = await self._database.write(partial(_asked, row=self._new_round("request")))
         self.after_ask()
         return asked
 
@@ -194,6 +204,9 @@ class Retention(Service):
             await self._operations(cutoffs.operations)
         if cutoffs.archives is not None:
             await self._archives(cutoffs.archives)
+        await self._keys(now - KEYS_KEPT)
+        if self._audit_rows is not None:
+            await self._audit(self._audit_rows, now)
         await self._give_back()
 
     async def _families(self, workflow_id: str, cutoff: Instant, *, archive: bool) -> None:
@@ -278,6 +291,14 @@ class Retention(Service):
             await self._write(partial(repository.delete_incarnations, ids=ids), self._rows)
             self._count("incarnations", len(ids))
 
+    async def _keys(self, cutoff: Instant) -> None:
+        while ids := await self._database.read(partial(find_ended_keys, cutoff=cutoff, limit=self._rows.size)):
+            await self._write(partial(delete_keys, ids=ids), self._rows)
+
+    async def _audit(self, rows: OldAuditRows, now: Instant) -> None:
+        while await self._database.read(partial(rows.are_there, now=now)):
+            await self._write(partial(rows.delete, now=now, limit=self._rows.size), self._rows)
+
     async def _few_at_a_time(self, find: Callable[..., Sequence[str]], delete: Callable[..., None], what: str) -> None:
         while ids := await self._database.read(partial(find, limit=self._rows.size)):
             await self._write(partial(delete, ids=ids), self._rows)
@@ -307,6 +328,12 @@ class Retention(Service):
     def _count(self, what: str, more: int) -> None:
         assert self._round is not None, "only a round deletes"  # noqa: S101
         self._round = replace(self._round, **{what: getattr(self._round, what) + more})
+
+
+def _asked(connection: Connection, row: RoundRow) -> RoundRow:
+    asked = rounds.ask_for_round(connection, row)
+    note(connection, Action.RETENTION_RUN, asked.id)
+    return asked
 
 
 async def _rest(took: float) -> None:

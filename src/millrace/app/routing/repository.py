@@ -10,6 +10,8 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.dialects import items_of, json_list
 from millrace.app.events.repository import EVENT, event_of
 from millrace.app.triggers.repository import COLUMNS, TriggerRow
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.ports.database import Columns, Database
 from millrace.storage.tables import events, trigger_routes, triggers, workflows
 from millrace.triggers.event import Event
@@ -29,13 +31,11 @@ class Known:
     """A trigger, and what its workflow is."""
 
     row: TriggerRow
-    workflow_name: str
     workflow_status: str
     deployed_version: int | None
 
 
 _WORKFLOW = (
-    workflows.c.name.label("workflow_name"),
     workflows.c.status.label("workflow_status"),
     workflows.c.deployed_version,
 )
@@ -91,19 +91,24 @@ async def active(database: Database, trigger_id: str) -> TriggerRow | None:
     return None
 
 
-def known_under(connection: Connection, key: str, after: str, limit: int, workflow_id: str | None) -> Sequence[Known]:
+def known_under(
+    connection: Connection, key: str, after: str, limit: int, workflow_id: str | None, sight: Sight | None = None
+) -> Sequence[Known]:
     """All triggers under one key, also silent ones, in the order of their ids."""
     query = _known().join(trigger_routes, trigger_routes.c.trigger_id == triggers.c.id)
     query = query.where(trigger_routes.c.kind == KIND, trigger_routes.c.key == key, trigger_routes.c.trigger_id > after)
+    query = query.where(seen(trigger_routes.c.workflow_id, sight))
     if workflow_id is not None:
         query = query.where(trigger_routes.c.workflow_id == workflow_id)
     rows = connection.execute(query.order_by(trigger_routes.c.trigger_id).limit(limit)).mappings()
     return [_with_workflow(row) for row in rows]
 
 
-def known_events(connection: Connection, after: str, limit: int, workflow_id: str | None) -> Sequence[Known]:
+def known_events(
+    connection: Connection, after: str, limit: int, workflow_id: str | None, sight: Sight | None = None
+) -> Sequence[Known]:
     """All triggers of the type event, in the order of their ids."""
-    query = _known().where(triggers.c.type == KIND, triggers.c.id > after)
+    query = _known().where(triggers.c.type == KIND, triggers.c.id > after, seen(triggers.c.workflow_id, sight))
     if workflow_id is not None:
         query = query.where(triggers.c.workflow_id == workflow_id)
     rows = connection.execute(query.order_by(triggers.c.id).limit(limit)).mappings()
@@ -123,4 +128,4 @@ def _trigger(row: Columns) -> TriggerRow:
 
 
 def _with_workflow(row: RowMapping) -> Known:
-    return Known(_trigger(row), row["workflow_name"], row["workflow_status"], row["deployed_version"])
+    return Known(_trigger(row), row["workflow_status"], row["deployed_version"])

@@ -11,6 +11,8 @@ from millrace.app.runs.queries import RunQueries, is_finished, unknown_run
 from millrace.app.runs.repository import RunHead
 from millrace.app.runs.telling import check_told
 from millrace.app.workflows.catalog import Catalog
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.core.errors import Conflict
 from millrace.core.states import RunStatus
 from millrace.core.values import Instant, JsonObject, JsonValue
@@ -21,6 +23,13 @@ from millrace.ports.ids import Ids
 from millrace.ports.store import InboxItem, StartKey, Store
 
 LONGEST_REASON = 500
+LOOKED_AT_ONCE = 500
+ACTIONS = {
+    "cancel": Action.RUN_CANCEL,
+    "pause": Action.RUN_PAUSE,
+    "resume": Action.RUN_RESUME,
+    "signal": Action.RUN_SIGNAL,
+}
 
 
 class RunControl:
@@ -76,9 +85,7 @@ class RunControl:
         await self._queries.head(run_id)
         if given is not None:
             await self._post_once(item, given)
-        elif await self._store.post([item]):
-            self.posted([item])
-        else:
+        elif not await self._posted([item]):
             raise _refused(await self._queries.head(run_id), "signal")
 
     async def _wish(self, run_id: str, kind: str, by: str, key: str | None) -> None:
@@ -101,11 +108,14 @@ class RunControl:
         self.posted(await self._database.write(lambda connection: _asked_once(connection, wish, key, now)))
 
     async def wish(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None = None) -> frozenset[str]:
-        """Ask many runs to `cancel`, `pause` or `resume`, in one commit; answers which have not finished."""
-        items = self.wishes(run_ids, kind, by=by, reason=reason)
-        accepted = await self._store.post(items) if items else frozenset()
-        self.posted([item for item in items if item.id in accepted])
-        return frozenset(item.run_id for item in items if item.id in accepted)
+        """Ask runs to `cancel`, `pause` or `resume`, in one commit; answers which have not finished."""
+        return await self._posted(self.wishes(run_ids, kind, by=by, reason=reason))
+
+    async def _posted(self, items: Sequence[InboxItem]) -> frozenset[str]:
+        """The runs that have taken it."""
+        accepted = await self._database.write(lambda connection: _taken(connection, items, noted=True))
+        self.posted(accepted)
+        return frozenset(item.run_id for item in accepted)
 
     def wishes(self, run_ids: Sequence[str], kind: str, *, by: str, reason: str | None) -> Sequence[InboxItem]:
         """What asks the runs, for a caller who posts it in a transaction of his own."""
@@ -120,7 +130,18 @@ class RunControl:
         """Cancel every run of a workflow, also of a deleted one, that has not finished; answers how many."""
         workflow_id = await self._catalog.id_of_runs(reference)
         live = await self._database.read(lambda connection: repository.live_runs(connection, workflow_id))
-        return len(await self.wish(live, "cancel", by=by, reason=reason))
+        items = self.wishes(live, "cancel", by=by, reason=reason)
+
+        def work(connection: Connection) -> Sequence[InboxItem]:
+            accepted = _taken(connection, items, noted=False)
+            if accepted:
+                told = {"runs": len(accepted), "reason": reason}
+                note(connection, Action.WORKFLOW_STOP, workflow_id, reference, after=told)
+            return accepted
+
+        accepted = await self._database.write(work)
+        self.posted(accepted)
+        return len(accepted)
 
 
 def _asked_once(connection: Connection, wish: InboxItem, key: StartKey, now: Instant) -> Sequence[InboxItem]:
@@ -136,7 +157,26 @@ def _asked_once(connection: Connection, wish: InboxItem, key: StartKey, now: Ins
     if not _takes(head, wish.kind):
         raise _refused(head, wish.kind)
     repository.post(connection, [wish])
+    _note(connection, wish)
     return [wish]
+
+
+def _taken(connection: Connection, items: Sequence[InboxItem], *, noted: bool) -> Sequence[InboxItem]:
+    """Those for runs that have not finished, posted."""
+    run_ids, live = [item.run_id for item in items], set[str]()
+    for first in range(0, len(run_ids), LOOKED_AT_ONCE):
+        live |= repository.unfinished(connection, run_ids[first : first + LOOKED_AT_ONCE])
+    accepted = [item for item in items if item.run_id in live]
+    repository.post(connection, accepted)
+    for item in accepted if noted else ():
+        _note(connection, item)
+    return accepted
+
+
+def _note(connection: Connection, wish: InboxItem) -> None:
+    """What a signal says is in the history of the run."""
+    told: JsonObject = {name: value for name, value in wish.data.items() if name in {"name", "reason"}}
+    note(connection, ACTIONS[wish.kind], wish.run_id, after=told)
 
 
 def _takes(head: RunHead, kind: str) -> bool:

@@ -4,6 +4,7 @@ It decides nothing about idempotency or about whether the workflow takes starts:
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
@@ -11,7 +12,9 @@ import orjson
 from millrace.app.plans import CompiledVersion
 from millrace.app.workflows.repository import WorkflowRow
 from millrace.app.workflows.writing import NO_START
+from millrace.auth.audit.acting import acting
 from millrace.core.errors import Conflict, Fault, Forbidden, InvalidRequest
+from millrace.core.redaction import Steps, redacted
 from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, JsonValue, check_value
 from millrace.definition import parse_duration, validate_input
 from millrace.ports.clock import Clock
@@ -49,6 +52,8 @@ class Wanted:
     priority: int | None = None
     """`None` takes the definition's."""
     run_at: Instant | None = None
+    kept: bool = False
+    """The input is that of an earlier run of the same version: what it was checked for may have been redacted since."""
 
 
 class RunMaker:
@@ -74,11 +79,15 @@ class RunMaker:
         Raises `InvalidRequest` for input that the schema refuses and for limits whose key has no value.
         """
         definition = version.definition
-        given = validate_input(definition, wanted.input)
-        variables = {**definition.variables, **wanted.variables}
-        scope = Scope(input=given, variables=variables, trigger=origin.trigger)
+        redact = version.plan.redact
+        checked = wanted.input if wanted.kept else _checked(version, wanted.input)
+        given = without_redacted(checked, redact.input)
+        variables = without_redacted({**definition.variables, **wanted.variables}, redact.variables)
+        trigger = without_redacted(origin.trigger, redact.trigger)
+        scope = Scope(input=given, variables=variables, trigger=trigger)
         rate = await self._rate_limit(workflow, definition.rate_limit, scope)
         key, limit, when_full = await self._admission(workflow, definition.concurrency, scope, rated=rate is not None)
+        asking = acting()
         return NewRun(
             id=run_id or self._ids.new(),
             workflow_id=workflow.id,
@@ -87,7 +96,9 @@ class RunMaker:
             trigger_type=origin.trigger_type,
             trigger_id=origin.trigger_id,
             triggered_by=origin.triggered_by,
-            trigger=origin.trigger,
+            address=asking.address,
+            request_id=asking.request_id,
+            trigger=trigger,
             input=given,
             variables=variables,
             correlation_id=wanted.correlation_id,
@@ -135,6 +146,43 @@ class RunMaker:
             fault = Fault(place, "expression", str(error), "give the run what the key is made of")
             raise InvalidRequest("invalid_key", "the key of a limit has no value", faults=[fault]) from None
         return f":{_short(value)}"
+
+
+def _checked(version: CompiledVersion, given: JsonObject) -> JsonObject:
+    """The input with defaults. Raises `InvalidRequest`, which may be kept with a firing: so it does not quote what the
+    workflow redacts."""
+    try:
+        return validate_input(version.definition, given)
+    except InvalidRequest as error:
+        hidden = set(_texts(given)) - set(_texts(without_redacted(given, version.plan.redact.input)))
+        told = [_unquoted(fault) if any(text in fault.message for text in hidden) else fault for fault in error.faults]
+        raise InvalidRequest(error.code, error.message, faults=told) from None
+
+
+def _texts(value: JsonValue) -> Iterator[str]:
+    """What messages may quote of a value."""
+    match value:
+        case dict():
+            for part in value.values():
+                yield from _texts(part)
+        case list():
+            for part in value:
+                yield from _texts(part)
+        case str() if value:
+            yield value
+        case int() | float():
+            yield str(value)
+
+
+def _unquoted(fault: Fault) -> Fault:
+    return Fault(fault.path, fault.code, "the value, which the workflow redacts, does not fit", fault.remedy)
+
+
+def without_redacted(value: JsonObject, places: tuple[Steps, ...]) -> JsonObject:
+    """Before anything is made of it: neither a limit's key nor a task has what is not kept."""
+    without = redacted(value, places)
+    assert isinstance(without, dict), "no path is all of it"  # noqa: S101
+    return without
 
 
 def refuse_inactive(workflow: WorkflowRow) -> None:

@@ -153,6 +153,7 @@ class RunRepeater:
             variables={**repository.json_of(old.row["variables"]), **(request.variables or {})},
             correlation_id=old.row["correlation_id"],
             priority=old.row["priority"] if request.priority is None else request.priority,
+            kept=request.input is None and version.id == old.version.id,
         )
         new = await self._maker.make(entry.workflow, version, wanted, origin, start_key=start_key)
         if adopts:

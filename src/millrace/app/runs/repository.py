@@ -27,6 +27,8 @@ from sqlalchemy.engine import RowMapping
 from millrace.app.dialects import JsonItems
 from millrace.app.walking import TOGETHER, Walk, hidden, newest
 from millrace.app.workflows.repository import has_label
+from millrace.auth.grants.repository import visible
+from millrace.auth.sight import Sight
 from millrace.core.run import Ahead
 from millrace.core.states import FINISHED_RUN, RunStatus, TaskStatus
 from millrace.core.values import SECOND, Instant, JsonObject
@@ -82,6 +84,7 @@ class RunFilter:
     """The run whose sub-workflows they are."""
     workflow_ids: Sequence[str] = ()
     """Several workflows, in place of the one."""
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +366,9 @@ _NOT_COMPLETED = runs.c.status != literal_column("'completed'")
 _ENDED_BADLY = runs.c.status.in_([literal_column(f"'{status}'") for status in _BAD])
 """The conditions of `ix_runs_status_id` and `ix_runs_ended_badly`, word by word: bound values would hide them."""
 
+MANY_SEEN = 50
+"""Workflows that may be walked one beside the other for who does not see all: so no run of others is passed over, whose
+id a cursor would tell."""
 FEW_WORKFLOWS = 10
 """Of so many workflows the runs are walked one workflow beside the other; of more, all runs are."""
 
@@ -370,6 +376,10 @@ FEW_WORKFLOWS = 10
 def _workflows(connection: Connection, narrow: RunFilter) -> Sequence[str] | None:
     """The only workflows whose runs a filter may find; `None` when it finds runs of any."""
     only = narrow.workflow_ids if narrow.workflow_id is None else [narrow.workflow_id]
+    if narrow.sight is not None:
+        only = visible(connection, narrow.sight, only or None)
+        if not only:
+            return only
     if not narrow.labels:
         return only or None
     query = select(workflows.c.id).where(*(has_label(key, value) for key, value in narrow.labels.items()))
@@ -396,6 +406,9 @@ def _walks(narrow: RunFilter, within: Sequence[str] | None, span: Sequence[Colum
     few = within if within is not None and len(within) <= FEW_WORKFLOWS else ()
     if within is not None and not within:
         return ()
+    beside = narrow.sight is not None and narrow.parent is None and narrow.correlation_id is None
+    if within is not None and beside and len(within) <= MANY_SEEN:
+        return [Walk((runs.c.workflow_id == one, *span), (*of_status, *fits)) for one in within]
     if narrow.parent is not None:
         fits = [
             *fits,

@@ -10,6 +10,8 @@ from millrace.app.test_mode.instructions import Instance, OwnMode, check_recipie
 from millrace.app.workflows import repository as workflows
 from millrace.app.workflows.catalog import Catalog, unknown_workflow
 from millrace.app.workflows.repository import WorkflowRow
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.core.errors import Conflict, Fault, InvalidRequest
 from millrace.core.values import JsonObject
 from millrace.ports.clock import Clock
@@ -78,6 +80,16 @@ class TestModeCommands:
             return None
         now = max(self._clock.now(), workflow.updated_at + 1)
         repository.save(connection, workflow.id, None if mode is None else mode.stored(), by=by, now=now)
+        before = None if workflow.test_mode is None else OwnMode.read(workflow.test_mode).shown()
+        after = {"test_mode": None if mode is None else mode.shown()}
+        note(
+            connection,
+            Action.WORKFLOW_TEST_MODE,
+            workflow.id,
+            workflow.name,
+            before={"test_mode": before},
+            after=after,
+        )
         return workflow
 
     def _view(self, workflow: WorkflowRow, own: OwnMode | None) -> JsonObject:

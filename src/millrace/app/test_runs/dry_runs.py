@@ -3,7 +3,7 @@
 from typing import Any
 
 from millrace.app.plans import CompiledVersion
-from millrace.app.runs.making import check_values
+from millrace.app.runs.making import check_values, without_redacted
 from millrace.app.test_runs.foresight.endings import BADLY, WELL, Endings
 from millrace.app.test_runs.foresight.found import SKIPPED, WHEN_RUN, Listed, make_unsure, view_of
 from millrace.app.test_runs.foresight.seeing import Renderer, Seen, Value
@@ -17,6 +17,7 @@ from millrace.definition import ControlMeanings, compile_plan, validate_input
 from millrace.ports.clock import Clock
 from millrace.ports.evaluator import Evaluator, Scope
 from millrace.ports.runner import RunnerRegistry
+from millrace.ports.secrets import SecretUse
 
 NOTHING_FAILS = "nothing is known to fail"
 
@@ -38,13 +39,16 @@ class DryRuns:
         """
         workflow, version = await self._versions.find(reference, request)
         test = derive(version.definition, request.asked)
-        given = validate_input(version.definition, request.input)
-        variables = {**version.definition.variables, **request.variables}
+        redact = version.plan.redact
+        given = without_redacted(validate_input(version.definition, request.input), redact.input)
+        variables = without_redacted({**version.definition.variables, **request.variables}, redact.variables)
         scope = self._scope(workflow, version, given, variables, by)
         plan = compile_plan(test.definition, test.terms)
         foresight = Foresight(plan, self._renderer, self._runners, CONTROLS, iterations)
         told = await _Phases(foresight, Seen(scope)).told()
-        unusable = await self._secrets.unusable(frozenset(foresight.secrets))
+        unusable = await self._secrets.unusable(
+            frozenset(foresight.secrets), SecretUse(workflow.name, "a dry run", keeps_to_hosts=True)
+        )
         return {
             "workflow": {"id": workflow.id, "name": workflow.name},
             "version": version.number,

@@ -9,6 +9,8 @@ from millrace.app.triggers import repository
 from millrace.app.triggers.cursor import changed
 from millrace.app.triggers.queries import unknown_trigger
 from millrace.app.triggers.schedules import Schedules
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.ports.database import Database
 
 
@@ -38,6 +40,15 @@ class TriggerCommands:
             after = changed(row, after, self._schedules, repository.now(connection))
             if after != row:
                 repository.save(connection, after)
+                action = Action.TRIGGER_ENABLE if enabled else Action.TRIGGER_DISABLE
+                note(
+                    connection,
+                    action,
+                    row.id,
+                    row.name,
+                    before={"enabled": row.enabled},
+                    after={"enabled": enabled},
+                )
 
         await self._database.write(write)
         self.after_change()

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Select, delete, func, insert, literal, or_, s
 from sqlalchemy.engine import Row, RowMapping
 
 from millrace.app.walking import Walk, newest
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.values import SECOND, Duration, Instant
 from millrace.ports.trigger import Route
 from millrace.storage.tables import firings, trigger_routes, triggers, workflows
@@ -48,6 +50,8 @@ class TriggerRow:
     updated_at: Instant
     test_mode: str | None = None
     """What was said about the test mode of its workflow, as JSON text: read along, and never written with a trigger."""
+    workflow_name: str = ""
+    """Read along as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class TriggerFilter:
     workflow_id: str | None = None
     enabled: bool | None = None
     overdue: bool | None = None
+    sight: Sight | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +72,19 @@ class FiringFilter:
     decisions: Sequence[str] = ()
 
 
-_OWN = [triggers.c[name] for name in TriggerRow.__dataclass_fields__ if name != "test_mode"]
-_TEST_MODE = select(workflows.c.test_mode).where(workflows.c.id == triggers.c.workflow_id).correlate(triggers)
-COLUMNS = [*_OWN, _TEST_MODE.scalar_subquery().label("test_mode")]
+_READ_ALONG = {"test_mode": workflows.c.test_mode, "workflow_name": workflows.c.name}
+_OWN = [triggers.c[name] for name in TriggerRow.__dataclass_fields__ if name not in _READ_ALONG]
+COLUMNS = [
+    *_OWN,
+    *(
+        select(column).where(workflows.c.id == triggers.c.workflow_id).correlate(triggers).scalar_subquery().label(name)
+        for name, column in _READ_ALONG.items()
+    ),
+]
 wakes_at = triggers.c.next_due_at + triggers.c.jitter_us
 """When the scheduler is to act on a trigger: what the index of the table is made of."""
 
 _OF_WORKFLOW = [
-    workflows.c.name.label("workflow_name"),
     workflows.c.status.label("workflow_status"),
     workflows.c.deployed_version.label("deployed_version"),
 ]
@@ -171,6 +181,8 @@ def list_triggers(
         query = query.where(triggers.c.type.in_(narrow.types))
     if narrow.workflow_id is not None:
         query = query.where(triggers.c.workflow_id == narrow.workflow_id)
+    if narrow.sight is not None:
+        query = query.where(seen(triggers.c.workflow_id, narrow.sight))
     if narrow.enabled is not None:
         query = query.where(triggers.c.enabled.is_(narrow.enabled))
     if narrow.overdue is not None:
@@ -180,9 +192,13 @@ def list_triggers(
     return connection.execute(query).mappings().all()
 
 
-def active_schedules(connection: Connection, *, workflow_id: str | None, limit: int) -> Sequence[RowMapping]:
+def active_schedules(
+    connection: Connection, *, workflow_id: str | None, sight: Sight | None = None, limit: int
+) -> Sequence[RowMapping]:
     """Triggers that fire by the clock and wait for a time, those that act next first."""
     query = _shown().where(triggers.c.next_due_at.is_not(None), triggers.c.active).order_by(wakes_at).limit(limit)
+    if sight is not None:
+        query = query.where(seen(triggers.c.workflow_id, sight))
     if workflow_id is not None:
         query = query.where(triggers.c.workflow_id == workflow_id)
     return connection.execute(query).mappings().all()
@@ -229,4 +245,4 @@ def _trigger(row: Row[Any]) -> TriggerRow:
 
 
 def _written(row: TriggerRow) -> dict[str, Any]:
-    return {name: value for name, value in asdict(row).items() if name != "test_mode"}
+    return {name: value for name, value in asdict(row).items() if name not in _READ_ALONG}

@@ -14,7 +14,8 @@ from millrace.app.routing import repository
 from millrace.app.routing.repository import Known
 from millrace.app.routing.router import Router, usable_config
 from millrace.app.triggers.repository import TriggerRow
-from millrace.app.workflows.catalog import Catalog
+from millrace.app.workflows.catalog import Catalog, require_seen
+from millrace.auth.sight import Sight
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import PLAIN_VALUES, Instant, InvalidValue, JsonObject, check_value
 from millrace.ports.clock import Clock
@@ -38,7 +39,9 @@ class Simulation:
         self._catalog = catalog
         self._clock = clock
 
-    async def of_event(self, told: NewEvent, *, workflow: str | None, cursor: str | None, limit: int) -> Page[View]:
+    async def of_event(
+        self, told: NewEvent, *, workflow: str | None, cursor: str | None, limit: int, sight: Sight | None = None
+    ) -> Page[View]:
         """Triggers of the type event, each with what it makes of this one. Raises `NotFound` for the workflow, and
         `InvalidRequest` for data that cannot be stored.
 
@@ -46,6 +49,8 @@ class Simulation:
         """
         event = _thought_of(told, self._clock.now())
         workflow_id = None if workflow is None else (await self._catalog.resolve(workflow)).workflow.id
+        if workflow is not None and workflow_id is not None:
+            await require_seen(self._database, workflow_id, sight, workflow)
         keys = keys_of(event.type)
         step, after = _place(cursor, len(keys))
         items: list[View] = []
@@ -55,19 +60,23 @@ class Simulation:
             if room == 0 or looked_at >= LOOKED_AT:
                 return Page(items, encode_cursor(f"{step}:{after}"))
             key = keys[step] if step < len(keys) else None
-            found = await self._known(key, after, room, workflow_id)
+            found = await self._known(key, after, room, workflow_id, sight)
             looked_at += len(found)
             mine = [known for known in found if _first_key(known.row, event) == key]
             items += [await self._item(known, event) for known in mine]
             step, after = (step, found[-1].row.id) if len(found) == room else (step + 1, "")
         return Page(items, None)
 
-    async def _known(self, key: str | None, after: str, limit: int, workflow_id: str | None) -> Sequence[Known]:
+    async def _known(
+        self, key: str | None, after: str, limit: int, workflow_id: str | None, sight: Sight | None
+    ) -> Sequence[Known]:
         """The triggers under a key of the type, or with none all triggers that wait for events."""
         return await self._database.read(
-            partial(repository.known_events, after=after, limit=limit, workflow_id=workflow_id)
+            partial(repository.known_events, after=after, limit=limit, workflow_id=workflow_id, sight=sight)
             if key is None
-            else partial(repository.known_under, key=key, after=after, limit=limit, workflow_id=workflow_id)
+            else partial(
+                repository.known_under, key=key, after=after, limit=limit, workflow_id=workflow_id, sight=sight
+            )
         )
 
     async def _item(self, known: Known, event: Event) -> View:
@@ -85,7 +94,7 @@ class Simulation:
                 "id": row.id,
                 "name": row.name,
                 "type": row.type,
-                "workflow": {"id": row.workflow_id, "name": known.workflow_name, "status": known.workflow_status},
+                "workflow": {"id": row.workflow_id, "name": row.workflow_name, "status": known.workflow_status},
             },
             "matches": not refused,
             "refused": [

@@ -15,7 +15,8 @@ from sqlalchemy.engine import RowMapping
 
 from millrace.app.triggers import repository
 from millrace.app.triggers.schedules import Schedule, Schedules, UnusableSchedule
-from millrace.app.workflows.catalog import Catalog
+from millrace.app.workflows.catalog import Catalog, require_seen
+from millrace.auth.sight import Sight
 from millrace.core.values import Instant, to_iso
 from millrace.ports.database import Database
 from millrace.triggers.after_end import AfterEnd
@@ -41,10 +42,12 @@ class ScheduleSimulation:
         self._schedules = schedules
         self._catalog = catalog
 
-    async def between(self, stretch: Stretch, *, workflow: str | None, limit: int) -> View:
+    async def between(self, stretch: Stretch, *, workflow: str | None, limit: int, sight: Sight | None = None) -> View:
         """The firings of active schedules in a stretch of time. Raises `NotFound` for the workflow."""
         workflow_id = None if workflow is None else (await self._catalog.resolve(workflow)).workflow.id
-        read = partial(repository.active_schedules, workflow_id=workflow_id, limit=MOST_SCHEDULES + 1)
+        if workflow is not None and workflow_id is not None:
+            await require_seen(self._database, workflow_id, sight, workflow)
+        read = partial(repository.active_schedules, workflow_id=workflow_id, sight=sight, limit=MOST_SCHEDULES + 1)
         rows = await self._database.read(read)
         looked_at = rows[:MOST_SCHEDULES]
         firings = await asyncio.to_thread(self._firings, looked_at, stretch, limit + 1)

@@ -1,5 +1,5 @@
 """Which deployed workflows name a secret, a connection or an agent, so that whoever changes one is told whom that
-concerns."""
+concerns, as far as he sees them."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -8,24 +8,25 @@ from sqlalchemy import Connection
 
 from millrace.app.usage import repository
 from millrace.app.usage.naming import named_agents
+from millrace.auth.sight import Sight
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition.compiling import secrets_in
 
 
-def users_of_secret(connection: Connection, name: str) -> list[JsonValue]:
+def users_of_secret(connection: Connection, name: str, sight: Sight | None = None) -> list[JsonValue]:
     """Deployed workflows whose definition reads the secret, or a trigger that stands beside it."""
-    rows = [*repository.deployed_with(connection, name), *repository.triggers_with(connection, name)]
+    rows = [*repository.deployed_with(connection, name, sight), *repository.triggers_with(connection, name, sight)]
     return _users(rows, lambda said: name in secrets_in(said))
 
 
-def users_of_connection(connection: Connection, name: str) -> list[JsonValue]:
+def users_of_connection(connection: Connection, name: str, sight: Sight | None = None) -> list[JsonValue]:
     """Deployed workflows with a task whose config names the connection. One that is computed cannot be told."""
-    return _users(repository.deployed_with(connection, name), lambda said: name in _named_connections(said))
+    return _users(repository.deployed_with(connection, name, sight), lambda said: name in _named_connections(said))
 
 
-def users_of_agent(connection: Connection, name: str) -> list[JsonValue]:
+def users_of_agent(connection: Connection, name: str, sight: Sight | None = None) -> list[JsonValue]:
     """Deployed workflows with a task that calls the agent."""
-    rows = repository.deployed_with(connection, name)
+    rows = repository.deployed_with(connection, name, sight)
     return _users(rows, lambda said: any(called == name for _, called in named_agents(said)))
 
 

@@ -3,13 +3,15 @@
 A deploy leaves them alone, but for the version that they start. Rows of a definition are changed there and not here.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from itertools import count
 
 import orjson
 from sqlalchemy import Connection
 
+from millrace.app.secrets.uses import NamedSecrets
 from millrace.app.triggers import repository as rows
 from millrace.app.triggers.cursor import begun, changed
 from millrace.app.triggers.repository import TriggerRow
@@ -22,7 +24,10 @@ from millrace.app.webhooks.settings import Settings
 from millrace.app.workflows import repository as workflows
 from millrace.app.workflows.catalog import unknown_workflow
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.core.errors import Conflict, Fault, InvalidRequest
+from millrace.core.values import JsonObject
 from millrace.definition.rough import mapping
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
@@ -31,13 +36,15 @@ ORIGIN = "api"
 
 
 class WebhookCommands:
-    def __init__(self, database: Database, schedules: Schedules, ids: Ids) -> None:
+    def __init__(self, database: Database, schedules: Schedules, ids: Ids, named: NamedSecrets) -> None:
         self._database = database
+        self._named = named
         self._schedules = schedules
         self._ids = ids
 
     async def create(self, body: WebhookBody) -> str:
-        """Its id. Raises `NotFound`, `InvalidRequest`, and `Conflict`: `path_taken` or `name_taken`."""
+        """Its id. Raises `NotFound`, `InvalidRequest`, `Forbidden`, and `Conflict`: `path_taken` or `name_taken`."""
+        await self._refuse_secrets(body, lambda connection: workflows.find_workflow(connection, body.workflow_id))
 
         def write(connection: Connection) -> str:
             workflow = workflows.find_workflow(connection, body.workflow_id, lock=True)
@@ -50,12 +57,14 @@ class WebhookCommands:
             row = self._new(connection, workflow, wanted)
             rows.add(connection, row)
             _keep_routes(connection, row)
+            note(connection, Action.WEBHOOK_CREATE, row.id, row.name, after=_noted(row))
             return row.id
 
         return await self._database.write(write)
 
     async def change(self, webhook_id: str, body: WebhookChange, *, replace_all: bool) -> None:
         """Change what is given; with `replace_all` take out what is not. Raises as `create` does."""
+        await self._refuse_secrets(body, partial(_workflow_of, webhook_id=webhook_id))
 
         def write(connection: Connection) -> None:
             workflow, row = self._found(connection, webhook_id)
@@ -71,6 +80,7 @@ class WebhookCommands:
             if after != row:
                 rows.save(connection, after)
                 _keep_routes(connection, after)
+                note(connection, Action.WEBHOOK_UPDATE, row.id, after.name, before=_noted(row), after=_noted(after))
 
         await self._database.write(write)
 
@@ -80,8 +90,19 @@ class WebhookCommands:
         def write(connection: Connection) -> None:
             _, row = self._found(connection, webhook_id)
             rows.remove(connection, row.id)
+            note(connection, Action.WEBHOOK_DELETE, row.id, row.name, before=_noted(row))
 
         await self._database.write(write)
+
+    async def _refuse_secrets(self, body: WebhookChange, find: Callable[[Connection], WorkflowRow | None]) -> None:
+        """Raise `InvalidRequest` for secrets that are not for the workflow, `Forbidden` if the author has no right."""
+        secrets = frozenset[str]() if body.authentication is None else body.authentication.secrets
+        workflow = await self._database.read(find) if secrets else None
+        if workflow is not None:
+            places = {name: ["authentication"] for name in sorted(secrets)}
+            faults = await self._named.faults(workflow.name, places, {}, saving=True)
+            if faults:
+                raise InvalidRequest("invalid_request", "the request is not valid", faults=faults)
 
     def _found(self, connection: Connection, webhook_id: str) -> tuple[WorkflowRow, TriggerRow]:
         """Locked in the order in which a deploy locks them."""
@@ -132,6 +153,18 @@ class WebhookCommands:
         )
         row = _with(row, wanted, live=workflow.status == "active" and deployed is not None)
         return begun(row, self._schedules, now)
+
+
+def _workflow_of(connection: Connection, webhook_id: str) -> WorkflowRow | None:
+    """As it is now, to look at."""
+    known = rows.find(connection, webhook_id)
+    return None if known is None else workflows.find_workflow(connection, known["workflow_id"])
+
+
+def _noted(row: TriggerRow) -> JsonObject:
+    config, given = orjson.loads(row.config), orjson.loads(row.input)
+    told: JsonObject = {"workflow_id": row.workflow_id, "name": row.name, "enabled": row.declared}
+    return {**told, "config": config, "input": given, "condition": row.condition}
 
 
 def _keep_routes(connection: Connection, row: TriggerRow) -> None:

@@ -6,9 +6,15 @@ import orjson
 from pydantic import ValidationError
 
 from millrace.app.request_faults import of_stored_config
+from millrace.ports.secrets import SecretUse
 from millrace.triggers.webhook.config import WebhookConfig
 
 MAX_CACHED = 20_000
+
+
+def webhook_use(workflow: str) -> SecretUse:
+    """What a webhook of this workflow wants secrets for: to compare them. They go nowhere."""
+    return SecretUse(workflow, "a webhook", keeps_to_hosts=True)
 
 
 class UnusableConfig(Exception):

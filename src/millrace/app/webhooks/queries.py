@@ -12,9 +12,10 @@ from millrace.app.triggers.repository import TriggerFilter
 from millrace.app.triggers.routes import paths_of
 from millrace.app.triggers.schedules import Schedules
 from millrace.app.triggers.views import View, trigger_view
-from millrace.app.webhooks.configs import UnusableConfig, config_of
+from millrace.app.webhooks.configs import UnusableConfig, config_of, webhook_use
 from millrace.app.webhooks.repository import TYPE
 from millrace.auth.secrets import SecretChain
+from millrace.auth.sight import Sight
 from millrace.core.errors import NotFound
 from millrace.core.values import Instant
 from millrace.ports.database import Database
@@ -38,32 +39,34 @@ class WebhookQueries:
     async def get(self, webhook_id: str) -> View:
         """With what keeps it from taking requests as things are now. Raises `NotFound`."""
 
-        def read(connection: Connection) -> tuple[View, str] | None:
+        def read(connection: Connection) -> tuple[View, str, str] | None:
             row = rows.find(connection, webhook_id)
             if row is None or row["type"] != TYPE:
                 return None
             paths = paths_of(connection, [webhook_id]).get(webhook_id, ())
-            return self._view(row, paths, rows.now(connection)), row["config"]
+            return self._view(row, paths, rows.now(connection)), row["config"], row["workflow_name"]
 
         found = await self._database.read(read)
         if found is None:
             raise unknown_webhook(webhook_id)
-        view, config = found
-        return {**view, "warnings": await self._warnings(config)}
+        view, config, workflow = found
+        return {**view, "warnings": await self._warnings(config, workflow)}
 
-    async def _warnings(self, config: str) -> list[str]:
+    async def _warnings(self, config: str, workflow: str) -> list[str]:
         """As a definition is warned of when it is saved: the secret may come after the webhook."""
         try:
             named = config_of(config).authenticates.secrets
         except UnusableConfig as error:
             return [str(error)]
-        unusable = await self._secrets.unusable(named) if named else {}
+        unusable = await self._secrets.unusable(named, webhook_use(workflow)) if named else {}
         return [f"authentication: {reason}" for reason in unusable.values()]
 
-    async def list(self, workflow_id: str | None, *, cursor: str | None, limit: int) -> Page[View]:
+    async def list(
+        self, workflow_id: str | None, *, cursor: str | None, limit: int, sight: Sight | None = None
+    ) -> Page[View]:
         """In the order in which they were made."""
         after = decode_text(cursor)
-        narrow = TriggerFilter(types=(TYPE,), workflow_id=workflow_id)
+        narrow = TriggerFilter(types=(TYPE,), workflow_id=workflow_id, sight=sight)
 
         def read(connection: Connection) -> tuple[list[View], bool]:
             found = rows.list_triggers(connection, narrow, after=after, limit=limit + 1)

@@ -20,9 +20,10 @@ from millrace.app.runs.making import check_values
 from millrace.app.runs.starting import Fired, FiringOutcome
 from millrace.app.triggers.repository import TriggerRow
 from millrace.app.webhooks import repository
-from millrace.app.webhooks.configs import UnusableConfig, config_of
+from millrace.app.webhooks.configs import UnusableConfig, config_of, webhook_use
 from millrace.app.webhooks.files import WebhookFiles, references
 from millrace.app.webhooks.finding import WebhookFinder
+from millrace.auth.limits.senders import Sender, Senders
 from millrace.core.errors import Fault, InvalidRequest, NotFound, TooLarge, Unauthenticated, Unavailable, Unreadable
 from millrace.core.values import JsonObject, JsonValue, to_iso
 from millrace.ports.clock import Clock
@@ -30,7 +31,7 @@ from millrace.ports.database import Database
 from millrace.ports.secrets import Secrets, SecretUnavailable
 from millrace.ports.store import StartKey
 from millrace.triggers.webhook import bodies, verification
-from millrace.triggers.webhook.authentication import HmacAuthentication
+from millrace.triggers.webhook.authentication import HmacAuthentication, JwtAuthentication
 from millrace.triggers.webhook.bodies import Body
 from millrace.triggers.webhook.config import KEY_LIFETIME, Dedupe, WebhookConfig
 from millrace.triggers.webhook.multipart import Malformed
@@ -108,24 +109,30 @@ class _Told:
 
 
 class WebhookReceiver:
-    def __init__(self, database: Database, secrets: Secrets, firer: Firer, files: WebhookFiles, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, secrets: Secrets, firer: Firer, files: WebhookFiles, clock: Clock, senders: Senders
+    ) -> None:
         self._database = database
         self._finder = WebhookFinder(database)
         self._secrets = secrets
         self._firer = firer
         self._files = files
         self._clock = clock
+        self._senders = senders
 
     async def receive(self, incoming: Incoming, read_body: ReadBody) -> Answer:
-        """Raises `NotFound`, `TooLarge`, `NotAllowed`, `InvalidRequest`, and `Unavailable` when it may come again."""
+        """Raises `NotFound`, `TooLarge`, `NotAllowed`, `RateLimited`, `InvalidRequest`, and `Unavailable` when it may
+        come again."""
         content: bytes | None = None
         for _ in range(TRIES):
             row, config = await self._trigger(incoming)
+            sender = self._senders.sender(row.id, incoming.client, _shown(config, incoming.headers))
+            sender.refuse_if_held_up()
             if content is None:
                 content = await read_body(config.max_body)
             elif len(content) > config.max_body:
                 raise too_large(config.max_body)
-            replay = await self._verify(row, config, incoming, content)
+            replay = await self._verify(row, config, incoming, content, sender)
             told = self._told(row, config, incoming, content, replay)
             if (challenge := _challenge(config, told.body)) is not None:
                 return challenge
@@ -151,21 +158,28 @@ class WebhookReceiver:
 
     # --- verify ---------------------------------------------------------------------------------------------------
 
-    async def _verify(self, row: TriggerRow, config: WebhookConfig, incoming: Incoming, content: bytes) -> str | None:
-        """What tells this request from others, if it is signed."""
+    async def _verify(
+        self, row: TriggerRow, config: WebhookConfig, incoming: Incoming, content: bytes, sender: Sender
+    ) -> str | None:
+        """What tells this request from others, if it is signed. From its secrets on, nothing comes in between."""
         wanted = config.authenticates
         try:
-            secrets = await self._secrets.resolve(wanted.secrets) if wanted.secrets else {}
+            use = webhook_use(row.workflow_name)
+            secrets = (await self._secrets.resolve(wanted.secrets, use)).values if wanted.secrets else {}
+            sender.refuse_if_held_up()
             replay = verification.verify(wanted, secrets, Sent(incoming.headers, content), self._clock.now())
         except (SecretUnavailable, UnusableKey) as error:
             await self._note(row, f"requests cannot be verified: {error}")
             raise NotAllowed("the request cannot be verified", "Webhook") from None
         except NotVerified as error:
             logger.info("a request from %s to webhook %s is refused: %s", incoming.client, row.id, error.reason)
+            sender.is_wrong()
             raise NotAllowed(f"the request is not verified: {error.reason}", error.challenge) from None
         missing = verification.missing_header(config.headers, incoming.headers)
         if missing is not None:
+            sender.is_wrong()
             raise NotAllowed(f"the header {missing} does not have the value that this webhook asks for", "Webhook")
+        sender.is_right()
         return replay
 
     async def _note(self, row: TriggerRow, error: str) -> None:
@@ -231,6 +245,14 @@ class WebhookReceiver:
         else:
             await self._files.drop(kept)
         return _answer(fired, config)
+
+
+def _shown(config: WebhookConfig, headers: Mapping[str, str]) -> tuple[str | None, ...] | None:
+    """The credentials of a request; `None` where each has another one, a signature or a token."""
+    wanted = config.authenticates
+    if isinstance(wanted, HmacAuthentication | JwtAuthentication):
+        return None
+    return tuple(headers.get(name.lower()) for name in (*wanted.credential_headers, *config.headers))
 
 
 def unknown(path: str) -> NotFound:

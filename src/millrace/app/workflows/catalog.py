@@ -15,6 +15,8 @@ from millrace.app.canary.choosing import LiveCanary
 from millrace.app.canary.repository import live_choice
 from millrace.app.workflows import repository
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
+from millrace.auth.grants.repository import visible
+from millrace.auth.sight import Sight
 from millrace.core.errors import NotFound
 from millrace.ports.database import Database
 
@@ -98,6 +100,14 @@ class Catalog:
         self._generation += 1
         self._entries.clear()
         self._references.clear()
+
+
+async def require_seen(database: Database, workflow_id: str, sight: Sight | None, reference: str) -> None:
+    """Raise, for a workflow that is not within the sight, the same `NotFound` as for one that there is not."""
+    if sight is None:
+        return
+    if not await database.read(lambda connection: visible(connection, sight, [workflow_id])):
+        raise unknown_workflow(reference)
 
 
 def unknown_workflow(reference: str) -> NotFound:

@@ -3,9 +3,10 @@
 split the request → merge with what is there → validate → decide; `writing` writes it
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeAlias
 
 from millrace.app.workflows import repository
 from millrace.app.workflows.drafts import Draft, Drafts
@@ -13,6 +14,7 @@ from millrace.app.workflows.repository import VersionRow, WorkflowRow
 from millrace.app.workflows.requests import SaveOptions, split
 from millrace.app.workflows.views import current_definition, detail, difference_view, etag
 from millrace.app.workflows.writing import Change, Current, IfMatch, WorkflowWriter, stale
+from millrace.auth.sight import Sight
 from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject, JsonValue
 from millrace.definition import merged
@@ -20,6 +22,9 @@ from millrace.definition.diff import difference
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
 from millrace.ports.ids import Ids
+
+Permit: TypeAlias = Callable[[str, WorkflowRow | None], Awaitable[None]]
+"""Asked whether a workflow of a name may be made, or the one that has it changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,26 +78,37 @@ class WorkflowCommands:
         saved = await self._writer.change(reference, decide, by=by, if_match=if_match)
         return detail(saved.current, saved.warnings), etag(saved.current.workflow)
 
-    async def apply(self, body: JsonValue, *, by: str, source: str | None, dry_run: bool) -> JsonObject:
+    async def apply(
+        self,
+        body: JsonValue,
+        *,
+        by: str,
+        source: str | None,
+        dry_run: bool,
+        permit: Permit | None = None,
+        sight: Sight | None = None,
+    ) -> JsonObject:
         """Make the workflow of this name what the body says, whether there is one or not: what was done, in words.
 
         The workflow belongs to `source` from now on, whoever made it; without `source` it stays where it belongs.
+        `permit` is asked before anything is told of what there is; `sight` says which workflows are.
         """
         given, options = split(body)
-        draft = await self._drafts.judged(given)
+        draft = await self._drafts.judged(given, sight)
         save = Save(draft, options, "version_tag" in given, strict=True)
         name = str(draft.canonical["name"])
-        before = await self._named(name)
+        before = await self._permitted(name, permit)
         if before is None:
             _refuse_version_of_new(name, options)
             new = replace(self._new(draft, options, by), source=source)
             if dry_run:
+                await self._writer.judge(None, Change(new.workflow, new.version))
                 return _applied("created", None, new, draft.warnings)
             try:
                 added = await self._writer.add(new, by=by, message=options.comment)
                 return _applied("created", None, added, draft.warnings)
             except Conflict as error:
-                before = await self._named(name)
+                before = await self._permitted(name, permit)
                 if error.code != "name_taken" or before is None:
                     raise
         return await self._apply_to(before, save, by=by, source=source, dry_run=dry_run)
@@ -106,10 +122,10 @@ class WorkflowCommands:
         """
         return await self._writer.delete(reference, by=by, if_match=if_match, source=source)
 
-    async def validate(self, body: JsonValue) -> JsonObject:
+    async def validate(self, body: JsonValue, sight: Sight | None = None) -> JsonObject:
         """The canonical form of a definition and the warnings about it, without saving. Raises `InvalidRequest`."""
         given, _ = split(body)
-        draft = await self._drafts.judged(given)
+        draft = await self._drafts.judged(given, sight, saving=False)
         warnings: list[JsonValue] = list(draft.warnings)
         return {"valid": True, "definition": draft.canonical, "warnings": warnings}
 
@@ -150,6 +166,7 @@ class WorkflowCommands:
         if dry_run:
             current = await self._writer.read(workflow.id)
             change = await decide(current)
+            await self._writer.judge(current, change)
             after = Current(change.workflow, change.version, {}, change.source or current.source)
         else:
             saved = await self._writer.change(workflow.id, decide, by=by)
@@ -211,6 +228,13 @@ class WorkflowCommands:
             comment=comment,
             created_at=self._clock.now(),
         )
+
+    async def _permitted(self, name: str, permit: Permit | None) -> WorkflowRow | None:
+        """The workflow of this name, if the caller may change it, or nothing, if he may make it."""
+        found = await self._named(name)
+        if permit is not None:
+            await permit(name, found)
+        return found
 
     async def _named(self, name: str) -> WorkflowRow | None:
         return await self._database.read(lambda connection: repository.workflow_named(connection, name))

@@ -8,6 +8,7 @@ from typing import TypedDict
 import orjson
 
 from millrace.app.workflows.surroundings import Surroundings
+from millrace.auth.sight import Sight
 from millrace.core.errors import Fault, InvalidRequest
 from millrace.core.values import JsonObject
 from millrace.definition import InvalidDefinition, Validated, content_hash, validate
@@ -62,15 +63,17 @@ class Drafts:
         self._trigger_types = trigger_types
         self._surroundings = surroundings
 
-    async def judged(self, raw: JsonObject) -> Draft:
+    async def judged(self, raw: JsonObject, sight: Sight | None = None, *, saving: bool = True) -> Draft:
         """As `runnable`, and warned also of what it needs and this installation lacks."""
-        draft = await self.runnable(raw)
-        return replace(draft, warnings=[*draft.warnings, *await self._surroundings.warnings(draft.canonical)])
+        draft = await self.runnable(raw, saving=saving)
+        lacking = await self._surroundings.warnings(draft.canonical, sight)
+        return replace(draft, warnings=[*draft.warnings, *lacking])
 
-    async def runnable(self, raw: JsonObject) -> Draft:
+    async def runnable(self, raw: JsonObject, *, saving: bool = True) -> Draft:
         """Validate a definition of any accepted shape, without holding up others.
 
-        Raises `InvalidRequest` with every fault at once, agents that it could not call among them.
+        Raises `InvalidRequest` with every fault at once, agents that it could not call among them, and secrets and
+        connections that are not for it; `saving`: raises `Forbidden` if its author may not use those.
         """
         found = await asyncio.to_thread(self._checked, raw)
         told = found.faults if isinstance(found, InvalidDefinition) else ()
@@ -82,6 +85,9 @@ class Drafts:
             told = tuple(in_order([*told, *further][:MOST_FAULTS], raw))
         if told or isinstance(found, InvalidDefinition):
             raise _invalid(told)
+        misused = await self._surroundings.misuses(found.canonical, found.place, saving=saving)
+        if misused:
+            raise _invalid(misused[:MOST_FAULTS])
         return Draft(found.canonical, content_hash(found.canonical), list(found.warnings))
 
     def _checked(self, raw: JsonObject) -> Validated | InvalidDefinition:

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 
 from millrace.app.cursors import Page, decode_number, decode_text, encode_cursor
 from millrace.app.workflows import repository
-from millrace.app.workflows.catalog import Catalog, unknown_version, unknown_workflow
+from millrace.app.workflows.catalog import Catalog, require_seen, unknown_version, unknown_workflow
 from millrace.app.workflows.repository import VersionRow, WorkflowFilter, WorkflowRow
 from millrace.app.workflows.views import detail, difference_view, etag, summary, version_view
 from millrace.app.workflows.writing import newest
+from millrace.auth.sight import Sight
 from millrace.core.values import JsonObject
 from millrace.definition.diff import difference
 from millrace.definition.hashing import DESCRIBING
@@ -29,12 +30,17 @@ class WorkflowQueries:
             raise unknown_workflow(reference)
         return detail(found), etag(found.workflow)
 
-    async def id_of(self, reference: str) -> str:
-        return (await self._catalog.resolve(reference)).workflow.id
+    async def id_of(self, reference: str, sight: Sight | None = None) -> str:
+        """Raises `NotFound`, also for one that is not within the sight."""
+        found = (await self._catalog.resolve(reference)).workflow.id
+        await require_seen(self._database, found, sight, reference)
+        return found
 
-    async def id_of_runs(self, reference: str) -> str:
+    async def id_of_runs(self, reference: str, sight: Sight | None = None) -> str:
         """As `id_of`, and the id of a deleted workflow is known, too: for finding its runs and ending them."""
-        return await self._catalog.id_of_runs(reference)
+        found = await self._catalog.id_of_runs(reference)
+        await require_seen(self._database, found, sight, reference)
+        return found
 
     async def list(self, narrow: WorkflowFilter, *, cursor: str | None, limit: int) -> Page[JsonObject]:
         """Workflows by name, without their definitions."""

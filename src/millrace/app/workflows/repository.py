@@ -4,10 +4,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, delete, insert, or_, select, update
 from sqlalchemy.engine import Row
 
 from millrace.app.dialects import JsonHas
+from millrace.auth.grants.repository import seen
+from millrace.auth.sight import Sight
 from millrace.core.values import Instant
 from millrace.storage.tables import task_uids, workflow_sources, workflow_versions, workflows
 
@@ -58,6 +60,7 @@ class WorkflowFilter:
     labels: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
     """What it was applied from."""
+    sight: Sight | None = None
 
 
 _WORKFLOW = [workflows.c[name] for name in WorkflowRow.__dataclass_fields__]
@@ -78,11 +81,21 @@ def find_workflow(connection: Connection, reference: str, *, lock: bool = False)
     return _workflow(connection.execute(query.with_for_update() if lock else query).first())
 
 
-def known(connection: Connection, references: Collection[str]) -> frozenset[str]:
-    """Those of the ids, names and slugs that lead to a workflow."""
+def id_called(connection: Connection, name: str) -> str | None:
+    """The id of the workflow with exactly this name, else with this slug."""
+    for column in (workflows.c.name, workflows.c.slug):
+        query = select(workflows.c.id).where(column == name, workflows.c.deleted_at.is_(None))
+        if (found := connection.scalar(query)) is not None:
+            return str(found)
+    return None
+
+
+def known(connection: Connection, references: Collection[str], sight: Sight | None = None) -> frozenset[str]:
+    """Those of the ids, names and slugs that lead to a workflow within the sight."""
     columns = (workflows.c.id, workflows.c.name, workflows.c.slug)
     query = select(*columns).where(or_(*(column.in_(references) for column in columns)))
-    rows = connection.execute(query.where(workflows.c.deleted_at.is_(None))) if references else ()
+    there = (workflows.c.deleted_at.is_(None), seen(workflows.c.id, sight))
+    rows = connection.execute(query.where(*there)) if references else ()
     return frozenset(word for row in rows for word in row).intersection(references)
 
 
@@ -109,6 +122,8 @@ def list_workflows(
 
 
 def _narrowed(query: Select[Any], narrow: WorkflowFilter) -> Select[Any]:
+    if narrow.sight is not None:
+        query = query.where(seen(workflows.c.id, narrow.sight))
     if narrow.status:
         query = query.where(workflows.c.status.in_(narrow.status))
     if narrow.category is not None:
@@ -132,6 +147,13 @@ def name_taken(connection: Connection, name: str, *, but: str | None = None) -> 
     query = select(workflows.c.id).where(workflows.c.name == name, workflows.c.deleted_at.is_(None))
     found = connection.execute(query).scalar()
     return found is not None and found != but
+
+
+def finds_another(connection: Connection, word: str, *, but: str) -> bool:
+    """Whether another workflow is found by this word as its slug, or one is, or was, by it as its id."""
+    of_slug = and_(workflows.c.slug == word, workflows.c.deleted_at.is_(None), workflows.c.id != but)
+    query = select(workflows.c.id).where(or_(workflows.c.id == word, of_slug)).limit(1)
+    return connection.execute(query).scalar() is not None
 
 
 def free_slug(connection: Connection, wanted: str, *, but: str | None = None) -> str:
@@ -179,6 +201,14 @@ def version_by_number(connection: Connection, workflow_id: str, number: int) -> 
         workflow_versions.c.workflow_id == workflow_id, workflow_versions.c.number == number
     )
     return _version(connection.execute(query).first())
+
+
+def versions_of(connection: Connection, workflow_id: str, numbers: Collection[int]) -> Sequence[VersionRow]:
+    """Those versions of a workflow that have these numbers."""
+    query = select(*_VERSION).where(
+        workflow_versions.c.workflow_id == workflow_id, workflow_versions.c.number.in_(numbers)
+    )
+    return [VersionRow(*row) for row in connection.execute(query)]
 
 
 def version_by_id(connection: Connection, version_id: str) -> VersionRow | None:

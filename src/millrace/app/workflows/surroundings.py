@@ -2,13 +2,14 @@
 workflows that it starts; and schedules whose time is over.
 
 Such a definition is saved all the same, since these things may come after it; whoever saves it is told. Only agents
-have to be there before: a definition that names one which is missing or inactive is refused.
+have to be there before: a definition that names one which is missing or inactive is refused. So is one that names a
+secret or a connection which is there, and not for this workflow.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import orjson
@@ -18,10 +19,13 @@ from millrace.app.agents import repository as agents
 from millrace.app.connections import repository as connections
 from millrace.app.runs.waiting.reasons import EVERY_QUEUE
 from millrace.app.runs.waiting.repository import served_queues
+from millrace.app.secrets.uses import NamedSecrets, require_all
 from millrace.app.triggers.schedules import Schedules
 from millrace.app.usage.naming import named_agents
 from millrace.app.workflows import repository
+from millrace.auth.permissions import Permission
 from millrace.auth.secrets import SecretChain
+from millrace.auth.sight import Sight
 from millrace.core.controls import CONTROL_TYPES, SUB_WORKFLOW
 from millrace.core.errors import Fault
 from millrace.core.values import JsonObject, JsonValue
@@ -32,7 +36,8 @@ from millrace.definition.outline import placed_tasks
 from millrace.definition.rough import items, mapping
 from millrace.ports.clock import Clock
 from millrace.ports.database import Database
-from millrace.ports.secrets import Masker
+from millrace.ports.runner import KnowsRules, RunnerRegistry, keeps_to_hosts
+from millrace.ports.secrets import Masker, SecretUse
 
 ACTIVE = "active"
 LOST = 9
@@ -45,8 +50,12 @@ class Needs:
 
     secrets: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     connections: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    computed: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Connections whose names are expressions."""
     queues: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     workflows: Mapping[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    types: dict[str, str] = field(default_factory=dict)
+    """The type of the task at each place of a secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +69,30 @@ class _Found:
 
 class Surroundings:
     def __init__(
-        self, database: Database, secrets: SecretChain, masker: Masker, schedules: Schedules, clock: Clock
+        self,
+        database: Database,
+        secrets: SecretChain,
+        masker: Masker,
+        schedules: Schedules,
+        clock: Clock,
+        runners: RunnerRegistry,
     ) -> None:
+        self._runners = runners
         self._schedules = schedules
         self._clock = clock
         self._database = database
         self._secrets = secrets
         self._masker = masker
+        self._named = NamedSecrets(database, secrets)
 
-    async def warnings(self, canonical: JsonObject) -> list[str]:
-        """What a valid definition will miss here, each with its places. One read, however many tasks there are."""
+    async def warnings(self, canonical: JsonObject, sight: Sight | None = None) -> list[str]:
+        """What a valid definition will miss here, each with its places. One read, however many tasks there are.
+
+        A workflow beyond the sight is missing, too.
+        """
         needs, told = await asyncio.to_thread(self._read_through, canonical)
-        found = await self._database.read(partial(_read, needs))
-        unusable = await self._secrets.unusable(frozenset(needs.secrets))
-        told += [f"{_places(places)}: {unusable[name]}" for name, places in needs.secrets.items() if name in unusable]
+        found = await self._database.read(partial(_read, needs, sight))
+        told += await self._unusable_secrets(needs, str(canonical["name"]))
         for name, places in needs.connections.items():
             if name not in found.connections:
                 remedy = f"run `millrace connections set {name}`"
@@ -100,8 +119,50 @@ class Surroundings:
             if statuses.get(name) != ACTIVE
         ]
 
+    async def misuses(self, canonical: JsonObject, place: Callable[[str], str], *, saving: bool) -> list[Fault]:
+        """Secrets and connections that a valid definition names and that are not for it; `place` as in `faults`.
+
+        `saving`: raise `Forbidden` if its author may not use those that it names.
+        """
+        needs = await asyncio.to_thread(needs_of, canonical)
+        if saving:
+            # Which they are is not known before they run, and is judged again then.
+            require_all(Permission.CONNECTION_USE, needs.computed, {}, str(canonical["name"]))
+        found = await self._named.faults(str(canonical["name"]), needs.secrets, needs.connections, saving=saving)
+        return [replace(fault, path=place(fault.path)) for fault in found]
+
+    async def _unusable_secrets(self, needs: Needs, workflow: str) -> list[str]:
+        """Secrets that a task would be refused: everywhere, or where it could send them to any host."""
+        use = SecretUse(workflow, "a definition", keeps_to_hosts=True)
+        everywhere = await self._secrets.unusable(frozenset(needs.secrets), use)
+        loose = {
+            name: [place for place in places if place in needs.types and not self._keeps_to_hosts(needs.types[place])]
+            for name, places in needs.secrets.items()
+            if name not in everywhere
+        }
+        named_loosely = frozenset(name for name, places in loose.items() if places)
+        use = SecretUse(workflow, "a task of this type")
+        bound = await self._secrets.unusable(named_loosely, use) if named_loosely else {}
+        told = [
+            f"{_places(places)}: {everywhere[name]}" for name, places in needs.secrets.items() if name in everywhere
+        ]
+        return told + [f"{_places(loose[name])}: {reason}" for name, reason in bound.items()]
+
+    def _keeps_to_hosts(self, task_type: str) -> bool:
+        """Whether tasks of this type send secrets nowhere but where they may go."""
+        return keeps_to_hosts(self._runners.get(task_type))
+
     def _read_through(self, canonical: JsonObject) -> tuple[Needs, list[str]]:
-        return needs_of(canonical), [*self._known_values(canonical), *self._silent_schedules(canonical)]
+        told = [*self._known_values(canonical), *self._silent_schedules(canonical), *self._objections(canonical)]
+        return needs_of(canonical), told
+
+    def _objections(self, canonical: JsonObject) -> Iterator[str]:
+        """What the rules of this installation would refuse. A worker may have other settings, so it is no fault."""
+        for placed in placed_tasks(canonical):
+            runner = self._runners.get(str(placed.task["type"]))
+            if isinstance(runner, KnowsRules):
+                for fault in runner.objections(mapping(placed.task.get("config"))):
+                    yield f"{at(at(placed.path, 'config'), fault.field)}: {fault.message}; {fault.remedy}"
 
     def _silent_schedules(self, canonical: JsonObject) -> Iterator[str]:
         for position, trigger in enumerate(map(mapping, items(canonical.get("triggers")))):
@@ -137,9 +198,11 @@ def _add(needs: Needs, task: JsonObject, place: str, usual: JsonValue) -> None:
     config = mapping(task.get("config"))
     for secret in sorted(secrets_in(templates_of(str(task.get("type")), config))):
         needs.secrets[secret].append(at(place, "config"))
+        needs.types[at(place, "config")] = str(task.get("type"))
     connection = config.get("connection")
-    if isinstance(connection, str) and not has_expressions(connection):
-        needs.connections[connection].append(at(at(place, "config"), "connection"))
+    if isinstance(connection, str):
+        named = needs.computed if has_expressions(connection) else needs.connections
+        named[connection].append(at(at(place, "config"), "connection"))
     own = task.get("queue")
     needs.queues[str(own or usual)].append(at(place, "queue") if own else place)
 
@@ -151,11 +214,11 @@ def _add_workflow(needs: Needs, task: JsonObject, place: str, canonical: JsonObj
         needs.workflows[named].append(at(at(place, "config"), "workflow"))
 
 
-def _read(needs: Needs, connection: Connection) -> _Found:
+def _read(needs: Needs, sight: Sight | None, connection: Connection) -> _Found:
     return _Found(
-        connections.known(connection, frozenset(needs.connections)),
+        frozenset(connections.scopes_of(connection, frozenset(needs.connections))),
         served_queues(connection),
-        repository.known(connection, frozenset(needs.workflows)),
+        repository.known(connection, frozenset(needs.workflows), sight),
     )
 
 

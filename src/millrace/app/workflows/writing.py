@@ -21,10 +21,15 @@ from millrace.app.canary.standing import CanaryChange, follow
 from millrace.app.deployments import repository as deployments
 from millrace.app.deployments.repository import DeploymentRow
 from millrace.app.runs.repository import delayed_runs, post
-from millrace.app.workflows import repository
+from millrace.app.workflows import authorship, repository
 from millrace.app.workflows.catalog import Catalog, unknown_workflow
 from millrace.app.workflows.deploying import TriggerRegistrar
+from millrace.app.workflows.noting import note_canary, note_deployment, note_description, note_made, note_saved, noted
 from millrace.app.workflows.repository import VersionRow, WorkflowRow
+from millrace.app.workflows.shell_tasks import ShellGate
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
+from millrace.auth.grants import repository as grants
 from millrace.core.errors import Conflict, NotFound, Unavailable
 from millrace.core.values import Instant, JsonObject, to_iso
 from millrace.definition import slugify
@@ -97,13 +102,20 @@ Decide: TypeAlias = Callable[[Current], Awaitable[Change]]
 
 class WorkflowWriter:
     def __init__(
-        self, database: Database, clock: Clock, ids: Ids, catalog: Catalog, registrar: TriggerRegistrar
+        self,
+        database: Database,
+        clock: Clock,
+        ids: Ids,
+        catalog: Catalog,
+        registrar: TriggerRegistrar,
+        shell_gate: ShellGate,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
         self._catalog = catalog
         self._registrar = registrar
+        self._shell_gate = shell_gate
         self.after_change: Callable[[], None] = _nobody
         """Told after each commit; the composition root lets it wake the scheduler."""
         self.hand_over: Callable[[Sequence[InboxItem]], None] = _nobody
@@ -117,13 +129,18 @@ class WorkflowWriter:
         return found
 
     async def add(self, new: Current, *, by: str, message: str | None = None) -> Current:
-        """Write a new workflow; it gets its slug here, and its tasks their uids. Raises `Conflict` `name_taken`."""
+        """Write a new workflow; it gets its slug here, and its tasks their uids.
+
+        Raises `Conflict` `name_taken`, and `Forbidden` for tasks that whoever asks may not write.
+        """
+        self._shell_gate.pass_([new.version], ())
         return await self._write(partial(self._insert, new=new, by=by, message=message), new.workflow)
 
     async def change(self, reference: str, decide: Decide, *, by: str, if_match: IfMatch | None = None) -> Saved:
         """Write what `decide` makes of the workflow. It is asked again if others were faster.
 
-        Raises `Conflict` `stale_version` if the workflow is not what `if_match` names, and whatever `decide` raises.
+        Raises `Conflict` `stale_version` if the workflow is not what `if_match` names, `Forbidden` for tasks that
+        whoever asks may not write or bring into use, and whatever `decide` raises.
         """
         for _ in range(MAX_TRIES):
             current = await self.read(reference)
@@ -132,12 +149,25 @@ class WorkflowWriter:
             change = await decide(current)
             if not change.of(current):
                 return Saved(current, change.warnings, changed=False)
+            await self.judge(current, change)
             saved = await self._write(partial(self._save, before=current, change=change, by=by), change.workflow)
             if saved is not None:
                 after, cancelled = saved
                 self.hand_over(cancelled)
                 return Saved(after, (*change.warnings, *_told_of(after.workflow, len(cancelled))), changed=True)
         raise Unavailable("busy", f"the workflow {reference!r} is being changed by many at once; try again")
+
+    async def judge(self, current: Current | None, change: Change) -> None:
+        """Raise `Forbidden` if the change brings in tasks that whoever asks may not write; `None`: it is all new."""
+        if self._shell_gate.is_open:
+            return
+        before, after = _in_use(current), _in_use(Current(change.workflow, change.version, {}, None, None))
+        if change.canary is not None and change.canary.wanted is not None:
+            after.add(change.canary.wanted.version)
+        work = partial(repository.versions_of, workflow_id=change.workflow.id, numbers=before | after)
+        stored = {row.number: row for row in await self._database.read(work)}
+        known = [stored[number] for number in before]
+        self._shell_gate.pass_([{**stored, change.version.number: change.version}[number] for number in after], known)
 
     async def delete(self, reference: str, *, by: str, if_match: IfMatch | None, source: str | None) -> int:
         """Hide the workflow and free its name; with `source` only if it was applied from there.
@@ -156,7 +186,13 @@ class WorkflowWriter:
         """Keep that a deployment of a version was tried in vain."""
         now = self._clock.now()
         row = self._deployment(version.workflow_id, version.number, action, reason, by, now, outcome="failed")
-        await self._database.write(lambda connection: deployments.add(connection, row))
+
+        def work(connection: Connection) -> None:
+            deployments.add(connection, row)
+            told = {"action": action, "version": version.number, "reason": reason}
+            note(connection, Action.WORKFLOW_DEPLOY_FAIL, version.workflow_id, after=told)
+
+        await self._database.write(work)
 
     async def _write(self, work: Callable[[Connection], T], changed: WorkflowRow) -> T:
         """`changed`: the workflow as it is to be."""
@@ -169,14 +205,20 @@ class WorkflowWriter:
     def _insert(self, connection: Connection, new: Current, by: str, message: str | None) -> Current:
         workflow = new.workflow
         _refuse_taken_name(connection, workflow)
+        authorship.refuse_reserved_name(connection, workflow, by=by)
+        authorship.require_startable(connection, new.version, workflow.name, by=by)
+        authorship.require_reach(connection, new.version, None, by=by)
         workflow = replace(workflow, slug=repository.free_slug(connection, slugify(workflow.name)))
         repository.add_workflow(connection, workflow)
         repository.add_version(connection, new.version)
+        authorship.give_all_to_maker(connection, workflow, by=by)
         if new.source is not None:
             repository.set_source(connection, workflow.id, new.source, by=by, now=workflow.created_at)
+        note_made(connection, workflow, new.version, new.source)
         if workflow.deployed_version is not None:
             row = self._deployment(workflow.id, workflow.deployed_version, "deploy", message, by, workflow.created_at)
             deployments.add(connection, row)
+            note_deployment(connection, workflow, "deploy", None, workflow.deployed_version, message)
         self._sync(connection, workflow, new.version, workflow.created_at)
         return replace(new, workflow=workflow, uids=self._named(connection, new.version))
 
@@ -194,6 +236,7 @@ class WorkflowWriter:
         after = replace(change.workflow, updated_by=by, updated_at=now)
         if after.name != before.workflow.name:
             _refuse_taken_name(connection, after)
+            authorship.refuse_reserved_name(connection, after, by=by)
             after = replace(after, slug=repository.free_slug(connection, slugify(after.name), but=after.id))
         _save_versions(connection, found, change)
         if change.renamed is not None:
@@ -201,11 +244,18 @@ class WorkflowWriter:
         if change.source is not None:
             repository.set_source(connection, after.id, change.source, by=by, now=now)
         repository.save_workflow(connection, after)
+        _judge_author(connection, before, change, by)
+        old = noted(before.workflow, before.version, before.source)
+        note_saved(connection, after, old, noted(after, change.version, change.source or before.source))
         action = change.action or _action(before.workflow, after)
         if action is not None:
             row = self._deployment(after.id, after.deployed_version, action, change.message, by, now)
             deployments.add(connection, row)
+            was = before.workflow.deployed_version
+            note_deployment(connection, after, action, was, after.deployed_version, change.message)
         canary = follow(connection, found.canary, after.deployed_version, change.canary, by=by, now=now)
+        if canary != found.canary:
+            note_canary(connection, after, found.canary, canary)
         if change.canary is None:
             # What is said of a canary changes no trigger, and their rows are locked by every firing.
             self._sync(connection, after, change.version, now)
@@ -227,6 +277,9 @@ class WorkflowWriter:
             raise Conflict("other_source", f"the workflow {workflow.name!r} was not applied from {source!r}")
         now = max(self._clock.now(), workflow.updated_at + 1)
         repository.mark_deleted(connection, workflow.id, by=by, now=now)
+        grants.remove_of_workflow(connection, workflow.id)
+        told = {"version": workflow.newest_version, "deployed_version": workflow.deployed_version}
+        note(connection, Action.WORKFLOW_DELETE, workflow.id, workflow.name, before=told)
         if workflow.deployed_version is not None:
             row = self._deployment(workflow.id, None, "undeploy", "the workflow was deleted", by, now)
             deployments.add(connection, row)
@@ -301,16 +354,42 @@ def stale(workflow: WorkflowRow) -> Conflict:
     )
 
 
+def _judge_author(connection: Connection, before: Current, change: Change, by: str) -> None:
+    """By the names that hold from now on: the former one of a workflow is nobody's, and may be anybody's later."""
+    name = change.workflow.name
+    made = change.version.number > before.workflow.newest_version
+    if made:
+        authorship.require_reach(connection, change.version, before.version, by=by)
+    if made or name != before.workflow.name:
+        authorship.require_startable(connection, change.version, name, by=by)
+
+
 def _save_versions(connection: Connection, found: Current, change: Change) -> None:
     if change.retold is not None:
         _free_tag(connection, change.retold, take=change.takes_tag)
-        repository.describe_version(connection, change.retold)
+        _describe(connection, found, change.retold)
     if change.version.number > found.version.number:
         _free_tag(connection, change.version)
         repository.add_version(connection, change.version)
     elif change.version != found.version:
         _free_tag(connection, change.version, take=change.takes_tag)
-        repository.describe_version(connection, change.version)
+        _describe(connection, found, change.version)
+
+
+def _describe(connection: Connection, found: Current, after: VersionRow) -> None:
+    before = repository.version_by_id(connection, after.id)
+    repository.describe_version(connection, after)
+    if before is not None:
+        note_description(connection, found.workflow, before, after)
+
+
+def _in_use(current: Current | None) -> set[int]:
+    """The numbers of the versions that a workflow stands for: what is newest, deployed, or a canary."""
+    if current is None:
+        return set()
+    numbers = {current.workflow.newest_version, current.workflow.deployed_version}
+    numbers.add(None if current.canary is None else current.canary.version)
+    return {number for number in numbers if number is not None}
 
 
 def _action(before: WorkflowRow, after: WorkflowRow) -> str | None:
@@ -319,9 +398,13 @@ def _action(before: WorkflowRow, after: WorkflowRow) -> str | None:
     return "undeploy" if after.deployed_version is None else "deploy"
 
 
+def taken_name(name: str) -> Conflict:
+    return Conflict("name_taken", f"there is a workflow named {name!r} already; names are unique")
+
+
 def _refuse_taken_name(connection: Connection, workflow: WorkflowRow) -> None:
     if repository.name_taken(connection, workflow.name, but=workflow.id):
-        raise Conflict("name_taken", f"there is a workflow named {workflow.name!r} already; names are unique")
+        raise taken_name(workflow.name)
 
 
 def _free_tag(connection: Connection, version: VersionRow, *, take: bool = False) -> None:
@@ -338,6 +421,7 @@ def _free_tag(connection: Connection, version: VersionRow, *, take: bool = False
             "choose another, or send `move: true` (`millrace tag --move`)",
         )
     repository.describe_version(connection, replace(holder, tag=None))
+    note(connection, Action.VERSION_DESCRIBE, holder.id, before={"tag": version.tag}, after={"tag": None})
 
 
 def _nobody(*_told: object) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from millrace.auth.permissions import Permission, Role
+from millrace.auth.permissions import Access, Permission, Role
 from millrace.auth.principal import Principal, UserKind
 from millrace.auth.repository import PROVEN, Proven, scopes_in
 from millrace.core.values import Instant
@@ -14,6 +14,7 @@ from millrace.ports.database import Columns, Database
 from millrace.storage.tables import (
     installation,
     login_failures,
+    oidc_logins,
     password_resets,
     refresh_tokens,
     sessions,
@@ -82,11 +83,11 @@ INSTALLATION = select(installation.c.id)
 
 
 async def of_cookie(database: Database, token_hash: str) -> Proven | None:
-    return _proven(await database.ask(OF_COOKIE, {"token_hash": token_hash}))
+    return _proven(await database.look_up(OF_COOKIE, {"token_hash": token_hash}))
 
 
 async def of_session(database: Database, session_id: str, user_id: str) -> Proven | None:
-    return _proven(await database.ask(OF_SESSION, {"session_id": session_id, "user_id": user_id}))
+    return _proven(await database.look_up(OF_SESSION, {"session_id": session_id, "user_id": user_id}))
 
 
 def _proven(rows: Sequence[Columns]) -> Proven | None:
@@ -101,13 +102,14 @@ def _proven(rows: Sequence[Columns]) -> Proven | None:
             scopes=scopes,
             session_id=row["id"],
             must_change_password=bool(row["must_change_password"]),
+            access=Access(row["access"]),
         )
         return Proven(principal, row)
     return None
 
 
 async def installation_id(database: Database) -> str:
-    (row,) = await database.ask(INSTALLATION, {})
+    (row,) = await database.look_up(INSTALLATION, {})
     return str(row["id"])
 
 
@@ -140,22 +142,28 @@ def end_session(
 
 
 def end_sessions_of(connection: Connection, user_id: str, because: str, now: Instant, *, but: str | None = None) -> int:
+    """Those under way, too: a code after a login provider that was not exchanged yet is worth nothing any more."""
+    codes = update(oidc_logins).where(oidc_logins.c.user_id == user_id, oidc_logins.c.used_at.is_(None))
+    connection.execute(codes.values(used_at=now))
     query = update(sessions).where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
     if but is not None:
         query = query.where(sessions.c.id != but)
     return connection.execute(query.values(ended_at=now, ended_because=because)).rowcount
 
 
-def was_here(connection: Connection, email: str, address: str, since: Instant) -> bool:
-    """Whether the user of this mail address has logged in from there since then."""
-    query = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id)
-    query = query.where(users.c.email == email, sessions.c.address == address, sessions.c.created_at >= since)
-    return connection.execute(query.limit(1)).first() is not None
+def addresses_of(connection: Connection, email: str, since: Instant) -> Sequence[str]:
+    """From where the user of this mail address has logged in since then."""
+    query = select(sessions.c.address).distinct().join(users, users.c.id == sessions.c.user_id)
+    query = query.where(users.c.email == email, sessions.c.address.is_not(None), sessions.c.created_at >= since)
+    return [*connection.scalars(query)]
 
 
 def note_use(connection: Connection, used: Mapping[str, Instant]) -> None:
-    """Write when sessions (by id) were last used."""
-    query = update(sessions).where(sessions.c.id == bindparam("session")).values(last_used_at=bindparam("used_at"))
+    """Write when sessions (by id) were last used, unless another process knows of a later time."""
+    query = update(sessions).where(
+        sessions.c.id == bindparam("session"), sessions.c.last_used_at < bindparam("used_at")
+    )
+    query = query.values(last_used_at=bindparam("used_at"))
     connection.execute(query, [{"session": session, "used_at": at} for session, at in used.items()])
 
 
@@ -237,6 +245,7 @@ _OVER: Sequence[tuple[Any, Any, Any]] = (
     (refresh_tokens, refresh_tokens.c.token_hash, refresh_tokens.c.expires_at),
     (password_resets, password_resets.c.token_hash, password_resets.c.expires_at),
     (login_failures, login_failures.c.key, login_failures.c.last_at),
+    (oidc_logins, oidc_logins.c.state_hash, oidc_logins.c.expires_at),
     (sessions, sessions.c.id, sessions.c.expires_at),
 )
 

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from millrace.auth import repository as users
+from millrace.auth.audit.acting import acting
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.auth.keys import hash_of
 from millrace.auth.logins import repository
 from millrace.auth.logins.access_tokens import AccessTokens, Claims
 from millrace.auth.logins.repository import TOKEN, WEB, RefreshRow, SessionRow
 from millrace.auth.permissions import Permission
 from millrace.auth.principal import Principal
+from millrace.auth.refusals import over, refuse_after, refuse_without_user
 from millrace.auth.repository import AccountRow, Proven
 from millrace.core.errors import Unauthenticated
 from millrace.core.values import Duration, Instant
@@ -31,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 COOKIE_PREFIX: Final = "mrw_"
 REFRESH_PREFIX: Final = "mrr_"
+
+BEFORE_ALL: Final[Instant] = 0
+"""A time at which no access token is over, whoever has one."""
 
 _TEXT = re.compile(r"mr[wr]_[A-Za-z0-9_-]{43}", re.ASCII)
 
@@ -83,22 +90,28 @@ class Sessions:
     # --- who it is ----------------------------------------------------------------------------------------------------
 
     async def of_cookie(self, value: str) -> Principal | None:
+        """`None` for no login of ours. Raises `Unauthenticated` for one that holds no more."""
         if not _TEXT.fullmatch(value):
             return None
         return self._holding(await repository.of_cookie(self._database, hash_of(value)))
 
     async def of_access_token(self, token: str) -> Principal | None:
+        """As `of_cookie`."""
         claims = self._tokens.read(await self._issuer(), token, self._clock.now())
         if claims is None:
+            if self._tokens.read(await self._issuer(), token, BEFORE_ALL) is not None:
+                raise over("access token")
             return None
         return self._holding(await repository.of_session(self._database, claims.session_id, claims.user_id))
 
     def _holding(self, found: Proven | None) -> Principal | None:
-        if found is None or found.row["ended_at"] is not None or found.row["disabled_at"] is not None:
+        if found is None:
             return None
-        now = self._clock.now()
-        ends = min(found.row["expires_at"], found.row["last_used_at"] + self._idle)
-        return found.principal if now < ends else None
+        refuse_without_user("login", found.row)
+        if found.row["ended_at"] is not None:
+            raise over("login", "has ended")
+        refuse_after("login", min(found.row["expires_at"], found.row["last_used_at"] + self._idle), self._clock.now())
+        return found.principal
 
     # --- login --------------------------------------------------------------------------------------------------------
 
@@ -144,6 +157,8 @@ class Sessions:
             users.save_account(connection, account.id, last_login_at=row.created_at)
             if refresh is not None:
                 self._add_refresh(connection, row.id, row.expires_at, refresh)
+            told = {"kind": row.kind, "user_agent": row.user_agent, "scopes": row.scopes}
+            note(connection, Action.LOGIN_START, row.id, known.name, after=told, by=(known.id, known.name))
             return True
 
         if not await self._database.write(work):
@@ -160,13 +175,20 @@ class Sessions:
             row = repository.find_refresh(connection, token_hash)
             if row is not None and row.used_at is not None:
                 repository.end_session(connection, row.session_id, "reuse", now)
+                account = users.find_account(connection, row.user_id)
+                name = row.user_id if account is None else account.name
+                note(connection, Action.LOGIN_REUSE, row.session_id, name, by=(row.user_id, name))
             elif row is not None and _may_refresh(row, now):
                 repository.use_refresh(connection, token_hash, now)
                 repository.note_use(connection, {row.session_id: now})
                 self._add_refresh(connection, row.session_id, row.session_expires_at, fresh)
             return row
 
-        row = await self._database.write(work) if _TEXT.fullmatch(token) else None
+        row = None
+        if _TEXT.fullmatch(token):
+            # What never was a token writes nothing, however often it comes.
+            row = await self._database.read(lambda connection: repository.find_refresh(connection, token_hash))
+        row = None if row is None else await self._database.write(work)
         if row is not None and row.used_at is not None:
             logger.warning(
                 "a refresh token of the login %s of user %s came a second time; the login has ended",
@@ -198,16 +220,28 @@ class Sessions:
     async def end(self, session_id: str, because: str, *, of_user: str) -> bool:
         """It is refused from when this returns. False if the user has no such login."""
         now = self._clock.now()
-        return await self._database.write(
-            lambda connection: repository.end_session(connection, session_id, because, now, of_user)
-        )
+
+        def work(connection: "Connection") -> bool:
+            ended = repository.end_session(connection, session_id, because, now, of_user)
+            if ended:
+                told = {"user_id": of_user, "because": because}
+                note(connection, Action.LOGIN_END, session_id, acting().name, after=told)
+            return ended
+
+        return await self._database.write(work)
 
     async def end_all(self, user_id: str, because: str) -> int:
         """Answers how many logins there were."""
         now = self._clock.now()
-        return await self._database.write(
-            lambda connection: repository.end_sessions_of(connection, user_id, because, now)
-        )
+
+        def work(connection: "Connection") -> int:
+            ended = repository.end_sessions_of(connection, user_id, because, now)
+            if ended:
+                told = {"user_id": user_id, "because": because, "ended": ended}
+                note(connection, Action.LOGIN_END, None, acting().name, after=told)
+            return ended
+
+        return await self._database.write(work)
 
     @property
     def idle(self) -> Duration:

@@ -7,6 +7,7 @@ cannot lock him out there. What is answered is the same whether there is such an
 """
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,7 @@ WINDOW: Final[Duration] = 15 * 60 * SECOND
 PAIR_REMEMBERED: Final[Duration] = 86_400 * SECOND
 LONGEST_WAIT: Final[Duration] = 15 * 60 * SECOND
 HOME_FOR: Final[Duration] = 90 * 86_400 * SECOND
-"""So long after a login an address is one where the owner works."""
+"""So long after a login an address is one where the owner works; of IPv6 its network, as addresses in it change."""
 
 
 class TooManyAttempts(MillraceError):
@@ -45,9 +46,16 @@ class Attempt:
     """One that may be made."""
 
     email: str
-    pair: str
     address: str
-    account: str
+    pair: str | None = None
+    account: str | None = None
+    """Not there where nobody says beforehand who he is."""
+
+    @property
+    def free(self) -> dict[str, int]:
+        """What it is counted by, and how many failures of each have no consequence."""
+        counts = ((self.pair, FREE_OF_PAIR), (self.address, FREE_OF_ADDRESS), (self.account, FREE_OF_ACCOUNT))
+        return {key: free for key, free in counts if key is not None}
 
 
 class Throttle:
@@ -58,7 +66,14 @@ class Throttle:
     async def begin(self, email: str, address: str) -> Attempt:
         """Raises `TooManyAttempts`, which counts as none."""
         account, place = _digest(email), network_of(address)
-        attempt = Attempt(email, f"pair:{account}:{place}", f"address:{place}", f"account:{account}")
+        attempt = Attempt(email, f"address:{place}", f"pair:{account}:{place}", f"account:{account}")
+        return await self._begin(attempt, address)
+
+    async def begin_unnamed(self, address: str) -> Attempt:
+        """As `begin`, of somebody who will be named by another: only his address is counted."""
+        return await self._begin(Attempt("", f"address:{network_of(address)}"), address)
+
+    async def _begin(self, attempt: Attempt, address: str) -> Attempt:
         now = self._clock.now()
         # Who is refused over and over writes nothing.
         wait = await self._database.read(lambda connection: _wait(connection, attempt, address, now))
@@ -70,6 +85,13 @@ class Throttle:
 
     async def succeeded(self, attempt: Attempt) -> None:
         await self._database.write(lambda connection: _forgiven(connection, attempt))
+
+
+def counted_as(emails: Iterable[str], addresses: Iterable[str]) -> tuple[list[str], list[str]]:
+    """How failures of these are counted: keys, and beginnings of keys."""
+    accounts = [_digest(email) for email in emails]
+    keys = [f"account:{account}" for account in accounts] + [f"address:{network_of(place)}" for place in addresses]
+    return keys, [f"pair:{account}:" for account in accounts]
 
 
 def network_of(address: str) -> str:
@@ -89,11 +111,12 @@ def _digest(email: str) -> str:
 
 
 def _wait(connection: "Connection", attempt: Attempt, address: str, now: Instant) -> Duration:
-    known = repository.failures(connection, [attempt.pair, attempt.address, attempt.account])
+    known = repository.failures(connection, [*attempt.free])
     blocked = [row.blocked_until - now for row in known.values() if row.blocked_until is not None]
-    account = known.get(attempt.account)
+    account = None if attempt.account is None else known.get(attempt.account)
     if account is not None and _is_crowded(account, now):
-        at_home = repository.was_here(connection, attempt.email, address, now - HOME_FOR)
+        homes = repository.addresses_of(connection, attempt.email, now - HOME_FOR)
+        at_home = network_of(address) in map(network_of, homes)
         blocked += [] if at_home else [account.last_at + WINDOW - now]
     return max([0, *blocked])
 
@@ -102,8 +125,8 @@ def _begun(connection: "Connection", attempt: Attempt, address: str, now: Instan
     """Count it as a failed one, unless it has to wait."""
     if wait := _wait(connection, attempt, address, now):
         return wait
-    known = repository.failures(connection, [attempt.pair, attempt.address, attempt.account])
-    free = {attempt.pair: FREE_OF_PAIR, attempt.address: FREE_OF_ADDRESS, attempt.account: FREE_OF_ACCOUNT}
+    free = attempt.free
+    known = repository.failures(connection, [*free])
     for key in free:
         row = known.get(key)
         if row is None or (_is_forgotten(row, now) if key == attempt.pair else _is_over(row, free[key], now)):
@@ -117,11 +140,13 @@ def _begun(connection: "Connection", attempt: Attempt, address: str, now: Instan
 
 def _forgiven(connection: "Connection", attempt: Attempt) -> None:
     """It was none that failed: of the pair nothing is held against anyone any more."""
-    repository.forget_failures(connection, attempt.pair)
-    known = repository.failures(connection, [attempt.address, attempt.account])
-    for key, free in ((attempt.address, FREE_OF_ADDRESS), (attempt.account, FREE_OF_ACCOUNT)):
+    known = repository.failures(connection, [*attempt.free])
+    for key, free in attempt.free.items():
         row = known.get(key)
         if row is None:
+            continue
+        if key == attempt.pair:
+            repository.forget_failures(connection, key)
             continue
         if row.count <= 1:
             repository.forget_failures(connection, key)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import orjson
 
 from millrace.auth.masking import MASK, SecretMasker
+from millrace.auth.scopes import connection_fault, names_in
 from millrace.auth.vault import repository
 from millrace.auth.vault.envelope import CannotOpen
 from millrace.auth.vault.repository import ConnectionRow
@@ -16,6 +17,7 @@ from millrace.auth.vault.vault import Vault
 from millrace.core.values import JsonObject, JsonValue
 from millrace.ports.connections import Connection, ConnectionUnavailable
 from millrace.ports.database import Database
+from millrace.ports.secrets import OF_NOBODY, SecretUse
 
 
 class StoredConnections:
@@ -24,7 +26,7 @@ class StoredConnections:
         self._vault = vault
         self._masker = masker
 
-    async def resolve(self, name: str, *, types: frozenset[str]) -> Connection:
+    async def resolve(self, name: str, *, types: frozenset[str], use: SecretUse = OF_NOBODY) -> Connection:
         row = await self._database.read_for_engine(lambda connection: repository.find_connection(connection, name))
         if row is None:
             raise ConnectionUnavailable(
@@ -34,6 +36,9 @@ class StoredConnections:
             raise ConnectionUnavailable(
                 f"the connection {name!r} has the type {row.type}; here it must be {' or '.join(sorted(types))}"
             )
+        fault = connection_fault(name, names_in(row.workflows), use)
+        if fault is not None:
+            raise ConnectionUnavailable(fault)
         try:
             config = complete_config(self._vault, row)
         except CannotOpen as error:

@@ -6,10 +6,24 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, case, delete, func, insert, select, update
 
 from millrace.auth.vault.envelope import Sealed, Subject
-from millrace.storage.tables import agents, connections, encryption_keys, secrets
+from millrace.storage.tables import (
+    agents,
+    connection_versions,
+    connections,
+    encryption_keys,
+    secret_versions,
+    secrets,
+)
 
-SEALING = (secrets, connections, agents)
-"""Tables with the columns `name`, `version`, `sealed` and `key_id`."""
+SEALING = {
+    secrets: secrets.name,
+    connections: connections.name,
+    agents: agents.name,
+    secret_versions: secrets.name,
+    connection_versions: connections.name,
+}
+"""Tables with the columns `name`, `version`, `sealed` and `key_id`, and the table that their values were sealed for: a
+former version stays sealed as it was."""
 SECRETS = secrets.name
 
 
@@ -20,6 +34,16 @@ class SealedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretRow:
+    """A sealed value, and what it is for: JSON lists, `None` for all."""
+
+    subject: Subject
+    sealed: Sealed
+    workflows: str | None
+    hosts: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionRow:
     """`sealed` is the complete config; without it nothing in `config` is secret."""
 
@@ -27,6 +51,8 @@ class ConnectionRow:
     type: str
     config: str
     sealed: Sealed | None
+    workflows: str | None = None
+    """JSON list; `None`: all."""
 
 
 def keys_in_use(connection: Connection) -> dict[str, int]:
@@ -68,8 +94,8 @@ def note_key(connection: Connection, key_id: str, check_value: str) -> None:
 def sealed_rows(connection: Connection) -> Sequence[SealedRow]:
     """Everything that is sealed, of all tables."""
     return [
-        SealedRow(Subject(table.name, name, version), Sealed(text, key_id))
-        for table in SEALING
+        SealedRow(Subject(owner, name, version), Sealed(text, key_id))
+        for table, owner in SEALING.items()
         for name, version, text, key_id in connection.execute(
             select(table.c.name, table.c.version, table.c.sealed, table.c.key_id).where(table.c.sealed.is_not(None))
         )
@@ -77,20 +103,23 @@ def sealed_rows(connection: Connection) -> Sequence[SealedRow]:
 
 
 def reseal(connection: Connection, row: SealedRow, sealed: Sealed) -> None:
-    table = next(table for table in SEALING if table.name == row.subject.table)
-    query = update(table).where(table.c.name == row.subject.name, table.c.sealed == row.sealed.text)
-    connection.execute(query.values(sealed=sealed.text, key_id=sealed.key_id))
+    """Write it where the old one stands, of which there is only one: no two values are sealed alike."""
+    for table, owner in SEALING.items():
+        if owner == row.subject.table:
+            query = update(table).where(table.c.name == row.subject.name, table.c.sealed == row.sealed.text)
+            connection.execute(query.values(sealed=sealed.text, key_id=sealed.key_id))
 
 
-def find_secrets(connection: Connection, names: Iterable[str]) -> Sequence[SealedRow]:
-    query = select(secrets.c.name, secrets.c.version, secrets.c.sealed, secrets.c.key_id)
+def find_secrets(connection: Connection, names: Iterable[str]) -> Sequence[SecretRow]:
+    wanted = ("name", "version", "sealed", "key_id", "workflows", "hosts")
+    query = select(*(secrets.c[name] for name in wanted)).where(secrets.c.name.in_(list(names)))
     return [
-        SealedRow(Subject(secrets.name, name, version), Sealed(text, key_id))
-        for name, version, text, key_id in connection.execute(query.where(secrets.c.name.in_(list(names))))
+        SecretRow(Subject(secrets.name, name, version), Sealed(text, key_id), workflows, hosts)
+        for name, version, text, key_id, workflows, hosts in connection.execute(query)
     ]
 
 
-_CONNECTION = [connections.c[name] for name in ("name", "version", "type", "config", "sealed", "key_id")]
+_CONNECTION = [connections.c[name] for name in ("name", "version", "type", "config", "sealed", "key_id", "workflows")]
 
 
 def find_connection(connection: Connection, name: str) -> ConnectionRow | None:
@@ -99,9 +128,22 @@ def find_connection(connection: Connection, name: str) -> ConnectionRow | None:
 
 
 def all_connections(connection: Connection) -> Sequence[ConnectionRow]:
-    return [_connection(*row) for row in connection.execute(select(*_CONNECTION))]
+    """Those that there are, and what they said before."""
+    former = [connection_versions.c[name] for name in ("name", "version", "type", "config", "sealed", "key_id")]
+    return [
+        *(_connection(*row) for row in connection.execute(select(*_CONNECTION))),
+        *(_connection(*row) for row in connection.execute(select(*former))),
+    ]
 
 
-def _connection(name: str, version: int, kind: str, config: str, text: str | None, key_id: str) -> ConnectionRow:
+def _connection(
+    name: str,
+    version: int,
+    kind: str,
+    config: str,
+    text: str | None,
+    key_id: str,
+    workflows: str | None = None,
+) -> ConnectionRow:
     sealed = None if text is None else Sealed(text, key_id)
-    return ConnectionRow(Subject(connections.name, name, version), kind, config, sealed)
+    return ConnectionRow(Subject(connections.name, name, version), kind, config, sealed, workflows)

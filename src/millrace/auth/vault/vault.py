@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millrace.auth.audit.actions import Action
+from millrace.auth.audit.writing import note
 from millrace.auth.vault import envelope, repository, signing
 from millrace.auth.vault.envelope import Sealed, Subject
 from millrace.auth.vault.key_source import (
@@ -152,6 +154,7 @@ class Vault:
             self._note_current(connection)
         for row in rows:
             repository.reseal(connection, row, envelope.resealed(self._ring, row.subject, row.sealed))
+        note(connection, Action.ENCRYPTION_KEY_ROTATE, current, after={"resealed": len(rows)})
         return len(rows)
 
     def note_first(self, connection: "Connection") -> None:
@@ -213,7 +216,7 @@ def _require_keys(
 ) -> None:
     for key_id, count in sorted(in_use.items()):
         many = "s" if count > 1 else ""
-        values = f"{count} secret{many}, connection{many} or agent{many}"
+        values = f"{count} secret{many}, connection{many} or agent{many} (former versions included)"
         key = None if ring is None else ring.get(key_id)
         if key is None:
             raise EncryptionKeyUnusable(

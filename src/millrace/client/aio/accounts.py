@@ -5,7 +5,7 @@ from typing import cast
 
 from millrace.client.aio.resource import AsyncResource
 from millrace.client.requests import Body, path_of
-from millrace.client.types import Ended, Me, SessionPage, SessionView
+from millrace.client.types import Ended, Me, PersonalData, SessionPage, SessionView
 
 
 class AsyncAccount(AsyncResource):
@@ -14,6 +14,10 @@ class AsyncAccount(AsyncResource):
     async def get(self) -> Me:
         """Who you are, and what you may do with this key."""
         return cast(Me, await self._transport.get("/auth/me"))
+
+    async def personal_data(self) -> PersonalData:
+        """All that is kept of you."""
+        return cast(PersonalData, await self._transport.get("/auth/me/personal-data"))
 
     async def rename(self, name: str) -> Me:
         """Change the name that others see."""

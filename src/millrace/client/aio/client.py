@@ -11,8 +11,10 @@ from millrace.client.aio.accounts import AsyncAccount
 from millrace.client.aio.agents import AsyncAgents
 from millrace.client.aio.approvals import AsyncApprovals
 from millrace.client.aio.artifacts import AsyncArtifacts
+from millrace.client.aio.audit import AsyncAudit
 from millrace.client.aio.backfills import AsyncBackfills
 from millrace.client.aio.canaries import AsyncCanaries
+from millrace.client.aio.grants import AsyncGrants
 from millrace.client.aio.identity import AsyncApiKeys, AsyncUsers
 from millrace.client.aio.runs import AsyncRuns
 from millrace.client.aio.system import AsyncArchive, AsyncDatabase, AsyncEvents, AsyncRetention, AsyncSystem
@@ -70,9 +72,11 @@ class AsyncClient:
         self.connections = AsyncConnections(self._transport)
         self.agents = AsyncAgents(self._transport)
         self.users = AsyncUsers(self._transport)
+        self.grants = AsyncGrants(self._transport)
         self.api_keys = AsyncApiKeys(self._transport)
         self.account = AsyncAccount(self._transport)
         self.events = AsyncEvents(self._transport)
+        self.audit = AsyncAudit(self._transport)
         self.retention = AsyncRetention(self._transport)
         self.archive = AsyncArchive(self._transport)
         self.database = AsyncDatabase(self._transport)

@@ -5,10 +5,11 @@ from typing import Literal, TypeAlias, cast
 
 from millrace.client.aio.resource import AsyncResource
 from millrace.client.requests import Moment, json_body, path_of
-from millrace.client.types import Ended, KeyPage, KeyView, MadeKey, MadeUser, UserPage, UserView
+from millrace.client.types import Ended, KeyPage, KeyView, MadeKey, MadeUser, PersonalData, UserPage, UserView
 
 RoleName: TypeAlias = Literal["admin", "developer", "operator", "viewer"]
 Kind: TypeAlias = Literal["person", "service"]
+Access: TypeAlias = Literal["all", "granted"]
 Status: TypeAlias = Literal["active", "disabled", "deleted"]
 
 
@@ -46,25 +47,42 @@ class AsyncUsers(AsyncResource):
         role: RoleName | None = None,
         kind: Kind | None = None,
         password: str | None = None,
+        access: Access | None = None,
     ) -> MadeUser:
         """Make a user, or with `kind="service"` an account of a program.
 
         A person without a password gets one by the `reset_token` of the answer. Raises `Conflict` for an address or a
-        name that is taken.
+        name that is taken. With `access="granted"` the user sees and does of workflows only what grants on single ones
+        give.
         """
-        body = json_body(name=name, email=email, role=role, kind=kind, password=password)
+        body = json_body(name=name, email=email, role=role, kind=kind, password=password, access=access)
         return cast(MadeUser, await self._transport.send("POST", "/users", body))
 
     async def change(
-        self, user: str, *, name: str | None = None, email: str | None = None, role: RoleName | None = None
+        self,
+        user: str,
+        *,
+        name: str | None = None,
+        email: str | None = None,
+        role: RoleName | None = None,
+        access: Access | None = None,
     ) -> UserView:
         """Change what is given. Raises `Conflict` for the last administrator."""
-        body = json_body(name=name, email=email, role=role)
+        body = json_body(name=name, email=email, role=role, access=access)
         return cast(UserView, await self._transport.send("PATCH", path_of("users", user), body))
 
     async def delete(self, user: str) -> UserView:
         """Delete a user for ever; logins and keys end."""
         return cast(UserView, await self._transport.send("DELETE", path_of("users", user)))
+
+    async def personal_data(self, user: str) -> PersonalData:
+        """All that is kept of a user."""
+        return cast(PersonalData, await self._transport.get(path_of("users", user, "personal-data")))
+
+    async def erase(self, user: str, *, confirm: str) -> UserView:
+        """Delete a user for ever, with what says who it was. `confirm` is the e-mail address or the name."""
+        body = json_body(confirm=confirm)
+        return cast(UserView, await self._transport.send("POST", path_of("users", user, "erase"), body))
 
     async def disable(self, user: str) -> UserView:
         """Refuse whatever the user has, at once."""
@@ -86,13 +104,16 @@ class AsyncUsers(AsyncResource):
 class AsyncApiKeys(AsyncResource):
     """`client.api_keys`."""
 
-    async def list(self, *, user: str | None = None, cursor: str | None = None, limit: int = 50) -> KeyPage:
-        """A page of your keys, or those of another user, the newest first."""
-        return cast(KeyPage, await self._transport.get("/api-keys", {"user": user, "cursor": cursor, "limit": limit}))
+    async def list(
+        self, *, user: str | None = None, all: bool | None = None, cursor: str | None = None, limit: int = 50
+    ) -> KeyPage:
+        """A page of your keys, or those of another user, or with `all` of everybody, the newest first."""
+        query = {"user": user, "all": all, "cursor": cursor, "limit": limit}
+        return cast(KeyPage, await self._transport.get("/api-keys", query))
 
-    def iterate(self, *, user: str | None = None) -> AsyncIterator[KeyView]:
+    def iterate(self, *, user: str | None = None, all: bool | None = None) -> AsyncIterator[KeyView]:
         """All of them."""
-        return self._transport.pages("/api-keys", {"user": user})
+        return self._transport.pages("/api-keys", {"user": user, "all": all})
 
     async def get(self, key: str) -> KeyView:
         """What is known of a key, by its id."""

@@ -12,9 +12,10 @@ import httpx2
 from millrace.client.aio.pausing import pause
 from millrace.client.answers import part
 from millrace.client.errors import ClientClosed, MillraceError, UnexpectedAnswer, Unreachable, refusal
-from millrace.client.location import Location
+from millrace.client.location import Location, home
 from millrace.client.requests import Body, Query, Tagged, given
 from millrace.client.retrying import Retrying
+from millrace.client.trust import trust_for
 from millrace.client.values import header_value
 
 API = "/api/v1"
@@ -38,6 +39,7 @@ class AsyncTransport:
             headers={"X-API-Key": location.api_key},
             timeout=self._limits(timeout),
             trust_env=False,
+            verify=trust_for(location.url, home()),
             transport=through,
         )
 

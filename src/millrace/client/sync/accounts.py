@@ -6,7 +6,7 @@ from typing import cast
 
 from millrace.client.requests import Body, path_of
 from millrace.client.sync.resource import Resource
-from millrace.client.types import Ended, Me, SessionPage, SessionView
+from millrace.client.types import Ended, Me, PersonalData, SessionPage, SessionView
 
 
 class Account(Resource):
@@ -15,6 +15,10 @@ class Account(Resource):
     def get(self) -> Me:
         """Who you are, and what you may do with this key."""
         return cast(Me, self._transport.get("/auth/me"))
+
+    def personal_data(self) -> PersonalData:
+        """All that is kept of you."""
+        return cast(PersonalData, self._transport.get("/auth/me/personal-data"))
 
     def rename(self, name: str) -> Me:
         """Change the name that others see."""

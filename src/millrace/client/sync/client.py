@@ -17,8 +17,10 @@ from millrace.client.sync.accounts import Account
 from millrace.client.sync.agents import Agents
 from millrace.client.sync.approvals import Approvals
 from millrace.client.sync.artifacts import Artifacts
+from millrace.client.sync.audit import Audit
 from millrace.client.sync.backfills import Backfills
 from millrace.client.sync.canaries import Canaries
+from millrace.client.sync.grants import Grants
 from millrace.client.sync.identity import ApiKeys, Users
 from millrace.client.sync.runs import Runs
 from millrace.client.sync.system import Archive, Database, Events, Retention, System
@@ -71,9 +73,11 @@ class Client:
         self.connections = Connections(self._transport)
         self.agents = Agents(self._transport)
         self.users = Users(self._transport)
+        self.grants = Grants(self._transport)
         self.api_keys = ApiKeys(self._transport)
         self.account = Account(self._transport)
         self.events = Events(self._transport)
+        self.audit = Audit(self._transport)
         self.retention = Retention(self._transport)
         self.archive = Archive(self._transport)
         self.database = Database(self._transport)

@@ -12,10 +12,11 @@ import httpx2
 
 from millrace.client.answers import part
 from millrace.client.errors import ClientClosed, MillraceError, UnexpectedAnswer, Unreachable, refusal
-from millrace.client.location import Location
+from millrace.client.location import Location, home
 from millrace.client.requests import Body, Query, Tagged, given
 from millrace.client.retrying import Retrying
 from millrace.client.sync.pausing import pause
+from millrace.client.trust import trust_for
 from millrace.client.values import header_value
 
 API = "/api/v1"
@@ -39,6 +40,7 @@ class Transport:
             headers={"X-API-Key": location.api_key},
             timeout=self._limits(timeout),
             trust_env=False,
+            verify=trust_for(location.url, home()),
             transport=through,
         )
 

@@ -6,7 +6,7 @@ variable) is the validator's question; `CheckedExpression.reads` gives it what i
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from millrace.core.values import JsonValue
@@ -15,6 +15,7 @@ from millrace.definition.words import hint
 from .building import build, static_key
 from .faults import ExpressionFault, UnknownName, shortened
 from .functions import LIBRARY_FUNCTIONS, LIBRARY_METHODS, OURS, TYPE_NAMES
+from .handing_over import handed_over
 from .limits import MAX_COMPREHENSIONS, MAX_SOURCE
 from .literals import check_literals
 from .loops import LOOPS
@@ -27,6 +28,7 @@ from .templates import parse_template, templates_in
 REMEMBERED = 1_024
 """Expressions: what is checked is compiled right after, and a definition that is saved again says nearly the same."""
 
+SECRETS = "secrets"
 _SPECIAL = {"has": (1, "has(PATH)"), "default": (2, "default(PATH, value)")}
 
 
@@ -64,6 +66,9 @@ def _compiled(source: str) -> tuple[Node, CheckedExpression, Step]:
         )
     node = parse(source)
     reads = tuple(_Check().visit(node, frozenset(), 0, False))
+    if any(read.root == SECRETS for read in reads):
+        whole = frozenset(handed_over(node))
+        reads = tuple(replace(read, computed=read.root == SECRETS and read.offset not in whole) for read in reads)
     step = build(source, node)
     return node, CheckedExpression(source, reads, isinstance(step, PathStep)), step
 

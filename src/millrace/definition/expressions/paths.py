@@ -35,13 +35,15 @@ _MAYBE = "write default(PATH, value) or has(PATH) if it may be absent"
 class PathRead:
     """A path that an expression reads, as far as it is known before the run.
 
-    `optional` is true inside `has` and `default`, where absence is no error; `offset` is its place in the source.
+    `optional` is true inside `has` and `default`, where absence is no error; `offset` is its place in the source;
+    `computed`: of a secret, that the value of the expression is made of it and does not just hold it.
     """
 
     root: str
     keys: tuple[Key, ...]
     offset: int
     optional: bool = False
+    computed: bool = False
 
     @property
     def text(self) -> str:

@@ -14,11 +14,12 @@ from time import monotonic
 from urllib.parse import quote
 
 from millrace.core.values import MAX_INTEGER, MIN_INTEGER, JsonObject, JsonValue
+from millrace.ports.confinement import SystemUser
 from millrace.runners.sql.faults import SqlFault, invalid, refused
 from millrace.runners.sql.parameters import Bound
 from millrace.runners.sql.plan import Script
 from millrace.runners.sql.results import Results, Rows, real, written
-from millrace.runners.sql.sqlite_files import allowed_file
+from millrace.runners.sql.sqlite_files import allowed_file, check_opened
 from millrace.runners.sql.sqlite_guard import Guard
 
 READING_WORDS = frozenset({"SELECT", "VALUES", "EXPLAIN", "PRAGMA"})
@@ -41,6 +42,8 @@ class SqliteWork:
     allowed_dirs: tuple[Path, ...]
     own_database: Path | None
     script: Script
+    others: SystemUser | None = None
+    """Whom commands run as, where that is not the user of this process."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _guard: Guard = field(default_factory=Guard)
 
@@ -60,8 +63,9 @@ class SqliteWork:
         return results.output()
 
     def _connect(self) -> sqlite3.Connection:
+        real_path = ""
         if self.path:
-            real_path = allowed_file(self.path, self.allowed_dirs, self.own_database)
+            real_path = allowed_file(self.path, self.allowed_dirs, self.own_database, self.others)
             name = f"file:{quote(real_path)}?mode={'ro' if self.script.read_only else 'rwc'}"
         else:
             name = "file::memory:"
@@ -69,6 +73,11 @@ class SqliteWork:
             connection = sqlite3.connect(name, timeout=0, isolation_level=None, uri=True, cached_statements=0)
         except sqlite3.Error as error:
             raise SqlFault(f"the SQLite file cannot be opened: {error}") from None
+        try:
+            check_opened(connection, real_path)
+        except SqlFault:
+            connection.close()
+            raise
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)
         if self.script.read_only:

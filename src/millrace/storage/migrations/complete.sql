@@ -177,7 +177,7 @@ CREATE TABLE users (
     name VARCHAR(255) NOT NULL,
     role VARCHAR(32) NOT NULL,
     created_at BIGINT NOT NULL,
-    disabled_at BIGINT, kind VARCHAR(16) DEFAULT 'person' NOT NULL, password_hash TEXT, password_set_at BIGINT, must_change_password BOOLEAN DEFAULT 0 NOT NULL, last_login_at BIGINT, updated_at BIGINT, deleted_at BIGINT,
+    disabled_at BIGINT, kind VARCHAR(16) DEFAULT 'person' NOT NULL, password_hash TEXT, password_set_at BIGINT, must_change_password BOOLEAN DEFAULT 0 NOT NULL, last_login_at BIGINT, updated_at BIGINT, deleted_at BIGINT, access VARCHAR(16) DEFAULT 'all' NOT NULL,
     CONSTRAINT pk_users PRIMARY KEY (id),
     CONSTRAINT uq_users_email UNIQUE (email)
 )
@@ -266,7 +266,7 @@ CREATE TABLE connections (
     created_by VARCHAR(36),
     updated_by VARCHAR(36),
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL, workflows TEXT,
     CONSTRAINT pk_connections PRIMARY KEY (name)
 )
  WITHOUT ROWID;
@@ -358,7 +358,7 @@ CREATE TABLE secrets (
     created_by VARCHAR(36),
     updated_by VARCHAR(36),
     created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL, workflows TEXT, hosts TEXT,
     CONSTRAINT pk_secrets PRIMARY KEY (name)
 )
  WITHOUT ROWID;
@@ -691,4 +691,143 @@ CREATE TABLE password_resets (
  WITHOUT ROWID;
 CREATE INDEX ix_password_resets_user_id ON password_resets (user_id);
 CREATE INDEX ix_password_resets_expires_at ON password_resets (expires_at);
-insert into alembic_version values ('0013');
+CREATE TABLE grants (
+    user_id VARCHAR(36) NOT NULL,
+    workflow_id VARCHAR(36) NOT NULL,
+    grant VARCHAR(16) NOT NULL,
+    granted_by VARCHAR(36),
+    granted_at BIGINT NOT NULL,
+    CONSTRAINT pk_grants PRIMARY KEY (user_id, workflow_id, grant),
+    CONSTRAINT ck_grants_grant CHECK ("grant" in ('view', 'run', 'edit', 'approve')),
+    CONSTRAINT fk_grants_user_id FOREIGN KEY(user_id) REFERENCES users (id),
+    CONSTRAINT fk_grants_workflow_id FOREIGN KEY(workflow_id) REFERENCES workflows (id)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_grants_workflow_id_user_id ON grants (workflow_id, user_id);
+CREATE TABLE audit_log (
+    id VARCHAR(36) NOT NULL,
+    at BIGINT NOT NULL,
+    actor_id VARCHAR(64),
+    actor VARCHAR(255) NOT NULL,
+    credential_id VARCHAR(36),
+    action VARCHAR(64) NOT NULL,
+    entity VARCHAR(32) NOT NULL,
+    entity_id VARCHAR(512),
+    entity_name VARCHAR(512),
+    "before" TEXT,
+    "after" TEXT,
+    address VARCHAR(64),
+    request_id VARCHAR(64),
+    seq BIGINT,
+    hash VARCHAR(64),
+    key_id VARCHAR(64),
+    by_salt VARCHAR(32),
+    by_digest VARCHAR(64) NOT NULL,
+    about_salt VARCHAR(32),
+    about_digest VARCHAR(64) NOT NULL,
+    erasure VARCHAR(64),
+    erasure_key_id VARCHAR(64),
+    CONSTRAINT pk_audit_log PRIMARY KEY (id),
+    CONSTRAINT ck_audit_log_sealed CHECK ((seq is null) = (hash is null)),
+    CONSTRAINT ck_audit_log_sealed_by CHECK ((seq is null) = (key_id is null)),
+    CONSTRAINT ck_audit_log_by CHECK (by_salt is not null or (actor = 'erased' and address is null)),
+    CONSTRAINT ck_audit_log_about CHECK (about_salt is not null or (entity_name is not null and entity_name = 'erased' and before is null and after is null)),
+    CONSTRAINT ck_audit_log_erased CHECK ((by_salt is null or about_salt is null) = (erasure is not null)),
+    CONSTRAINT ck_audit_log_erased_by CHECK ((erasure is null) = (erasure_key_id is null))
+)
+ WITHOUT ROWID;
+CREATE UNIQUE INDEX ix_audit_log_seq ON audit_log (seq) WHERE seq is not null;
+CREATE INDEX ix_audit_log_unsealed ON audit_log (id) WHERE seq is null;
+CREATE INDEX ix_audit_log_entity_entity_id_id ON audit_log (entity, entity_id, id);
+CREATE INDEX ix_audit_log_actor_id_id ON audit_log (actor_id, id);
+CREATE INDEX ix_audit_log_action_id ON audit_log (action, id);
+CREATE TABLE audit_anchor (
+    id INTEGER NOT NULL,
+    seq BIGINT NOT NULL,
+    hash VARCHAR(64) NOT NULL,
+    at BIGINT NOT NULL,
+    key_id VARCHAR(64) NOT NULL,
+    signature VARCHAR(64) NOT NULL,
+    CONSTRAINT pk_audit_anchor PRIMARY KEY (id),
+    CONSTRAINT ck_audit_anchor_one CHECK (id = 1)
+)
+ WITHOUT ROWID;
+CREATE TRIGGER audit_log_added before insert on audit_log
+when new.seq is not null or new.erasure is not null or exists (select 1 from audit_log where id = new.id)
+begin select raise(abort, 'the audit log is append-only: a row is new, and sealed later'); end;
+CREATE TRIGGER audit_log_changed before update on audit_log
+when not ((old.seq is null and new.seq is not null and (new."id" is old."id" and new."at" is old."at" and new."actor_id" is old."actor_id" and new."credential_id" is old."credential_id" and new."action" is old."action" and new."entity" is old."entity" and new."entity_id" is old."entity_id" and new."request_id" is old."request_id" and new."by_digest" is old."by_digest" and new."about_digest" is old."about_digest" and new."actor" is old."actor" and new."address" is old."address" and new."by_salt" is old."by_salt" and new."entity_name" is old."entity_name" and new."before" is old."before" and new."after" is old."after" and new."about_salt" is old."about_salt" and new."erasure" is old."erasure" and new."erasure_key_id" is old."erasure_key_id")
+    and new.seq > (select coalesce(max(seq), 0) from audit_log where seq is not null))
+  or (old.seq is not null and (new."id" is old."id" and new."at" is old."at" and new."actor_id" is old."actor_id" and new."credential_id" is old."credential_id" and new."action" is old."action" and new."entity" is old."entity" and new."entity_id" is old."entity_id" and new."request_id" is old."request_id" and new."by_digest" is old."by_digest" and new."about_digest" is old."about_digest" and new."seq" is old."seq" and new."hash" is old."hash" and new."key_id" is old."key_id")
+    and ((new."actor" is old."actor" and new."address" is old."address" and new."by_salt" is old."by_salt") or old.by_salt is not null and new.by_salt is null)
+    and ((new."entity_name" is old."entity_name" and new."before" is old."before" and new."after" is old."after" and new."about_salt" is old."about_salt") or old.about_salt is not null and new.about_salt is null)
+    and not ((new."actor" is old."actor" and new."address" is old."address" and new."by_salt" is old."by_salt") and (new."entity_name" is old."entity_name" and new."before" is old."before" and new."after" is old."after" and new."about_salt" is old."about_salt"))))
+begin select raise(abort, 'the audit log is append-only: rows do not change'); end;
+CREATE TRIGGER audit_log_deleted before delete on audit_log
+when old.seq is null or old.seq > (select coalesce(max(seq), 0) from audit_anchor)
+begin select raise(abort, 'the audit log is append-only: rows are deleted up to its anchor'); end;
+CREATE TRIGGER audit_anchor_moved before update on audit_anchor
+when new.seq <= old.seq
+begin select raise(abort, 'the anchor of the audit log moves forward only'); end;
+CREATE TRIGGER audit_anchor_kept before delete on audit_anchor
+begin select raise(abort, 'the anchor of the audit log stays'); end;
+CREATE TRIGGER audit_anchor_added before insert on audit_anchor
+when exists (select 1 from audit_anchor)
+begin select raise(abort, 'the audit log has one anchor'); end;
+CREATE TABLE secret_versions (
+    name VARCHAR(255) NOT NULL,
+    version INTEGER NOT NULL,
+    sealed TEXT NOT NULL,
+    key_id VARCHAR(64) NOT NULL,
+    created_by VARCHAR(36),
+    created_at BIGINT NOT NULL,
+    CONSTRAINT pk_secret_versions PRIMARY KEY (name, version)
+)
+ WITHOUT ROWID;
+CREATE TABLE connection_versions (
+    name VARCHAR(255) NOT NULL,
+    version INTEGER NOT NULL,
+    type VARCHAR(32) NOT NULL,
+    config TEXT NOT NULL,
+    sealed TEXT,
+    key_id VARCHAR(64),
+    created_by VARCHAR(36),
+    created_at BIGINT NOT NULL,
+    CONSTRAINT pk_connection_versions PRIMARY KEY (name, version)
+)
+ WITHOUT ROWID;
+CREATE TABLE oidc_identities (
+    issuer VARCHAR(255) NOT NULL,
+    subject VARCHAR(255) NOT NULL,
+    user_id VARCHAR(36) NOT NULL,
+    email VARCHAR(320),
+    created_at BIGINT NOT NULL,
+    last_login_at BIGINT NOT NULL,
+    CONSTRAINT pk_oidc_identities PRIMARY KEY (issuer, subject),
+    CONSTRAINT fk_oidc_identities_user_id FOREIGN KEY(user_id) REFERENCES users (id)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_oidc_identities_user_id_issuer ON oidc_identities (user_id, issuer);
+CREATE TABLE oidc_logins (
+    state_hash VARCHAR(64) NOT NULL,
+    user_id VARCHAR(36) NOT NULL,
+    code_hash VARCHAR(64),
+    challenge VARCHAR(64),
+    expires_at BIGINT NOT NULL,
+    used_at BIGINT,
+    CONSTRAINT pk_oidc_logins PRIMARY KEY (state_hash),
+    CONSTRAINT ck_oidc_logins_code CHECK ((code_hash is null) = (challenge is null)),
+    CONSTRAINT fk_oidc_logins_user_id FOREIGN KEY(user_id) REFERENCES users (id),
+    CONSTRAINT uq_oidc_logins_code_hash UNIQUE (code_hash)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_oidc_logins_user_id ON oidc_logins (user_id);
+CREATE INDEX ix_oidc_logins_expires_at ON oidc_logins (expires_at);
+CREATE TABLE rate_counts (
+    subject VARCHAR(128) NOT NULL,
+    empty_at BIGINT NOT NULL,
+    CONSTRAINT pk_rate_counts PRIMARY KEY (subject)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_rate_counts_empty_at ON rate_counts (empty_at);
+insert into alembic_version values ('0019');

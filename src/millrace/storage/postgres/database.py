@@ -101,6 +101,8 @@ class PostgresDatabase:
         given = {**constants, **values}
         return await self.look(words, *[given[name] for name in names])
 
+    look_up = ask
+
     async def look(self, words: str, *arguments: Any) -> "Sequence[asyncpg.Record]":
         """What a statement that only reads finds. Commits find connections free however many ask."""
         async with self._looking:

@@ -28,11 +28,27 @@ users = Table(
     instant("last_login_at"),
     instant("updated_at"),
     instant("deleted_at"),
+    Column("access", short(16), nullable=False, server_default="all"),
     sqlite_with_rowid=False,
 )
 """`kind` is `person` or `service`. Of a service account and of a deleted user `email` holds a place where no mail can
-go, since no two rows have the same. Rows of deleted users stay, for runs name them.
+go, since no two rows have the same. Rows of deleted users stay, for runs name them. `access` is `all` or `granted`:
+then nothing is seen or done of workflows but what `grants` say.
 """
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("user_id", short(36), ForeignKey("users.id"), primary_key=True),
+    Column("workflow_id", short(36), ForeignKey("workflows.id"), primary_key=True),
+    Column("grant", short(16), primary_key=True),
+    Column("granted_by", short(36)),
+    instant("granted_at", nullable=False),
+    CheckConstraint("\"grant\" in ('view', 'run', 'edit', 'approve')", name="grant"),
+    Index("ix_grants_workflow_id_user_id", "workflow_id", "user_id"),
+    sqlite_with_rowid=False,
+)
+"""What a user may do with a single workflow. Rows go with the workflow, and with the user."""
 
 api_keys = Table(
     "api_keys",
@@ -139,8 +155,24 @@ secrets = Table(
     Column("updated_by", short(36)),
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
+    Column("workflows", Text),
+    Column("hosts", Text),
     sqlite_with_rowid=False,
 )
+"""`workflows` and `hosts` are JSON lists of what the value is for; null: of all."""
+
+secret_versions = Table(
+    "secret_versions",
+    metadata,
+    Column("name", short(255), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("key_id", short(64), nullable=False),
+    Column("created_by", short(36)),
+    instant("created_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The former values of secrets, sealed as they were when they stood in `secrets`."""
 
 connections = Table(
     "connections",
@@ -156,6 +188,32 @@ connections = Table(
     Column("updated_by", short(36)),
     instant("created_at", nullable=False),
     instant("updated_at", nullable=False),
+    Column("workflows", Text),
     sqlite_with_rowid=False,
 )
-"""`config` is what may be shown; what may not (passwords) is in `sealed`."""
+"""`config` is what may be shown; what may not (passwords) is in `sealed`. `workflows` as in `secrets`."""
+
+connection_versions = Table(
+    "connection_versions",
+    metadata,
+    Column("name", short(255), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("type", short(32), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("sealed", Text),
+    Column("key_id", short(64)),
+    Column("created_by", short(36)),
+    instant("created_at", nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What connections said before, sealed as it was when it stood in `connections`."""
+
+rate_counts = Table(
+    "rate_counts",
+    metadata,
+    Column("subject", short(128), primary_key=True),
+    instant("empty_at", nullable=False),
+    Index("ix_rate_counts_empty_at", "empty_at"),
+    sqlite_with_rowid=False,
+)
+"""How full several processes together have made the buckets of rates: the moment at which each will be empty again."""

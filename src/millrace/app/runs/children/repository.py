@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
+from millrace.auth.permissions import Access
 from millrace.core.values import JsonObject
 from millrace.ports.store import InboxItem
-from millrace.storage.tables import inbox, runs, waits
+from millrace.storage.tables import inbox, runs, users, waits, workflow_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,15 @@ def line_above(connection: Connection, run_id: str, most: int) -> Sequence[Ances
         found.append(Ancestor(*row))
         wanted_id = found[-1].parent_id
     return found
+
+
+def restricted_author(connection: Connection, run_id: str) -> tuple[str, str] | None:
+    """The id of who wrote the version of this run, and that of its workflow; `None` if he is not restricted to what he
+    was granted."""
+    author = users.c.id == workflow_versions.c.author
+    query = select(users.c.id, runs.c.workflow_id).where(runs.c.id == run_id, users.c.access == Access.GRANTED.value)
+    row = connection.execute(query.where(workflow_versions.c.id == runs.c.version_id, author)).first()
+    return None if row is None else (row[0], row[1])
 
 
 def note_outcome(connection: Connection, child: WantedChild, item: InboxItem, *, started: bool) -> bool:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from millrace.app.firing.occasions import MOST_CAUSES
 from millrace.app.plans import CompiledVersion
@@ -23,6 +23,11 @@ from millrace.app.runs.children.repository import Ancestor, WantedChild
 from millrace.app.runs.making import Origin
 from millrace.app.runs.starting import RunStarter, StartRequest
 from millrace.app.runs.takeover import OldRun, Takeover, from_the_beginning
+from millrace.app.workflows.catalog import unknown_workflow
+from millrace.app.workflows.repository import find_workflow
+from millrace.auth.grants.repository import granted
+from millrace.auth.permissions import Permission
+from millrace.auth.sight import grants_with
 from millrace.core.errors import Conflict, InvalidRequest, MillraceError, NotFound, Unavailable
 from millrace.core.failures import Failure, FailureKind
 from millrace.core.states import FINISHED_RUN
@@ -35,6 +40,9 @@ from millrace.ports.ids import Ids
 from millrace.ports.objects import ObjectStoreUnavailable
 from millrace.ports.payloads import PayloadLost
 from millrace.ports.store import InboxItem, NewRun, Refusal, StoreUnavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +96,13 @@ class ChildStarts(Service):
             self._engine.receive([item])
 
     async def _started(self, child: WantedChild) -> InboxItem:
-        line = await self._database.read(
-            lambda connection: repository.line_above(connection, child.parent_id, MOST_CAUSES + 1)
-        )
+        asked = child.request
+        line, is_startable = await self._database.read(partial(_looked_at, child=child))
         if not line:
             raise InvalidRequest("parent_gone", f"run {child.parent_id} is not there any more")
-        parent, asked = line[0], child.request
+        if not is_startable:
+            raise unknown_workflow(str(asked["workflow"]))
+        parent = line[0]
         if parent.depth >= MOST_CAUSES:
             message = f"loop: run {parent.id} is the {parent.depth}th in a line of runs that started one another"
             raise _Forbidden(Failure(FailureKind.REFUSED, f"{message}, and at most {MOST_CAUSES} may be in one"))
@@ -155,6 +164,24 @@ class _Forbidden(MillraceError):
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.kind.value, failure.message)
+
+
+def _looked_at(connection: "Connection", child: WantedChild) -> tuple[Sequence[Ancestor], bool]:
+    """The line above, and whether who wrote the parent's version may start what it names.
+
+    That was judged when he saved it. But a name may lead elsewhere by now, and a grant may have been taken from him.
+    """
+    line = repository.line_above(connection, child.parent_id, MOST_CAUSES + 1)
+    author = repository.restricted_author(connection, child.parent_id)
+    if author is None:
+        return line, True
+    user_id, own = author
+    wanted = find_workflow(connection, str(child.request["workflow"]))
+    given = grants_with(Permission.RUN_START)
+    may = wanted is None or wanted.id == own or not given.isdisjoint(granted(connection, user_id, wanted.id))
+    if not may and wanted is not None:
+        logger.warning("run %s may not start %s: its author was not granted that", child.parent_id, wanted.id)
+    return line, may
 
 
 def _request(asked: JsonObject, parent: Ancestor) -> StartRequest:

@@ -23,6 +23,7 @@ from millrace.app.test_runs.foresight.found import (
 from millrace.app.test_runs.foresight.seeing import Renderer, Seen, Value
 from millrace.core.plan import Mock, Plan, TaskPlan
 from millrace.core.readiness import Decision, Ending
+from millrace.core.redaction import redacted
 from millrace.core.values import JsonObject, JsonValue
 from millrace.ports.controls import ControlConfigs
 from millrace.ports.runner import RunnerRegistry
@@ -132,7 +133,8 @@ class Foresight:
             except ValidationError as error:
                 return Begun(BADLY, why=_faults(error), kind="invalid_input", told=told)
         known = own.type in COMPUTE and rendered.known
-        return Begun(WELL, whole.get("output") if known else None, known=known, told=told)
+        output = redacted(whole.get("output"), own.redact) if known else None
+        return Begun(WELL, output, known=known, told=told)
 
     async def _mocked(self, own: TaskPlan, mock: Mock, seen: Seen) -> Begun:
         """What it is given is told as far as it can be; it does not fail by that."""
@@ -145,7 +147,7 @@ class Foresight:
         failure = mock.failure if ending == BADLY else None
         if failure is not None:
             return Begun(ending, why=failure.message, kind=failure.kind.value, told=told)
-        return Begun(ending, mock.output, known=True, told=told)
+        return Begun(ending, redacted(mock.output, own.redact), known=True, told=told)
 
     async def _config(self, own: TaskPlan, config: JsonValue, seen: Seen) -> Value:
         masked = seen.with_secrets(dict.fromkeys(own.secrets, MASK))
