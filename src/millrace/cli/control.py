@@ -64,7 +64,9 @@ def bulk(
     ] = None,
     status: Annotated[list[str] | None, typer.Option("--status", "-s", help="Only runs with this status.")] = None,
     label: Annotated[list[str] | None, typer.Option("--label", "-l", help="key:value of the workflow.")] = None,
-    trigger: Annotated[str | None, typer.Option(help="Only those started so: cron, interval, once or manual.")] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="Only those started so: manual, cron, interval, once, event or webhook.")
+    ] = None,
     correlation_id: Annotated[str | None, typer.Option(help="Only runs with this correlation id.")] = None,
     since: Annotated[str | None, typer.Option(help="Created at this time or later: 2026-03-29T01:00:00Z.")] = None,
     until: Annotated[str | None, typer.Option(help="Created before this time.")] = None,
@@ -105,18 +107,19 @@ def bulk(
         body["again"] = True
     with Connection(server) as connection:
         operation = _ended(connection, connection.post("/runs/bulk", body))
-    if as_json:
-        print_json(operation)
-    elif dry_run:
+    print_json(operation) if as_json else _say_outcome(operation, action, dry_run)
+    if operation["status"] == "failed":
+        raise CommandError(f"the operation has ended early: {operation['error']}")
+
+
+def _say_outcome(operation: JsonObject, action: str, dry_run: bool) -> None:
+    if dry_run:
         say(f"{_runs_are(operation['total'])} meant")
     else:
         said = f"{operation['done']} of {counted(operation['total'], 'run')}"
         say(f"{action}: {said}, {operation['failed']} did not take it")
         _say_refused(operation)
-    if not as_json:
-        _say_left_out(operation)
-    if operation["status"] == "failed":
-        raise CommandError(f"the operation has ended early: {operation['error']}")
+    _say_left_out(operation)
 
 
 def _only(workflows: list[str]) -> str | None:
