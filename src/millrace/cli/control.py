@@ -112,7 +112,7 @@ def bulk(
         raise CommandError(f"the operation has ended early: {operation['error']}")
 
 
-def _say_outcome(operation: JsonObject, action: str, dry_run: bool) -> None:
+def _say_outcome(operation: dict[str, Any], action: str, dry_run: bool) -> None:
     if dry_run:
         say(f"{_runs_are(operation['total'])} meant")
     else:

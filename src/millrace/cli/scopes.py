@@ -6,6 +6,7 @@ import typer
 
 from millrace.cli import completion
 from millrace.cli.connection import CommandError, Connection
+from millrace.cli.consent import consent
 from millrace.cli.output import moment, print_json, print_table, say
 
 Workflows = Annotated[
@@ -71,6 +72,19 @@ def roll_back(path: str, name: str, version: int, *, as_json: bool, server: str 
     else:
         say(f"{name} is what it was in version {version}, as version {shown['version']}")
     return shown
+
+
+def remove(path: str, kind: str, name: str, *, yes: bool, as_json: bool, server: str | None) -> None:
+    """Deletes it, after a question that says who will miss it, and says who does."""
+    with Connection(server) as connection:
+        if not yes:
+            consent(f"the {kind} {name!r}{missed(connection.get(path)['used_by'])}", yes=yes)
+        gone = connection.delete(path)
+    if as_json:
+        print_json(gone)
+        return
+    say(f"{name} is deleted")
+    print_users(gone["used_by"], "these will fail without it:")
 
 
 def print_users_of(shown: dict[str, Any], introduction: str) -> None:

@@ -14,16 +14,15 @@ import typer
 from millrace.cli import completion
 from millrace.cli.arguments import a_name
 from millrace.cli.connection import CommandError, Connection
-from millrace.cli.consent import Yes, consent
+from millrace.cli.consent import Yes
 from millrace.cli.output import counted, moment, print_json, print_table, say
 from millrace.cli.runs import AsJson, Server
 from millrace.cli.scopes import (
     AllWorkflows,
     Workflows,
     list_versions,
-    missed,
-    print_users,
     print_users_of,
+    remove,
     rescope,
     roll_back,
     said_scope,
@@ -153,16 +152,7 @@ def rollback(
 @secrets.command()
 def delete(name: Name, yes: Yes = False, as_json: AsJson = False, server: Server = None) -> None:
     """Delete a secret; says which workflows will miss it."""
-    with Connection(server) as connection:
-        path = f"/secrets/{quote(name, safe='')}"
-        if not yes:
-            consent(f"the secret {name!r}{missed(connection.get(path)['used_by'])}", yes=yes)
-        gone = connection.delete(path)
-    if as_json:
-        print_json(gone)
-        return
-    say(f"{name} is deleted")
-    print_users(gone["used_by"], "these will fail without it:")
+    remove(f"/secrets/{quote(name, safe='')}", "secret", name, yes=yes, as_json=as_json, server=server)
 
 
 @secrets.command(name="rotate-key")
