@@ -61,7 +61,7 @@ def leaves_no_fact_of_a_withdrawal(patch: pytest.MonkeyPatch) -> None:
 
 DEFECTS = {
     "a run is written whatever its revision": (writes_whatever_the_revision, 0),
-    "a fact is folded by every engine that has read it": (folds_facts_twice, 80),
+    "a fact is folded by every engine that has read it": (folds_facts_twice, 148),
     "the reaper takes leases for over that are not": (takes_leases_for_over, 0),
     "a claim counts its records wrong": (counts_records_wrong, 0),
     "limits of tasks are not counted": (takes_every_claim_for_free, 0),

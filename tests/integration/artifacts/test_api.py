@@ -10,7 +10,10 @@ import pytest
 
 from millrace.ports.objects import OWNER
 from tests.support.api import create, definition, problem, start
-from tests.support.installation import Installation
+from tests.support.databases import MOSTLY_ON_SQLITE
+from tests.support.installation import Installation, installation
+
+pytestmark = MOSTLY_ON_SQLITE
 
 CONTENT = bytes(range(256)) * 40
 
@@ -204,11 +207,11 @@ async def test_what_else_is_wrong_is_named(
     assert [fault["path"] for fault in problem(response, 422, "invalid_request")["faults"]] == [path]
 
 
-async def test_a_file_beyond_the_limit_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.support.installation import installation
-
+async def test_a_file_beyond_the_limit_names_the_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str | None
+) -> None:
     monkeypatch.setenv("MILLRACE_MAX_ARTIFACT_BYTES", "2000")
-    async with installation(tmp_path / "small") as millrace, millrace.client() as api:
+    async with installation(tmp_path / "small", database_url) as millrace, millrace.client() as api:
         assert (await upload(api, b"x" * 2000))["size"] == 2000
         response = await api.post("/api/v1/artifacts", params={"name": "a"}, content=b"x" * 2001)
         assert "MILLRACE_MAX_ARTIFACT_BYTES" in problem(response, 413, "too_large")["detail"]
