@@ -9,7 +9,7 @@ import pytest
 from millrace.auth.permissions import Role
 from tests.support.databases import empty_database
 from tests.support.installation import Installation, installation
-from tests.support.logins import key_of
+from tests.support.logins import key_of, make_hashes_cheap
 
 
 @pytest.fixture
@@ -35,3 +35,8 @@ async def api(millrace: Installation) -> AsyncIterator[httpx2.AsyncClient]:
 async def keys(millrace: Installation) -> dict[Role, str]:
     """An API key of each role."""
     return {role: await key_of(millrace, role) for role in Role}
+
+
+@pytest.fixture(autouse=True)
+def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_hashes_cheap(monkeypatch)

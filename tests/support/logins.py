@@ -3,6 +3,9 @@
 from typing import Any
 
 import httpx2
+import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from millrace.auth import repository
 from millrace.auth.keys import new_key as made_key
@@ -13,6 +16,12 @@ from tests.support.installation import Installation
 PASSWORD = "quiet-harbour-lamp-42"
 OTHER = "stone-violet-river-77"
 ADA = "ada@example.com"
+
+
+def make_hashes_cheap(patch: pytest.MonkeyPatch) -> None:
+    """Of passwords, in this process: what a hash must cost is tested by itself, with the one that is really used."""
+    cheap = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=32, parallelism=1),))
+    patch.setattr(PasswordHash, "recommended", lambda: cheap)
 
 
 async def set_up(millrace: Installation, email: str = ADA, password: str = PASSWORD) -> None:

@@ -1,8 +1,10 @@
-"""I1: which passwords are taken."""
+"""I1: which passwords are taken, and what their hashes cost."""
+
+import re
 
 import pytest
 
-from millrace.auth.logins.passwords import check_password
+from millrace.auth.logins.passwords import Passwords, check_password
 from millrace.core.errors import InvalidRequest
 
 EMAIL = "ada.lovelace@example.com"
@@ -57,3 +59,14 @@ def test_what_is_tried_first_is_refused(password: str) -> None:
 )
 def test_others_are_taken(password: str) -> None:
     check_password(password, EMAIL, "Ada Lovelace")
+
+
+async def test_a_hash_costs_as_much_as_it_should() -> None:
+    """RFC 9106, section 4: the second recommended choice, 64 MiB, three passes and four lanes, is the least."""
+    hashed = await Passwords().hashed("quiet-harbour-lamp-42")
+    parameters = re.match(r"\$argon2id\$v=19\$m=(\d+),t=(\d+),p=(\d+)\$", hashed)
+    assert parameters, hashed
+    memory, passes, lanes = map(int, parameters.groups())
+    assert memory >= 65_536
+    assert passes >= 3
+    assert lanes >= 4
