@@ -19,6 +19,7 @@ from millrace.storage.tables import api_keys, mails, metadata, oidc_identities, 
 from millrace.system import SystemClock
 from tests.integration.api.test_audit_chain import DAY, done, tamper, verified
 from tests.support.api import create, definition, problem, start
+from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.logins import OTHER, PASSWORD, bearer, log_in, tokens
 
@@ -124,6 +125,7 @@ async def test_the_export_has_all_of_it_and_no_secret(
         assert secret not in response.text
 
 
+@MOSTLY_ON_SQLITE
 async def test_a_list_that_is_full_hides_nothing_of_another(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +144,7 @@ async def test_a_list_that_is_full_hides_nothing_of_another(
     assert (approval["run_id"], approval["approved"], found["approvals"]["more"]) == (grace.run, True, False)
 
 
+@MOSTLY_ON_SQLITE
 async def test_everybody_may_have_his_own(millrace: Installation, api: httpx2.AsyncClient, grace: Grace) -> None:
     async with millrace.client(grace.key) as client:
         own = (await client.get("/api/v1/auth/me/personal-data")).json()
@@ -184,6 +187,7 @@ async def test_nothing_says_who_it_was(millrace: Installation, api: httpx2.Async
     assert found["erased"] >= 10
 
 
+@MOSTLY_ON_SQLITE
 async def test_the_log_says_that_and_by_whom(millrace: Installation, api: httpx2.AsyncClient, grace: Grace) -> None:
     before = (await api.get("/api/v1/audit-logs", params={"limit": 200})).json()["items"]
     assert (await erase(api, grace.id)).status_code == 200
@@ -210,6 +214,7 @@ async def test_the_log_says_that_and_by_whom(millrace: Installation, api: httpx2
     assert not [value for value in PERSONAL if value in csv]
 
 
+@MOSTLY_ON_SQLITE
 async def test_of_who_erases_himself(millrace: Installation, api: httpx2.AsyncClient, grace: Grace) -> None:
     assert (await api.patch(f"/api/v1/users/{grace.id}", json={"role": "admin"})).status_code == 200
     async with millrace.client(grace.key, address=ADDRESS) as client:
@@ -218,6 +223,7 @@ async def test_of_who_erases_himself(millrace: Installation, api: httpx2.AsyncCl
     assert (await verified(api))["ok"]
 
 
+@MOSTLY_ON_SQLITE
 async def test_a_name_of_one_word_takes_no_others_rows_with_it(millrace: Installation, api: httpx2.AsyncClient) -> None:
     """Else who calls himself as a thing could have its history erased."""
     body = {"email": "p@example.com", "name": "production", "role": "viewer", "password": PASSWORD}
@@ -257,6 +263,7 @@ async def test_an_erasure_that_was_cut_short_is_brought_to_its_end_by_another(
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 
+@MOSTLY_ON_SQLITE
 async def test_refused_is_another_word_the_last_administrator_and_who_has_less(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace
 ) -> None:
@@ -315,6 +322,7 @@ async def test_the_database_refuses_all_but_the_whole_of_a_part(
         ("actor = 'erased', address = null", "changed"),
     ],
 )
+@MOSTLY_ON_SQLITE
 async def test_who_erases_otherwise_is_found_out(
     millrace: Installation, api: httpx2.AsyncClient, tampering: str, how: str
 ) -> None:
