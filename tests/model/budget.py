@@ -8,7 +8,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-EXAMPLES = int(os.environ.get("MILLRACE_TEST_EXAMPLES", "350"))
+EXAMPLES = int(os.environ.get("MILLRACE_TEST_EXAMPLES", "250"))
 
 TIME_LIMIT = max(120, EXAMPLES)
 """Seconds a test may take: some twenty times what the examples need, so that a failure can also be made small."""

@@ -20,7 +20,7 @@ from tests.simulation import __main__ as command
 from tests.simulation.simulating import simulate
 from tests.simulation.world import Found
 
-SEEDS = int(os.environ.get("MILLRACE_SIMULATION_SEEDS", "100"))
+SEEDS = int(os.environ.get("MILLRACE_SIMULATION_SEEDS", "60"))
 AT_A_TIME = 20
 
 

@@ -14,11 +14,8 @@ from millrace.auth import repository
 from millrace.auth.permissions import PERMISSIONS, Permission, Role
 from millrace.storage.tables import api_keys, users
 from tests.support.api import problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.logins import new_key
-
-pytestmark = MOSTLY_ON_SQLITE
 
 OPEN = {"/", "/static/{name}", "/static/look.js", "/health", "/health/ready", "/docs", "/redoc", "/openapi.json"}
 """SPEC R2's list, as far as its routes exist yet. Whatever browsers and load balancers add to these is passed over."""

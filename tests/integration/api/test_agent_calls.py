@@ -13,7 +13,6 @@ from millrace.core.values import SECOND
 from tests.support.agent_server import AgentServer, agent_server
 from tests.support.api import create, definition, problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation, installation
 
 NO_RETRY = {"max_retries": 0}
@@ -87,7 +86,6 @@ async def lines(api: httpx2.AsyncClient, run: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.usefixtures("registered")
-@MOSTLY_ON_SQLITE
 async def test_the_mapped_input_is_the_body_and_the_answer_is_the_output(
     api: httpx2.AsyncClient, agent: AgentServer
 ) -> None:
@@ -107,7 +105,6 @@ async def test_the_mapped_input_is_the_body_and_the_answer_is_the_output(
     }
 
 
-@MOSTLY_ON_SQLITE
 async def test_the_agent_says_how_it_is_tried_again(api: httpx2.AsyncClient, agent: AgentServer) -> None:
     await register(api, agent, retry_config=QUICK)
     agent.answers = [503, 429]
@@ -123,7 +120,6 @@ async def test_the_agent_says_how_it_is_tried_again(api: httpx2.AsyncClient, age
     assert failed["error"]["message"].endswith('the answer has the status 500, which is not expected: {"said": null}')
 
 
-@MOSTLY_ON_SQLITE
 async def test_what_the_agent_refuses_is_not_tried_again(api: httpx2.AsyncClient, agent: AgentServer) -> None:
     await register(api, agent, retry_config=QUICK)
     agent.answers = [404]
@@ -132,7 +128,6 @@ async def test_what_the_agent_refuses_is_not_tried_again(api: httpx2.AsyncClient
     assert await circuit(api) == ("closed", 0)
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_task_that_says_how_it_is_tried_again_wins(api: httpx2.AsyncClient, agent: AgentServer) -> None:
     await register(api, agent, retry_config=QUICK)
     for retry, calls in (({"max_attempts": 1}, 1), ({"max_attempts": 2, "delay": "0s"}, 2)):
@@ -142,7 +137,6 @@ async def test_a_task_that_says_how_it_is_tried_again_wins(api: httpx2.AsyncClie
         assert len(agent.received) == calls
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_call_has_the_limit_of_the_agent_or_of_the_task(api: httpx2.AsyncClient, agent: AgentServer) -> None:
     await register(api, agent, retry_config=NO_RETRY, timeout_ms=1_000)
     agent.free.clear()
@@ -179,6 +173,7 @@ async def test_an_agent_that_fails_again_and_again_is_left_in_peace(
 
 
 @pytest.mark.usefixtures("registered")
+@pytest.mark.both_databases
 async def test_only_one_call_is_tried_when_the_time_is_over(
     millrace: Installation, api: httpx2.AsyncClient, agent: AgentServer, clock: FakeClock
 ) -> None:
@@ -231,6 +226,7 @@ async def test_an_agent_that_is_not_there_counts_as_failed(api: httpx2.AsyncClie
     assert changed.json()["circuit"]["failures"] == 0, "another place starts anew"
 
 
+@pytest.mark.both_databases
 async def test_no_more_attempts_call_an_agent_than_its_limit_allows(
     millrace: Installation, api: httpx2.AsyncClient, agent: AgentServer
 ) -> None:
@@ -284,7 +280,6 @@ async def test_a_cancelled_call_ends(api: httpx2.AsyncClient, agent: AgentServer
     ],
 )
 @pytest.mark.usefixtures("registered")
-@MOSTLY_ON_SQLITE
 async def test_a_config_is_checked_before_it_is_saved(
     api: httpx2.AsyncClient, config: dict[str, Any], path: str
 ) -> None:
@@ -295,7 +290,6 @@ async def test_a_config_is_checked_before_it_is_saved(
 
 
 @pytest.mark.usefixtures("registered")
-@MOSTLY_ON_SQLITE
 async def test_a_path_of_a_template_leads_to_no_other_server(api: httpx2.AsyncClient, agent: AgentServer) -> None:
     for path in ("https://elsewhere.example.com/", "//elsewhere.example.com/"):
         run = await run_of(api, task(config={"path": "{{ input.path }}"}), input={"path": path})

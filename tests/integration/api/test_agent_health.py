@@ -13,10 +13,7 @@ from millrace.app.agents.checking import HealthChecks
 from millrace.core.values import SECOND
 from tests.support.agent_server import AgentServer, agent_server
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation, installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 INTERVAL = 60
 

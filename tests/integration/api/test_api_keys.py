@@ -14,7 +14,6 @@ from millrace.auth.permissions import PERMISSIONS, Permission, Role
 from millrace.core.durations import UNITS
 from tests.support.api import problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation, installation
 from tests.support.logins import new_key
 
@@ -50,6 +49,7 @@ async def works(millrace: Installation, key: str) -> bool:
         return (await client.get("/api/v1/runs")).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_a_key_is_shown_once_and_known_by_its_beginning(
     millrace: Installation, api: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
@@ -115,6 +115,7 @@ async def test_a_revoked_key_is_refused_at_once(millrace: Installation, api: htt
     problem(await api.delete(f"{KEYS}/nothing"), 404, "api_key_not_found")
 
 
+@pytest.mark.both_databases
 async def test_a_rotated_key_ends_now_or_after_the_overlap(
     millrace: Installation, api: httpx2.AsyncClient, clock: FakeClock
 ) -> None:
@@ -199,7 +200,6 @@ async def test_a_narrow_key_gives_nobody_a_wider_one(millrace: Installation, api
     assert await works(millrace, wide["key"])
 
 
-@MOSTLY_ON_SQLITE
 async def test_whoever_has_a_key_may_ask_who_he_is_and_without_self_nothing_else_of_his_account(
     millrace: Installation, api: httpx2.AsyncClient
 ) -> None:
@@ -220,7 +220,6 @@ async def test_whoever_has_a_key_may_ask_who_he_is_and_without_self_nothing_else
     assert await works(millrace, key["key"])
 
 
-@MOSTLY_ON_SQLITE
 @pytest.mark.parametrize("role", list(Role))
 async def test_a_key_opens_what_its_role_and_its_scopes_both_have(millrace: Installation, role: Role) -> None:
     """Every route that reads, for each role, with one key for each permission."""
@@ -247,7 +246,6 @@ async def test_a_key_opens_what_its_role_and_its_scopes_both_have(millrace: Inst
                     assert (response.status_code == 403) == (permission is not scope), (path, scope, response.text)
 
 
-@MOSTLY_ON_SQLITE
 @pytest.mark.parametrize(
     ("body", "path"),
     [
@@ -270,7 +268,6 @@ async def test_faults_say_where(api: httpx2.AsyncClient, body: dict[str, Any], p
     assert fault["remedy"]
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_key_of_a_disabled_user_cannot_be_made(millrace: Installation, api: httpx2.AsyncClient) -> None:
     account = (await api.post("/api/v1/users", json={"kind": "service", "name": "bot"})).json()
     _, key = await new_key(millrace, account["id"])

@@ -18,10 +18,7 @@ from millrace.storage.tables import users
 from tests.integration.api.test_access import role_client
 from tests.integration.api.test_decisions import ASK, FILLED, approvals, asking, decide, task_of
 from tests.support.api import problem, until_status
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1"
 PAGE = {"Accept": "text/html,application/xhtml+xml"}

@@ -17,11 +17,8 @@ from millrace.auth.permissions import Role
 from millrace.storage.tables import audit_log
 from tests.integration.api.test_access import role_client
 from tests.support.api import ECHO, create, definition, problem, start
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.logins import ADA, log_in, set_up, tokens
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1/audit-logs"
 SECRET = "hunter2-and-more"

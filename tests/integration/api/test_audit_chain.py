@@ -16,6 +16,8 @@ from millrace.system import SystemClock
 from tests.support.api import create, definition
 from tests.support.installation import Installation
 
+pytestmark = pytest.mark.both_databases
+
 DAY = 86_400 * SECOND
 UNGUARDED = {
     True: ("set local session_replication_role = replica",),

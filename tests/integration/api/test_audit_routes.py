@@ -3,11 +3,14 @@
 from typing import Any
 
 import httpx2
+import pytest
 from fastapi.routing import iter_route_contexts
 
 from millrace.auth.audit.actions import RUN_START, Action
 from tests.support.audited import AUDITED, SETUP, V1, WITHOUT_ROWS, Ground
 from tests.support.installation import Installation
+
+pytestmark = pytest.mark.both_databases
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 ADDRESS = "127.0.0.1"

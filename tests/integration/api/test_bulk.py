@@ -13,6 +13,8 @@ from tests.support.installation import Installation
 from tests.support.logins import key_of
 from tests.support.routing_kit import millrace_on
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1"
 MEANT = {"action": "retry", "filter": {"workflow": "failing"}}
 

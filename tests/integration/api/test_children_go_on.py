@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.repeat_kit import Repeats, Task, told
 from tests.support.routing_kit import millrace_on
-
-pytestmark = MOSTLY_ON_SQLITE
 
 
 @pytest.fixture

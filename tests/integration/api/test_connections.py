@@ -9,10 +9,7 @@ import pytest
 from millrace.ports.connections import ConnectionUnavailable
 from millrace.ports.secrets import OF_NOBODY
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 PASSWORD = "open/sesame@home"
 WAREHOUSE = {"host": "db.example.com", "port": 5433, "database": "sales", "user": "reader", "password": PASSWORD}

@@ -7,11 +7,8 @@ import httpx2
 import pytest
 
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.permission_world import API, archived
-
-pytestmark = MOSTLY_ON_SQLITE
 
 
 @pytest.fixture

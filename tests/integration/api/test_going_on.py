@@ -9,6 +9,8 @@ from tests.support.api import problem
 from tests.support.repeat_kit import Repeats, Task, told
 from tests.support.routing_kit import millrace_on
 
+pytestmark = pytest.mark.both_databases
+
 ASK: Task = {"id": "ask", "type": "approval", "config": {"message": "May {{ input.who }}?"}}
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from millrace.auth.permissions import PERMISSIONS, Permission, Role
 from tests.support.api import create, definition, eventually, problem, start
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.permission_matrix import MATRIX
 from tests.support.permission_world import API, World, archived, everything, world
@@ -28,6 +27,7 @@ async def put(api: httpx2.AsyncClient, user: str, *grants: str, workflow: str = 
     return await api.put(f"{API}/workflows/{workflow}/grants/{user}", json={"grants": [*grants]})
 
 
+@pytest.mark.both_databases
 async def test_no_list_tells_of_what_was_not_granted(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -56,7 +56,6 @@ async def test_no_list_tells_of_what_was_not_granted(
         assert any(word in texts[path] for word in told), path
 
 
-@MOSTLY_ON_SQLITE
 async def test_what_is_not_seen_is_answered_as_what_is_not_there(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -82,6 +81,7 @@ async def test_what_is_not_seen_is_answered_as_what_is_not_there(
             assert "foreign" not in told
 
 
+@pytest.mark.both_databases
 async def test_an_archived_run_is_read_by_who_sees_its_workflow(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -118,7 +118,6 @@ async def archived_of_another(millrace: Installation, api: httpx2.AsyncClient) -
     return await archived(millrace, api, "foreign")
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_grant_adds_to_a_role_and_ends_at_once(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -133,7 +132,6 @@ async def test_a_grant_adds_to_a_role_and_ends_at_once(
         assert (await viewer.get(f"{API}/workflows/known")).status_code == 200
 
 
-@MOSTLY_ON_SQLITE
 async def test_everybody_sees_what_was_granted_to_himself_and_to_nobody_else(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -150,7 +148,6 @@ async def test_everybody_sees_what_was_granted_to_himself_and_to_nobody_else(
         assert (await client.get(f"{API}/auth/me/grants")).json() == {"items": [], "next_cursor": None}
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_refusal_names_the_grant_that_would_do(millrace: Installation, prepared: World) -> None:
     async with millrace.client(prepared.keys["view"]) as client:
         refused = problem(await client.post(f"{API}/workflows/known/execute"), 403, "forbidden")
@@ -159,6 +156,7 @@ async def test_a_refusal_names_the_grant_that_would_do(millrace: Installation, p
         assert "'edit'" in refused["detail"]
 
 
+@pytest.mark.both_databases
 async def test_many_runs_are_changed_where_that_is_granted(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -175,7 +173,6 @@ async def test_many_runs_are_changed_where_that_is_granted(
         problem(await client.post(f"{API}/runs/bulk", json=body), 403, "forbidden")
 
 
-@MOSTLY_ON_SQLITE
 async def test_who_makes_a_workflow_may_do_everything_with_it(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -193,7 +190,6 @@ async def test_who_makes_a_workflow_may_do_everything_with_it(
     assert (await api.get(f"{API}/users/with-without/grants")).json()["items"] == []
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_definition_starts_only_what_its_author_may_start(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -214,7 +210,6 @@ async def test_a_definition_starts_only_what_its_author_may_start(
         assert str(warned[0]).replace("salaries", "salariez") == str(warned[1])
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_stream_ends_when_the_right_to_it_does(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -235,7 +230,6 @@ async def test_a_stream_ends_when_the_right_to_it_does(
         assert code in response.text
 
 
-@MOSTLY_ON_SQLITE
 async def test_nobody_grants_more_than_he_has(millrace: Installation, api: httpx2.AsyncClient, prepared: World) -> None:
     scopes = [Permission.GRANT_WRITE.value, *(permission.value for permission in PERMISSIONS[Role.VIEWER])]
     made = (await api.post(f"{API}/api-keys", json={"name": "narrow", "scopes": scopes})).json()
@@ -245,7 +239,6 @@ async def test_nobody_grants_more_than_he_has(millrace: Installation, api: httpx
         problem(await narrow.post(f"{API}/api-keys", json={"name": "wide"}), 403, "beyond_own_rights")
 
 
-@MOSTLY_ON_SQLITE
 async def test_an_administrator_is_not_restricted(api: httpx2.AsyncClient, prepared: World) -> None:
     body = {"name": "boss", "kind": "service", "role": "admin", "access": "granted"}
     assert problem(await api.post(f"{API}/users", json=body), 422, "invalid_request")["faults"][0]["path"] == "access"
@@ -265,7 +258,6 @@ def telling(name: str, template: str, **config: Any) -> dict[str, Any]:
     return definition(name, {"id": "a", "type": "echo", "config": {"value": template, **config}})
 
 
-@MOSTLY_ON_SQLITE
 async def test_who_was_granted_a_workflow_uses_what_is_for_it_and_no_other_secret(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -282,7 +274,6 @@ async def test_who_was_granted_a_workflow_uses_what_is_for_it_and_no_other_secre
         problem(await client.put(f"{API}/workflows/known", json=computed), 403, "forbidden")
 
 
-@MOSTLY_ON_SQLITE
 async def test_nobody_comes_by_secrets_by_making_a_workflow_that_is_called_as_theirs(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:
@@ -297,7 +288,6 @@ async def test_nobody_comes_by_secrets_by_making_a_workflow_that_is_called_as_th
     await create(api, definition("payroll"))
 
 
-@MOSTLY_ON_SQLITE
 async def test_events_of_all_workflows_reach_no_run_of_who_may_not_read_them(
     millrace: Installation, api: httpx2.AsyncClient, prepared: World
 ) -> None:

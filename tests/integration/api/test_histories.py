@@ -16,6 +16,8 @@ from tests.support.api import create, definition, problem, start
 from tests.support.databases import ON_POSTGRES
 from tests.support.installation import Installation
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1"
 WHEN = ("status", "created_at", "started_at", "finished_at")
 

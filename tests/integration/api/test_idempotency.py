@@ -11,6 +11,8 @@ from millrace.storage.tables import start_keys
 from tests.support.api import create, definition, problem, start
 from tests.support.installation import Installation
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1"
 KEY = {"Idempotency-Key": "order-1"}
 REPEATS = pytest.mark.parametrize("how", ["retry", "rerun"])

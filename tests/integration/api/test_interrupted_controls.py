@@ -15,6 +15,8 @@ from millrace.system import Uuid7Ids
 from tests.support.api import create, start
 from tests.support.installation import Installation, installation
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1"
 ASK = {"id": "ask", "type": "approval", "config": {"message": "Item {{ item }}?"}}
 LOAD = {"id": "load", "type": "echo", "config": {"value": "{{ item }}"}}

@@ -14,7 +14,6 @@ from millrace.core.durations import UNITS
 from millrace.storage.tables import metadata
 from tests.support.api import problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation, installation
 from tests.support.logins import ADA, OTHER, PASSWORD, log_in, set_up, tokens
 
@@ -52,6 +51,7 @@ async def wrong(client: httpx2.AsyncClient, email: str = ADA) -> tuple[int, str 
 
 
 @pytest.mark.parametrize("email", [ADA, NOBODY])
+@pytest.mark.both_databases
 async def test_after_five_failures_each_costs_twice_the_wait_of_the_one_before(
     millrace: Installation, clock: FakeClock, quick: list[str], email: str
 ) -> None:
@@ -127,6 +127,7 @@ async def test_many_addresses_cannot_lock_the_owner_out_where_he_works(
             assert await wrong(attacker) == (401, None)
 
 
+@pytest.mark.both_databases
 async def test_a_hundred_at_once_are_no_way_around(millrace: Installation, quick: list[str]) -> None:
     async with millrace.client("") as client:
         answers = await asyncio.gather(*(log_in(client, password=f"guess {number}") for number in range(12)))
@@ -146,7 +147,6 @@ async def test_who_is_not_there_costs_the_same_work_and_gets_the_same_answer(
     assert len(quick) == 2
 
 
-@MOSTLY_ON_SQLITE
 async def test_old_passwords_and_tokens_are_guessed_no_faster(millrace: Installation, quick: list[str]) -> None:
     async with millrace.client("") as client:
         headers = {"Authorization": f"Bearer {(await tokens(client))['access_token']}"}
@@ -161,7 +161,6 @@ async def test_old_passwords_and_tokens_are_guessed_no_faster(millrace: Installa
         assert response.headers["Retry-After"] == "1"
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_long_queue_is_refused_and_counts_nothing(
     millrace: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +175,7 @@ async def test_a_long_queue_is_refused_and_counts_nothing(
         assert (await log_in(client)).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_what_is_over_is_deleted(millrace: Installation, clock: FakeClock) -> None:
     async with millrace.client("") as client:
         await tokens(client)

@@ -17,7 +17,7 @@ from millrace.auth.authentication import Authenticator
 from millrace.core.durations import UNITS
 from tests.support.api import problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE, ON_POSTGRES
+from tests.support.databases import ON_POSTGRES
 from tests.support.installation import Installation, installation
 from tests.support.logins import ADA, OTHER, PASSWORD, bearer, log_in, set_up, tokens
 
@@ -87,6 +87,7 @@ async def test_tokens_open_what_the_role_has_until_their_time_is_over(millrace: 
         assert (await client.get(ME, headers=bearer(fresh["access_token"]))).json()["session_id"] == mine["session_id"]
 
 
+@pytest.mark.both_databases
 async def test_a_login_ends_when_it_is_not_used_and_after_its_longest_time(
     millrace: Installation, clock: FakeClock
 ) -> None:
@@ -100,6 +101,7 @@ async def test_a_login_ends_when_it_is_not_used_and_after_its_longest_time(
         problem(await refresh(other, used["refresh_token"]), 401, "invalid_refresh_token")
 
 
+@pytest.mark.both_databases
 async def test_a_refresh_token_that_comes_again_ends_the_login(
     millrace: Installation, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +123,7 @@ async def test_a_refresh_token_that_comes_again_ends_the_login(
         assert (await client.get(ME, headers=bearer(another["access_token"]))).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_of_two_who_refresh_at_the_same_time_one_wins_and_the_login_ends(millrace: Installation) -> None:
     async with millrace.client("") as client:
         given = await tokens(client)
@@ -218,7 +221,6 @@ async def test_tokens_outlive_a_rotation_of_the_encryption_key(millrace: Install
             assert (await client.get(ME, headers=bearer(given["access_token"]))).status_code == 200
 
 
-@MOSTLY_ON_SQLITE
 async def test_any_text_as_a_credential_is_refused_and_nothing_breaks(millrace: Installation) -> None:
     async with millrace.client("") as client:
         given = await tokens(client)
@@ -273,7 +275,6 @@ async def test_a_browser_is_logged_in_by_a_cookie_that_no_script_and_no_other_si
         assert (await client.get(ME)).status_code == 200
 
 
-@MOSTLY_ON_SQLITE
 async def test_the_cookie_of_the_public_address_at_https_is_for_https_also_behind_a_proxy_that_is_not_named(
     tmp_path: Path, database_url: str | None
 ) -> None:
@@ -297,7 +298,6 @@ async def test_the_cookie_of_the_public_address_at_https_is_for_https_also_behin
             )
 
 
-@MOSTLY_ON_SQLITE
 @pytest.mark.parametrize(
     ("headers", "allowed"),
     [
@@ -331,7 +331,6 @@ async def test_another_site_changes_nothing_by_the_cookie(
         assert by_key.status_code == 200
 
 
-@MOSTLY_ON_SQLITE
 async def test_no_other_site_logs_a_browser_in(millrace: Installation) -> None:
     body = {"email": ADA, "password": PASSWORD}
     async with millrace.client("") as client:
@@ -359,6 +358,7 @@ async def test_an_explicit_credential_counts_before_the_cookie_also_if_it_is_wro
 # --- the end of logins ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 async def test_logging_out_ends_this_login_and_everywhere_ends_all(millrace: Installation) -> None:
     async with millrace.client("") as client:
         first, second, third = [await tokens(client) for _ in range(3)]
@@ -396,6 +396,7 @@ async def test_a_new_password_ends_all_other_logins(millrace: Installation) -> N
         assert (await log_in(client, password=OTHER)).status_code == 200
 
 
+@pytest.mark.both_databases
 async def test_of_two_who_change_a_password_at_the_same_time_the_first_wins(millrace: Installation) -> None:
     """A thief who knows the old one must not set his own after the owner has set another."""
     async with millrace.client("") as client:
@@ -415,6 +416,7 @@ async def test_of_two_who_change_a_password_at_the_same_time_the_first_wins(mill
 
 
 @ON_POSTGRES
+@pytest.mark.both_databases
 async def test_another_process_refuses_a_token_as_soon_as_its_login_has_ended(
     millrace: Installation, tmp_path: Path, database_url: str, clock: FakeClock
 ) -> None:
@@ -446,6 +448,7 @@ async def test_reading_changes_nothing_but_when_a_login_was_last_used(millrace: 
         assert (await client.get("/api/v1/auth/sessions")).json()["items"][0]["last_used_at"] > before
 
 
+@pytest.mark.both_databases
 async def test_a_process_that_writes_late_makes_no_login_look_less_used(
     millrace: Installation, clock: FakeClock
 ) -> None:
@@ -482,7 +485,6 @@ async def test_what_is_no_refresh_token_writes_nothing(millrace: Installation, m
         assert (await refresh(client, given["refresh_token"])).status_code == 200
 
 
-@MOSTLY_ON_SQLITE
 async def test_secrets_of_logins_are_in_no_log_and_no_table(
     millrace: Installation, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

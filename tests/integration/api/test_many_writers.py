@@ -18,6 +18,8 @@ from tests.support.api import ECHO, create, definition, problem
 from tests.support.databases import ON_POSTGRES
 from tests.support.installation import Installation, installation
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1/workflows"
 MANY = 20
 

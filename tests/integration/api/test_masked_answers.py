@@ -14,10 +14,7 @@ from millrace.app.histories.following import Batch
 from millrace.core.errors import Conflict
 from millrace.core.values import JsonObject
 from tests.support.api import create, definition, problem, start
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 SECRET = 'sësame "open" / now'
 NUMBER = "77350914426"

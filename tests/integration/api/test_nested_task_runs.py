@@ -6,10 +6,7 @@ import httpx2
 import pytest
 
 from tests.support.api import create, problem, start
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1"
 

@@ -14,7 +14,7 @@ from millrace.core.durations import UNITS
 from millrace.system import SystemClock
 from tests.support.api import problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE, ON_POSTGRES
+from tests.support.databases import ON_POSTGRES
 from tests.support.installation import Installation, installation
 from tests.support.login_provider import LoginProvider, login_provider, refusal, way_back
 from tests.support.logins import ADA, OTHER, PASSWORD, bearer, log_in, set_up
@@ -70,6 +70,7 @@ async def whoever(client: httpx2.AsyncClient) -> tuple[str, str]:
 # --- who gets in ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.both_databases
 async def test_the_first_login_makes_a_user_and_the_next_finds_him(millrace: Installation) -> None:
     async with millrace.client("") as client:
         shown = {"enabled": True, "name": "Test provider", "login_url": f"{PUBLIC}{OIDC}/login"}
@@ -243,7 +244,6 @@ async def test_an_answer_belongs_to_the_browser_that_began(millrace: Installatio
         problem(await client.get(ME), 401, "unauthenticated")
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_code_belongs_to_the_login_that_it_was_given_for(millrace: Installation) -> None:
     """The verifier is what tells: another code with the right state comes from somebody who has stolen it."""
     async with millrace.client("") as victim, millrace.client("") as thief:
@@ -253,6 +253,7 @@ async def test_a_code_belongs_to_the_login_that_it_was_given_for(millrace: Insta
         problem(await thief.get(own.replace(code, stolen)), 401, "login_refused")
 
 
+@pytest.mark.both_databases
 async def test_state_and_code_are_used_once(millrace: Installation) -> None:
     async with millrace.client("") as client:
         address = await begun(client)
@@ -264,7 +265,6 @@ async def test_state_and_code_are_used_once(millrace: Installation) -> None:
         problem(await client.get(back, headers=again), 401, "login_refused")
 
 
-@MOSTLY_ON_SQLITE
 async def test_an_answer_that_names_another_issuer_or_none_is_mixed_up(millrace: Installation) -> None:
     """RFC 9207: this provider says that it names itself."""
     async with millrace.client("") as client:
@@ -274,7 +274,6 @@ async def test_an_answer_that_names_another_issuer_or_none_is_mixed_up(millrace:
             problem(await client.get(back.replace(issuer, wrong)), 422, "login_mixed_up")
 
 
-@MOSTLY_ON_SQLITE
 async def test_errors_of_the_provider_are_told_in_our_words(millrace: Installation) -> None:
     async with millrace.client("") as client:
         back = refusal(await begun(client))
@@ -297,7 +296,6 @@ ELSEWHERE = (
 )  # fmt: skip
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_login_goes_on_only_at_a_path_of_this_server(millrace: Installation) -> None:
     async with millrace.client("") as client:
         for path in ELSEWHERE:
@@ -340,7 +338,6 @@ async def test_while_the_provider_is_away_passwords_still_work(
             provider.start()
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_new_key_of_the_provider_is_found(millrace: Installation, provider: LoginProvider) -> None:
     async with millrace.client("") as client:
         assert (await logged_in(client, "ada")).status_code == 303
@@ -398,7 +395,6 @@ async def test_a_program_gets_tokens_for_a_code_and_its_verifier_once(millrace: 
         assert refused.headers["Location"].startswith("http://127.0.0.1:4711/?error=access_denied&message=")
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_program_has_a_challenge_and_a_port(millrace: Installation) -> None:
     async with millrace.client("") as client:
         for query in ({"port": "1"}, {"challenge": "short"}, {"challenge": "x" * 43, "port": "0"}, {"challnge": "x"}):
@@ -409,6 +405,7 @@ async def test_a_program_has_a_challenge_and_a_port(millrace: Installation) -> N
 
 
 @ON_POSTGRES
+@pytest.mark.both_databases
 async def test_two_first_logins_at_once_make_one_user(millrace: Installation) -> None:
     async with millrace.client("") as one, millrace.client("") as two, millrace.client() as admin:
         backs = [way_back(await begun(client), "ada") for client in (one, two)]

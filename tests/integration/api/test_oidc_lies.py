@@ -26,12 +26,9 @@ from millrace.core.durations import UNITS
 from millrace.system import SystemClock
 from tests.support.api import problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.false_provider import FalseProvider
 from tests.support.installation import Installation, installation
 from tests.support.logins import set_up
-
-pytestmark = MOSTLY_ON_SQLITE
 
 PUBLIC = "https://millrace.test"
 OIDC = "/api/v1/auth/oidc"

@@ -19,7 +19,6 @@ from millrace.storage.tables import api_keys, mails, metadata, oidc_identities, 
 from millrace.system import SystemClock
 from tests.integration.api.test_audit_chain import DAY, done, tamper, verified
 from tests.support.api import create, definition, problem, start
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.logins import OTHER, PASSWORD, bearer, log_in, tokens
 
@@ -98,6 +97,7 @@ async def seal(millrace: Installation) -> None:
     await millrace.container.audit.seals.run_once()
 
 
+@pytest.mark.both_databases
 async def test_the_export_has_all_of_it_and_no_secret(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace
 ) -> None:
@@ -125,7 +125,6 @@ async def test_the_export_has_all_of_it_and_no_secret(
         assert secret not in response.text
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_list_that_is_full_hides_nothing_of_another(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,7 +143,6 @@ async def test_a_list_that_is_full_hides_nothing_of_another(
     assert (approval["run_id"], approval["approved"], found["approvals"]["more"]) == (grace.run, True, False)
 
 
-@MOSTLY_ON_SQLITE
 async def test_everybody_may_have_his_own(millrace: Installation, api: httpx2.AsyncClient, grace: Grace) -> None:
     async with millrace.client(grace.key) as client:
         own = (await client.get("/api/v1/auth/me/personal-data")).json()
@@ -154,6 +152,7 @@ async def test_everybody_may_have_his_own(millrace: Installation, api: httpx2.As
 
 
 @pytest.mark.parametrize("how", ["as he is", "sealed", "deleted before", "a key gone before"])
+@pytest.mark.both_databases
 async def test_nothing_says_who_it_was(millrace: Installation, api: httpx2.AsyncClient, grace: Grace, how: str) -> None:
     assert await left_of(millrace) == [*PERSONAL]
     confirm = EMAIL
@@ -187,7 +186,6 @@ async def test_nothing_says_who_it_was(millrace: Installation, api: httpx2.Async
     assert found["erased"] >= 10
 
 
-@MOSTLY_ON_SQLITE
 async def test_the_log_says_that_and_by_whom(millrace: Installation, api: httpx2.AsyncClient, grace: Grace) -> None:
     before = (await api.get("/api/v1/audit-logs", params={"limit": 200})).json()["items"]
     assert (await erase(api, grace.id)).status_code == 200
@@ -214,7 +212,6 @@ async def test_the_log_says_that_and_by_whom(millrace: Installation, api: httpx2
     assert not [value for value in PERSONAL if value in csv]
 
 
-@MOSTLY_ON_SQLITE
 async def test_of_who_erases_himself(millrace: Installation, api: httpx2.AsyncClient, grace: Grace) -> None:
     assert (await api.patch(f"/api/v1/users/{grace.id}", json={"role": "admin"})).status_code == 200
     async with millrace.client(grace.key, address=ADDRESS) as client:
@@ -223,7 +220,6 @@ async def test_of_who_erases_himself(millrace: Installation, api: httpx2.AsyncCl
     assert (await verified(api))["ok"]
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_name_of_one_word_takes_no_others_rows_with_it(millrace: Installation, api: httpx2.AsyncClient) -> None:
     """Else who calls himself as a thing could have its history erased."""
     body = {"email": "p@example.com", "name": "production", "role": "viewer", "password": PASSWORD}
@@ -235,6 +231,7 @@ async def test_a_name_of_one_word_takes_no_others_rows_with_it(millrace: Install
 
 
 @pytest.mark.parametrize("done", [0, 6, 10])
+@pytest.mark.both_databases
 async def test_an_erasure_that_was_cut_short_is_brought_to_its_end_by_another(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
@@ -263,7 +260,6 @@ async def test_an_erasure_that_was_cut_short_is_brought_to_its_end_by_another(
 # --- refused ----------------------------------------------------------------------------------------------------------
 
 
-@MOSTLY_ON_SQLITE
 async def test_refused_is_another_word_the_last_administrator_and_who_has_less(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace
 ) -> None:
@@ -302,6 +298,7 @@ ERASE_BY = f"actor = 'erased', {NO_ACTOR}, erasure_key_id = 'x'"
         "by_salt = 'x'",
     ],
 )
+@pytest.mark.both_databases
 async def test_the_database_refuses_all_but_the_whole_of_a_part(
     millrace: Installation, api: httpx2.AsyncClient, change: str
 ) -> None:
@@ -322,7 +319,6 @@ async def test_the_database_refuses_all_but_the_whole_of_a_part(
         ("actor = 'erased', address = null", "changed"),
     ],
 )
-@MOSTLY_ON_SQLITE
 async def test_who_erases_otherwise_is_found_out(
     millrace: Installation, api: httpx2.AsyncClient, tampering: str, how: str
 ) -> None:
@@ -335,6 +331,7 @@ async def test_who_erases_otherwise_is_found_out(
     assert (found["broken"]["seq"], found["broken"]["how"]) == (2, how)
 
 
+@pytest.mark.both_databases
 async def test_an_erasure_cannot_be_undone_or_put_on_another_part(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace
 ) -> None:
@@ -350,6 +347,7 @@ async def test_an_erasure_cannot_be_undone_or_put_on_another_part(
     assert (found["broken"]["seq"], found["broken"]["how"]) == (seq, "erased")
 
 
+@pytest.mark.both_databases
 async def test_the_chain_holds_across_another_key_and_behind_retention(
     millrace: Installation, api: httpx2.AsyncClient, grace: Grace
 ) -> None:

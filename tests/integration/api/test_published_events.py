@@ -8,10 +8,7 @@ import httpx2
 import pytest
 
 from tests.support.api import problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1/events"
 CLOUD = {"specversion": "1.0", "id": "7", "source": "/shop", "type": "orders.imported"}

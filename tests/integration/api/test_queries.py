@@ -8,6 +8,8 @@ import pytest
 from tests.support.api import create, definition, problem
 from tests.support.installation import Installation
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1"
 
 

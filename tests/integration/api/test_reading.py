@@ -5,12 +5,15 @@ import re
 from typing import Any
 
 import httpx2
+import pytest
 from sqlalchemy import Connection, select
 
 from millrace.storage.tables import metadata
 from tests.integration.api.test_access import all_routes
 from tests.support.api import ECHO, create, start, until_status
 from tests.support.installation import Installation
+
+pytestmark = pytest.mark.both_databases
 
 NOTED_BY_ITSELF = {
     "api_keys": {"last_used_at"},

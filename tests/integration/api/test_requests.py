@@ -11,10 +11,7 @@ from sqlalchemy import func, select
 from millrace.core.controls import CONTROL_TYPES
 from millrace.storage.tables import runs, workflow_versions, workflows
 from tests.support.api import ECHO, create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 W = "/api/v1/workflows"
 X = f"{W}/target/execute"

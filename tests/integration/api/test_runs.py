@@ -9,6 +9,8 @@ import pytest
 from tests.support.api import ECHO, create, definition, problem, start
 from tests.support.installation import Installation
 
+pytestmark = pytest.mark.both_databases
+
 URL = "/api/v1"
 HOLD = {"id": "held", "type": "hold"}
 

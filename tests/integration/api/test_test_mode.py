@@ -4,9 +4,6 @@ import httpx2
 import pytest
 
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
-
-pytestmark = MOSTLY_ON_SQLITE
 
 OPS = "ops@example.com"
 

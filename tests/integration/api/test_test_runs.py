@@ -13,10 +13,7 @@ from millrace.app.retention import repository as retention
 from millrace.app.test_runs.repository import KeptTest, delete_orphans, find_test_run, insert_test_run
 from millrace.core.values import SECOND
 from tests.support.api import create, definition, problem, start, until_status
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1"
 

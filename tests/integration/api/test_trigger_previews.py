@@ -8,9 +8,6 @@ import pytest
 from millrace.app.triggers.preview_bodies import BODIES
 from millrace.triggers.configs import SCHEDULES
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
-
-pytestmark = MOSTLY_ON_SQLITE
 
 PREVIEW = "/api/v1/triggers/preview"
 SPRING = "2026-03-28T00:00:00Z"

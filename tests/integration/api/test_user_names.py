@@ -15,11 +15,8 @@ from millrace.core.values import SECOND
 from millrace.storage.tables import users
 from tests.support.api import create, definition, start
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.logins import new_key
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1"
 ADA = "019e2f5f-0000-7000-8000-000000000001"

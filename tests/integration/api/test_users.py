@@ -8,7 +8,6 @@ import pytest
 
 from millrace.auth.permissions import PERMISSIONS, Permission, Role
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.logins import ADA, OTHER, PASSWORD, bearer, log_in, set_up, tokens
 
@@ -146,6 +145,7 @@ async def test_a_deleted_user_stays_by_name_in_what_he_did(millrace: Installatio
     assert gone["id"] == account["id"]
 
 
+@pytest.mark.both_databases
 async def test_names_and_addresses_are_taken_once(api: httpx2.AsyncClient) -> None:
     await made(api)
     problem(await api.post(USERS, json={**GRACE, "email": "GRACE@example.com"}), 409, "email_taken")
@@ -159,12 +159,12 @@ async def test_names_and_addresses_are_taken_once(api: httpx2.AsyncClient) -> No
     problem(await api.patch(f"{USERS}/nobody", json={"name": "x"}), 404, "user_not_found")
 
 
-@MOSTLY_ON_SQLITE
 async def test_the_usual_role_is_that_of_the_setting(api: httpx2.AsyncClient) -> None:
     response = await api.post(USERS, json={"kind": "service", "name": "bot"})
     assert response.json()["role"] == "viewer"
 
 
+@pytest.mark.both_databases
 async def test_users_are_listed_by_role_kind_and_status(api: httpx2.AsyncClient) -> None:
     await made(api)
     await service(api)
@@ -190,6 +190,7 @@ async def test_users_are_listed_by_role_kind_and_status(api: httpx2.AsyncClient)
         problem(await api.get(USERS, params=query), 422, "invalid_request")
 
 
+@pytest.mark.both_databases
 async def test_the_last_administrator_stays(millrace: Installation, api: httpx2.AsyncClient) -> None:
     await set_up(millrace)
     path = f"{USERS}/{ADA}"
@@ -249,7 +250,6 @@ async def test_nobody_gives_or_takes_more_than_his_credential_can_do(
         ({"name": "bot", "kind": "robot"}, "kind"),
     ],
 )
-@MOSTLY_ON_SQLITE
 async def test_faults_say_where(api: httpx2.AsyncClient, body: dict[str, str], path: str) -> None:
     (fault,) = problem(await api.post(USERS, json=body), 422, "invalid_request")["faults"]
     assert fault["path"] == path

@@ -11,7 +11,7 @@ import pytest
 
 from millrace.app.limits.sharing import RateSharing
 from tests.support.api import problem
-from tests.support.databases import MOSTLY_ON_SQLITE, ON_POSTGRES
+from tests.support.databases import ON_POSTGRES
 from tests.support.installation import Installation, installation
 from tests.support.webhooks import SECRET, basic, finished, github, hmac_by, hooked, set_secret, token
 
@@ -36,7 +36,6 @@ async def sent(client: httpx2.AsyncClient, path: str, headers: dict[str, str], t
     return [(await client.post(path, content=BODY, headers=headers)).status_code for _ in range(times)]
 
 
-@MOSTLY_ON_SQLITE
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_guesser_is_slowed_down_and_nobody_at_another_address(
     tmp_path: Path, database_url: str | None, way: str
@@ -62,7 +61,6 @@ async def test_a_guesser_is_slowed_down_and_nobody_at_another_address(
         await finished(millrace, api, await honest.post(path, content=BODY, headers=right))
 
 
-@MOSTLY_ON_SQLITE
 @pytest.mark.parametrize("way", WAYS)
 async def test_who_is_known_gets_through_beside_a_guesser_at_his_address(
     tmp_path: Path, database_url: str | None, way: str
@@ -82,7 +80,6 @@ async def test_who_is_known_gets_through_beside_a_guesser_at_his_address(
         assert (await sent(shared, path, right))[0] in (200, 202)
 
 
-@MOSTLY_ON_SQLITE
 async def test_what_is_known_ends_with_its_secret(tmp_path: Path, database_url: str | None) -> None:
     wanted, right, _ = WAYS["api_key"]
     async with (
@@ -97,7 +94,6 @@ async def test_what_is_known_ends_with_its_secret(tmp_path: Path, database_url: 
         assert await sent(sender, path, right, 7) == [401] * 5 + [429] * 2
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_header_that_must_be_there_is_guessed_no_faster(tmp_path: Path, database_url: str | None) -> None:
     async with (
         installation(tmp_path / "home", database_url, **LIMIT) as millrace,
@@ -110,7 +106,6 @@ async def test_a_header_that_must_be_there_is_guessed_no_faster(tmp_path: Path, 
         assert await sent(sender, path, {"X-Shop": "berlin"}) == [202]
 
 
-@MOSTLY_ON_SQLITE
 async def test_guesses_at_the_same_time_are_no_way_around(tmp_path: Path, database_url: str | None) -> None:
     """Many that have all begun before the first is found wrong: what comes too late is not looked at, also if right."""
     wanted, right, wrong = WAYS["basic"]
@@ -136,7 +131,6 @@ async def test_guesses_at_the_same_time_are_no_way_around(tmp_path: Path, databa
         assert (await guess).status_code == 429
 
 
-@MOSTLY_ON_SQLITE
 async def test_a_webhook_that_is_not_ready_blames_nobody(tmp_path: Path, database_url: str | None) -> None:
     wanted, right, _ = WAYS["api_key"]
     async with (

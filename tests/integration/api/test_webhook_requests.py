@@ -12,11 +12,8 @@ from millrace.app.artifacts.sweeping import OrphanedObjects
 from millrace.core.values import SECOND
 from tests.support.api import create, problem
 from tests.support.clock import FakeClock
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.webhooks import ECHO, finished, hooked, runs_of, stranger, trigger_of, with_hook
-
-pytestmark = MOSTLY_ON_SQLITE
 
 BODY = {"day": "2026-11-21", "lines": [{"id": 1}]}
 

@@ -9,7 +9,6 @@ import pytest
 
 from millrace.core.values import SECOND
 from tests.support.api import create, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.webhooks import (
     SECRET,
@@ -28,8 +27,6 @@ from tests.support.webhooks import (
     trigger_of,
     with_hook,
 )
-
-pytestmark = MOSTLY_ON_SQLITE
 
 BODY = b'{"id": "evt_1"}'
 Signs = Callable[..., dict[str, str]]

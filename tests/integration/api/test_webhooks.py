@@ -7,11 +7,8 @@ import pytest
 
 from millrace.storage.tables import trigger_routes
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
 from tests.support.installation import Installation
 from tests.support.webhooks import SECRET, finished, set_secret, stranger, trigger_of, with_hook
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1/webhooks"
 

@@ -6,9 +6,6 @@ from typing import Any
 import httpx2
 
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1/workflows"
 

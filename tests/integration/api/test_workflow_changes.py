@@ -6,9 +6,6 @@ import httpx2
 import pytest
 
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1/workflows"
 LISTED = {"name": "listed", "tasks": [{"name": "a", "task_type": "echo", "config": {"value": 1}}]}

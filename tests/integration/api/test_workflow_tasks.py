@@ -7,9 +7,6 @@ import httpx2
 import pytest
 
 from tests.support.api import create, definition, problem
-from tests.support.databases import MOSTLY_ON_SQLITE
-
-pytestmark = MOSTLY_ON_SQLITE
 
 URL = "/api/v1/workflows"
 
