@@ -61,6 +61,7 @@ def test_every_type_has_a_config_and_a_summary() -> None:
         ("foreach", {"items": [], "max_parallel": 3}, "max_parallel", "did you mean 'concurrency'?", ""),
         ("while", {}, "condition", "condition is missing", ""),
         ("while", {"condition": True}, "condition", "condition must be text", "{{ index == 0"),
+        ("while", {"condition": ""}, "condition", "condition must not be empty", "{{ index == 0"),
         ("while", {"condition": "index < 3"}, "condition", "a condition is one expression", "condition: "),
         ("while", {"condition": "{{ true }}", "max_iterations": 10_001}, "max_iterations", "at most 10000", ""),
         ("while", {"condition": "{{ true }}", "max_iterations": 0}, "max_iterations", "at least 1", ""),

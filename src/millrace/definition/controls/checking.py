@@ -93,7 +93,7 @@ def check_control(task: Task, part: JsonObject, reader: Reader, names: reference
 
 def _check_first_time(condition: JsonValue, reader: Reader, names: references.Names, faults: FaultList) -> None:
     """A condition that needs what no iteration has left yet would fail the loop before it begins."""
-    if not isinstance(condition, str):
+    if not isinstance(condition, str) or not condition:  # told by the shape of the config
         return
     try:
         source = whole_source(condition)
