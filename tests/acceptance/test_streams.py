@@ -224,7 +224,7 @@ def test_one_who_does_not_read_holds_up_nobody_and_can_go_on(server: MillracePro
             Reader(server, f"/runs/{run_id}/logs?follow=true").read()
             assert client.post("/workflows/quick/execute", json={"wait": True}).json()["status"] == "completed"
             assert _memory(server) - before < 60 * 1024, "KiB for twenty who do not read"
-            text = b""
+            text = bytearray()
             while b"event: end" not in text[-200:]:
                 more = stalled[0].recv(65536)
                 assert more, text[-200:]

@@ -358,7 +358,6 @@ async def test_an_explicit_credential_counts_before_the_cookie_also_if_it_is_wro
 # --- the end of logins ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.both_databases
 async def test_logging_out_ends_this_login_and_everywhere_ends_all(millrace: Installation) -> None:
     async with millrace.client("") as client:
         first, second, third = [await tokens(client) for _ in range(3)]
@@ -448,7 +447,6 @@ async def test_reading_changes_nothing_but_when_a_login_was_last_used(millrace: 
         assert (await client.get("/api/v1/auth/sessions")).json()["items"][0]["last_used_at"] > before
 
 
-@pytest.mark.both_databases
 async def test_a_process_that_writes_late_makes_no_login_look_less_used(
     millrace: Installation, clock: FakeClock
 ) -> None:
